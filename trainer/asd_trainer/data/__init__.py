@@ -1,0 +1,1 @@
+"""Data sets: official layouts, own recordings and the machine simulator."""
