@@ -1,0 +1,225 @@
+"""agent.yaml: one file, validated as a whole before anything starts.
+
+Unknown keys are refused with their line and the nearest valid name; secrets are named, never written.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+NAME = re.compile(r"[A-Za-z0-9_-]+\Z")
+
+
+def _name(value: str) -> str:
+    if not NAME.match(value):
+        raise ValueError(f"{value!r} may hold only letters, digits, '_' and '-'")
+    return value
+
+
+Name = Annotated[str, AfterValidator(_name)]
+
+
+class Strict(BaseModel):
+    """A part of the configuration: fixed once read, no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class AgentSettings(Strict):
+    """Who this agent is on the wire: topics start with `asd/<name>`."""
+
+    name: Name
+
+
+class Secret(Strict):
+    """Where a secret is kept: a file, or a systemd credential."""
+
+    file: Path | None = None
+    credential: Name | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Secret:
+        if (self.file is None) == (self.credential is None):
+            raise ValueError("give either 'file' or 'credential'")
+        return self
+
+    def path(self) -> Path:
+        """The file that holds the secret.
+
+        Raises:
+            ValueError: A credential is named but systemd passed none.
+        """
+        if self.file is not None:
+            return self.file
+        folder = os.environ.get("CREDENTIALS_DIRECTORY")
+        if folder is None or self.credential is None:
+            raise ValueError(f"credential {self.credential!r} is not passed to this process")
+        return Path(folder) / self.credential
+
+
+class Tls(Strict):
+    """TLS to the broker; without `ca` the system's own authorities are trusted."""
+
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+    @model_validator(mode="after")
+    def _pair(self) -> Tls:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("'certificate' and 'key' go together")
+        return self
+
+
+class MqttSettings(Strict):
+    """The broker."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=1883, ge=1, le=65535)
+    protocol: Literal["5", "3.1.1"] = "5"
+    tls: Tls | None = None
+    username: str | None = None
+    password: Secret | None = None
+    keepalive_seconds: int = Field(default=30, ge=5, le=3600)
+    reconnect_seconds: tuple[float, float] = (1.0, 60.0)
+    """Shortest and longest wait between attempts to connect."""
+
+
+class MicrophoneSettings(Strict):
+    """A microphone, by a name that survives a reboot."""
+
+    kind: Literal["microphone"]
+    device: str
+    channels: tuple[int, ...] = (0,)
+    rate: int | None = Field(default=None, ge=8000, le=384_000)
+    """Hz to open the device with; by default its own."""
+
+    @field_validator("device")
+    @classmethod
+    def _no_index(cls, value: str) -> str:
+        if value.strip().isdigit():
+            raise ValueError(
+                f"a bare index ({value}) changes at the next reboot; `asd-agent devices` lists stable names"
+            )
+        return value
+
+
+class FileSettings(Strict):
+    """A recording or a folder of recordings, played as if a microphone heard it."""
+
+    kind: Literal["file"]
+    path: Path
+    channels: tuple[int, ...] = (0,)
+    speed: float = Field(default=1.0, gt=0, le=10_000)
+    loop: bool = False
+
+
+SourceSettings = Annotated[MicrophoneSettings | FileSettings, Field(discriminator="kind")]
+
+
+class RaiseAfter(Strict):
+    """k bad windows of the last n raise the alarm; written `3 of 4`."""
+
+    k: int = Field(ge=1)
+    n: int = Field(ge=1, le=1000)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _parse(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            match = re.fullmatch(r"\s*(\d+)\s+of\s+(\d+)\s*", value)
+            if not match:
+                raise ValueError(f"{value!r} is not of the form '3 of 4'")
+            return {"k": int(match[1]), "n": int(match[2])}
+        return value
+
+    @model_validator(mode="after")
+    def _possible(self) -> RaiseAfter:
+        if self.k > self.n:
+            raise ValueError(f"{self.k} of {self.n} can never happen")
+        return self
+
+
+class AlarmSettings(Strict):
+    """When a score becomes an alarm, and when it ends."""
+
+    raise_after: RaiseAfter = RaiseAfter(k=3, n=4)
+    clear_after: int = Field(default=4, ge=1, le=1000)
+    """Consecutive windows below the clear level that end the alarm."""
+    realarm_minutes: float | None = Field(default=None, gt=0)
+    """Say again that an unacknowledged alarm still stands; by default never."""
+    stale_after: int = Field(default=12, ge=1, le=100_000)
+    """Consecutive invalid windows after which the monitor is stale."""
+    max_shelve_minutes: float = Field(default=480.0, gt=0)
+
+
+class LevelGate(Strict):
+    """The machine runs while its sound is louder than this."""
+
+    level_above_dbfs: float = Field(le=0)
+
+
+class TopicGate(Strict):
+    """The machine runs while this topic's last message equals this text."""
+
+    topic: str
+    equals: str
+
+
+class MonitorSettings(Strict):
+    """One machine, section and domain, heard through one channel of one source."""
+
+    source: Name
+    channel: int = Field(default=0, ge=0)
+    bundle: str
+    section: str = Field(default="00", pattern=r"^\d{2}$")
+    domain: Literal["source", "target", "site", "auto"] = "source"
+    hop_seconds: float = Field(default=5.0, gt=0, le=3600)
+    alarm: AlarmSettings = AlarmSettings()
+    active_when: LevelGate | TopicGate | None = None
+
+
+class Paths(Strict):
+    """Where the agent keeps what must survive a restart."""
+
+    state: Path = Path("/var/lib/asd-agent")
+    bundles: Path = Path("/var/lib/asd-agent/bundles")
+
+
+Verb = Literal["acknowledge", "shelve", "unshelve"]
+
+
+class Config(Strict):
+    """The whole of agent.yaml."""
+
+    agent: AgentSettings
+    mqtt: MqttSettings = MqttSettings()
+    sources: dict[Name, SourceSettings] = Field(min_length=1)
+    monitors: dict[Name, MonitorSettings] = Field(min_length=1)
+    paths: Paths = Paths()
+    providers: tuple[str, ...] = ("CPUExecutionProvider",)
+    commands: tuple[Verb, ...] = ()
+
+    @model_validator(mode="after")
+    def _refer(self) -> Config:
+        for name, monitor in self.monitors.items():
+            source = self.sources.get(monitor.source)
+            if source is None:
+                known = ", ".join(sorted(self.sources))
+                raise ValueError(f"monitor {name!r} listens to source {monitor.source!r}, which is not one of: {known}")
+            if monitor.channel not in source.channels:
+                raise ValueError(
+                    f"monitor {name!r} wants channel {monitor.channel} of {monitor.source!r}, "
+                    f"which has {list(source.channels)}"
+                )
+        return self
+
+    def bundle_path(self, name: str) -> Path:
+        """The folder of a bundle named in a monitor: below `paths.bundles`, or a path of its own."""
+        path = Path(name)
+        return path if path.is_absolute() else self.paths.bundles / path

@@ -1,0 +1,153 @@
+"""Reading agent.yaml: every mistake at once, each with its line and what would be right."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from asd_agent.config import Config
+from asd_agent.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One mistake in a configuration file.
+
+    Attributes:
+        line: Counted from 1; 0 for the file as a whole.
+        key: Path of the key, such as `monitors.press.section`.
+        text: What is wrong.
+        remedy: What would be right; may be empty.
+    """
+
+    line: int
+    key: str
+    text: str
+    remedy: str = ""
+
+
+class ConfigFileError(ConfigError):
+    """A configuration file with at least one mistake."""
+
+    def __init__(self, path: Path, findings: list[Finding]) -> None:
+        self.path, self.findings = path, findings
+        lines = [
+            f"{path}:{f.line}: {f.key + ': ' if f.key else ''}{f.text}{'. ' + f.remedy if f.remedy else ''}"
+            for f in findings
+        ]
+        super().__init__("\n".join(lines))
+
+
+def load_config(path: Path) -> Config:
+    """Read and validate agent.yaml.
+
+    Relative paths in it are taken from the file's own folder.
+
+    Raises:
+        ConfigFileError: With every mistake that was found.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise ConfigFileError(path, [Finding(0, "", f"cannot be read: {reason}", "Give it with -c.")]) from error
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = mark.line + 1 if mark else 0
+        reason = getattr(error, "problem", None) or "not YAML"
+        raise ConfigFileError(path, [Finding(line, "", f"not valid YAML: {reason}")]) from error
+    doubled = _duplicates(root)
+    if not isinstance(data, dict):
+        doubled.append(Finding(1, "", "holds no keys", "Begin with `agent: {name: …}`."))
+    if doubled:
+        raise ConfigFileError(path, doubled)
+    try:
+        config = Config.model_validate(data)
+    except ValidationError as error:
+        raise ConfigFileError(path, sorted((_finding(e, root) for e in error.errors()), key=lambda f: f.line)) from error
+    return _absolute(config, path.parent.resolve())
+
+
+def _absolute(model: Any, base: Path) -> Any:
+    """The same settings with every relative path taken from `base`."""
+    if isinstance(model, BaseModel):
+        return model.model_copy(update={k: _absolute(v, base) for k, v in model if v is not None})
+    if isinstance(model, dict):
+        return {k: _absolute(v, base) for k, v in model.items()}
+    if isinstance(model, Path) and not model.is_absolute():
+        return base / model
+    return model
+
+
+def _duplicates(node: yaml.Node | None, key: str = "") -> list[Finding]:
+    found: list[Finding] = []
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for name, value in node.value:
+            here = f"{key}.{name.value}" if key else str(name.value)
+            if name.value in seen:
+                found.append(Finding(name.start_mark.line + 1, here, "stands twice", "Keep one of them."))
+            seen.add(name.value)
+            found += _duplicates(value, here)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            found += _duplicates(value, f"{key}[{index}]")
+    return found
+
+
+def _finding(error: Any, root: yaml.Node | None) -> Finding:
+    # Union tags and "__key__"-like parts of pydantic's location stand in no file; they are passed over.
+    line, keys, model = 1, [], Config
+    node = root
+    for part in error["loc"]:
+        child = _child(node, part)
+        if child is not None:
+            line, node = child
+            keys.append(str(part))
+        elif error["type"] == "extra_forbidden" or error["type"] == "missing":
+            if part == error["loc"][-1]:
+                keys.append(str(part))
+    text = error["msg"].removeprefix("Value error, ")
+    remedy = ""
+    if error["type"] == "extra_forbidden":
+        text = "unknown key"
+        near = difflib.get_close_matches(str(error["loc"][-1]), _valid_names(model), n=1)
+        remedy = f"Did you mean '{near[0]}'?" if near else "Remove it."
+    elif error["type"] == "missing":
+        text = "is missing"
+    return Finding(line, ".".join(keys), text[:1].lower() + text[1:] if text[:2] != "MQ" else text, remedy)
+
+
+def _child(node: yaml.Node | None, part: str | int) -> tuple[int, yaml.Node] | None:
+    if isinstance(node, yaml.MappingNode):
+        for name, value in node.value:
+            if name.value == str(part):
+                return name.start_mark.line + 1, value
+    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        return node.value[part].start_mark.line + 1, node.value[part]
+    return None
+
+
+def _valid_names(model: type[BaseModel]) -> list[str]:
+    """Every key that some part of the configuration knows."""
+    names: set[str] = set()
+    queue: list[Any] = [model]
+    seen: set[int] = set()
+    while queue:
+        item = queue.pop()
+        if id(item) in seen:
+            continue
+        seen.add(id(item))
+        if isinstance(item, type) and issubclass(item, BaseModel):
+            names |= set(item.model_fields)
+            queue += [f.annotation for f in item.model_fields.values()]
+        queue += list(getattr(item, "__args__", ()))
+    return sorted(names)
