@@ -53,14 +53,16 @@ def read_clip(path: Path, rate: int = SAMPLE_RATE, channel: int | None = None) -
             data = file.read(dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, RuntimeError) as error:
         raise AudioError(
-            f"{path}: not readable as audio ({_reason(error)})", "Record or copy the file again; wav and flac are read."
+            f"{path}: not readable as audio ({_reason(error)})",
+            "Record or copy the file again; wav and flac are read.",
         ) from error
     missing = _missing_bytes(path, expected - len(data))
     if len(data) == 0:
         raise AudioError(f"{path}: holds no samples", "Record or copy the file again.")
     if missing:
         raise AudioError(
-            f"{path}: truncated, it ends {missing} early", "Copy the file again; a part of it would be scored as whole."
+            f"{path}: truncated, it ends {missing} early",
+            "Copy the file again; a part of it would be scored as whole.",
         )
     if not np.isfinite(data).all():
         raise AudioError(f"{path}: holds NaN or infinite samples", "Export the recording again as 16-bit PCM.")
@@ -68,7 +70,8 @@ def read_clip(path: Path, rate: int = SAMPLE_RATE, channel: int | None = None) -
     if channel is not None:
         if not 0 <= channel < channels:
             raise AudioError(
-                f"{path}: has no channel {channel}, only {channels}", f"Use a channel from 0 to {channels - 1}."
+                f"{path}: has no channel {channel}, only {channels}",
+                f"Use a channel from 0 to {channels - 1}.",
             )
         signal = data[:, channel]
     elif channels > 1:

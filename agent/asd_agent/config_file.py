@@ -72,8 +72,11 @@ def load_config(path: Path) -> Config:
     try:
         config = Config.model_validate(data)
     except ValidationError as error:
-        raise ConfigFileError(path, sorted((_finding(e, root) for e in error.errors()), key=lambda f: f.line)) from error
-    return _absolute(config, path.parent.resolve())
+        raise ConfigFileError(
+            path, sorted((_finding(e, root) for e in error.errors()), key=lambda f: f.line)
+        ) from error
+    resolved: Config = _absolute(config, path.parent.resolve())
+    return resolved
 
 
 def _absolute(model: Any, base: Path) -> Any:
@@ -112,9 +115,8 @@ def _finding(error: Any, root: yaml.Node | None) -> Finding:
         if child is not None:
             line, node = child
             keys.append(str(part))
-        elif error["type"] == "extra_forbidden" or error["type"] == "missing":
-            if part == error["loc"][-1]:
-                keys.append(str(part))
+        elif error["type"] in ("extra_forbidden", "missing") and part == error["loc"][-1]:
+            keys.append(str(part))
     text = error["msg"].removeprefix("Value error, ")
     remedy = ""
     if error["type"] == "extra_forbidden":

@@ -162,4 +162,4 @@ def log_mel(signal: npt.NDArray[np.floating], spec: FeatureSpec) -> Array:
     np.maximum(bands, FLOOR**spec.power, out=bands)
     np.log10(bands, out=bands)
     bands *= 20.0 / spec.power
-    return bands.astype(np.float32)
+    return np.asarray(bands, dtype=np.float32)

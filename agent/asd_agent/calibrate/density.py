@@ -1,0 +1,126 @@
+"""Densities of observations: Gaussian mixtures and shrunk Gaussians, as plain arrays for the service to evaluate."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
+
+from asd_agent.scoring.density import log_likelihood
+
+Arrays = dict[str, npt.NDArray[Any]]
+Observations = npt.NDArray[np.floating]
+
+SHRINKAGES = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""How far a target's means may move from the source's: 0 keeps the source scorer, 1 takes the target's own location."""
+
+
+class DensitySettings(BaseModel):
+    """How observations become a density.
+
+    Attributes:
+        density: `gmm` (Eq. 2) or one Gaussian with Ledoit-Wolf shrinkage, `mahalanobis`.
+        components: Gaussians of the mixture, K.
+        covariance: Form of their covariances.
+        regularisation: Added to the diagonal of standardised covariances.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    density: Literal["gmm", "mahalanobis"] = "gmm"
+    components: int = Field(default=1, ge=1, le=64)
+    covariance: Literal["full", "diag", "tied"] = "full"
+    regularisation: float = Field(default=1e-3, gt=0)
+
+
+def fit_density(observations: Observations, settings: DensitySettings, seed: int = 0) -> Arrays:
+    """Fit a density.
+
+    Args:
+        observations: Shape (clips, rows, dimensions).
+        settings: What to fit.
+        seed: Of the mixture's initialisation.
+
+    Returns:
+        The arrays that `asd_agent.scoring.density` evaluates, with `usual_mean` and `usual_std`, shape (dimensions,).
+    """
+    x = np.asarray(observations, dtype=np.float64).reshape(-1, observations.shape[-1])
+    mean, std = x.mean(axis=0), x.std(axis=0)
+    std = np.maximum(std, 1e-3 * max(float(std.max()), 1e-9))
+    z = (x - mean) / std
+    usual = {"usual_mean": mean, "usual_std": std}
+    return usual | (
+        _shrunk(z, mean, std) if settings.density == "mahalanobis" else _mixture(z, mean, std, settings, seed)
+    )
+
+
+def _shrunk(z: npt.NDArray[np.float64], mean: npt.NDArray[np.float64], std: npt.NDArray[np.float64]) -> Arrays:
+    from sklearn.covariance import LedoitWolf
+
+    fitted = LedoitWolf(assume_centered=False).fit(z)
+    return {"mean": mean + fitted.location_ * std, "precision": fitted.precision_ / np.outer(std, std)}
+
+
+def _mixture(
+    z: npt.NDArray[np.float64],
+    mean: npt.NDArray[np.float64],
+    std: npt.NDArray[np.float64],
+    settings: DensitySettings,
+    seed: int,
+) -> Arrays:
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.mixture import GaussianMixture
+
+    components = min(settings.components, max(1, len(z) // 2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        fitted = GaussianMixture(
+            components,
+            covariance_type=settings.covariance,
+            reg_covar=settings.regularisation,
+            random_state=seed,
+        ).fit(z)
+    factor = fitted.precisions_cholesky_
+    factor = factor / std if settings.covariance == "diag" else np.atleast_3d(factor.T).T / std[:, None]
+    return {"weights": fitted.weights_, "means": mean + fitted.means_ * std, "precisions_cholesky": factor}
+
+
+def shift_density(source: Arrays, target: Observations, share: float) -> Arrays:
+    """The source's density moved towards the target: its covariances with means shifted by a share of the difference.
+
+    Args:
+        source: A fitted density.
+        target: Observations of a few target clips, shape (clips, rows, dimensions).
+        share: 0 keeps the source's means, 1 moves them by the whole difference of the averages.
+    """
+    offset = share * (
+        np.asarray(target, dtype=np.float64).reshape(-1, target.shape[-1]).mean(axis=0) - source["usual_mean"]
+    )
+    moved = {k: source[k] + offset for k in ("means", "mean", "usual_mean") if k in source}
+    return source | moved
+
+
+def choose_shrinkage(source: Arrays, target: Observations, settings: DensitySettings) -> float:
+    """The share whose density, shifted by all target clips but one, finds the one left out likeliest on average.
+
+    One clip alone tells nothing of how it would generalise; then half of the way is taken.
+    """
+    if len(target) < 2:
+        return 0.5
+    return max(SHRINKAGES, key=lambda share: _left_out_likelihood(source, target, settings, share))
+
+
+def _left_out_likelihood(source: Arrays, target: Observations, settings: DensitySettings, share: float) -> float:
+    total = 0.0
+    for index in range(len(target)):
+        density = shift_density(source, np.delete(target, index, axis=0), share)
+        x = np.asarray(target[index], dtype=np.float64)
+        if settings.density == "gmm":
+            total += float(log_likelihood(x, density).mean())
+        else:
+            deviation = x - density["mean"]
+            total -= float(np.einsum("nd,de,ne->n", deviation, density["precision"], deviation).mean())
+    return total

@@ -1,0 +1,1 @@
+"""From a window of sound to a score: observation, density, pooling, combination."""

@@ -1,0 +1,56 @@
+"""How unlikely an observation is: Gaussian mixtures (Eq. 2 of the paper) and Mahalanobis distances, from plain arrays.
+
+The print of Eq. 2 lacks the logarithm; the text says negative likelihood. The negative log-likelihood is used, since a
+likelihood of a hundred-dimensional error under- or overflows.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Float = npt.NDArray[np.float64]
+Arrays = dict[str, npt.NDArray[np.floating]]
+
+
+def log_likelihood(x: npt.NDArray[np.floating], scorer: Arrays) -> Float:
+    """Log-likelihood under a Gaussian mixture.
+
+    Args:
+        x: Observations, shape (n, dimensions).
+        scorer: `weights` (K,), `means` (K, D) and `precisions_cholesky`: upper factors U with precision = U Uᵀ, shape
+            (K, D, D); (1, D, D) when one covariance is shared; (K, D) for diagonal covariances.
+
+    Returns:
+        Shape (n,), natural logarithm.
+    """
+    weights, means, factor = scorer["weights"], scorer["means"], scorer["precisions_cholesky"]
+    x64 = np.asarray(x, dtype=np.float64)
+    n, d = x64.shape
+    parts = np.empty((n, len(weights)))
+    for k, mean in enumerate(means):
+        if factor.ndim == 2:
+            deviation = (x64 - mean) * factor[k]
+            log_det = np.log(factor[k]).sum()
+        else:
+            upper = factor[min(k, len(factor) - 1)]
+            deviation = (x64 - mean) @ upper
+            log_det = np.log(np.diagonal(upper)).sum()
+        parts[:, k] = np.log(weights[k]) + log_det - 0.5 * (d * np.log(2 * np.pi) + (deviation**2).sum(axis=1))
+    top = parts.max(axis=1, keepdims=True)
+    total: Float = top[:, 0] + np.log(np.exp(parts - top).sum(axis=1))
+    return total
+
+
+def mahalanobis(x: npt.NDArray[np.floating], scorer: Arrays) -> Float:
+    """Mahalanobis distance √((x - μ)ᵀ P (x - μ)); shapes as in `log_likelihood`, `mean` (D,), `precision` (D, D)."""
+    deviation = np.asarray(x, dtype=np.float64) - scorer["mean"]
+    squared: Float = np.einsum("nd,de,ne->n", deviation, scorer["precision"], deviation, optimize=True)
+    return np.sqrt(np.maximum(squared, 0.0))
+
+
+def unlikeliness(x: npt.NDArray[np.floating], density: Literal["gmm", "mahalanobis"], scorer: Arrays) -> Float:
+    """Score of every observation, higher is less normal; shape (n, dimensions) to (n,)."""
+    return -log_likelihood(x, scorer) if density == "gmm" else mahalanobis(x, scorer)

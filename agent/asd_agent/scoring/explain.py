@@ -1,0 +1,81 @@
+"""Which bands, times or quantities of a window stood out, in numbers and in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from asd_agent.bundle.manifest import Member
+from asd_agent.features import FeatureSpec, mel_centres
+from asd_agent.scoring.indicators import names
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What stood out in one window.
+
+    Attributes:
+        text: In words, such as "2.0–4.1 kHz at 1.2 s and 3.9 s".
+        bands_hz: Frequency bands, lowest and highest in Hz.
+        times_s: Times from the window's start, first and last in seconds.
+    """
+
+    text: str
+    bands_hz: tuple[tuple[float, float], ...] = field(default=())
+    times_s: tuple[tuple[float, float], ...] = field(default=())
+
+
+def explain(member: Member, observation: npt.NDArray[np.floating], scorer: dict[str, Any]) -> Explanation:
+    """Explain one window's observation, shape (rows, dimensions), against what was normal in calibration."""
+    mean, std = scorer["usual_mean"], scorer["usual_std"]
+    excess = (np.asarray(observation, dtype=np.float64) - mean) / std
+    if member.kind == "level":
+        return Explanation(f"level {excess[0, 0]:+.1f} spreads from the usual")
+    if member.kind == "indicators":
+        return _of_indicators(excess[0])
+    spec = member.features or FeatureSpec()
+    if member.kind == "mel_statistics":
+        profile = np.asarray(np.abs(excess[0]).reshape(2, spec.n_mels).max(axis=0), dtype=np.float64)
+        bands = _stretches(profile, mel_centres(spec))
+        return Explanation(_bands_text(bands), bands)
+    cells = excess[:, : spec.n_mels]
+    bands_index = _indices(cells.mean(axis=0))
+    bands = tuple((float(mel_centres(spec)[a]), float(mel_centres(spec)[b])) for a, b in bands_index)
+    chosen = np.concatenate([np.arange(a, b + 1) for a, b in bands_index])
+    over_time = cells[:, chosen].mean(axis=1)
+    seconds = np.arange(len(over_time)) * spec.frame_seconds()
+    steady = over_time.max() < 3.0 * max(float(np.median(over_time)), 0.3)
+    times = () if steady else _stretches(over_time, seconds)
+    return Explanation(_bands_text(bands) + (" throughout" if steady else _times_text(times)), bands, times)
+
+
+def _indices(profile: npt.NDArray[np.floating], most: int = 3) -> list[tuple[int, int]]:
+    """Runs above half the maximum, the strongest first, at most `most`."""
+    above = profile >= 0.5 * profile.max() if profile.max() > 0 else profile == profile.max()
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], above.astype(int), [0]])))
+    runs = [(int(a), int(b) - 1) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+    runs.sort(key=lambda r: -float(profile[r[0] : r[1] + 1].max()))
+    return sorted(runs[:most])
+
+
+def _stretches(
+    profile: npt.NDArray[np.floating], axis: npt.NDArray[np.floating], most: int = 3
+) -> tuple[tuple[float, float], ...]:
+    return tuple((float(axis[a]), float(axis[b])) for a, b in _indices(profile, most))
+
+
+def _of_indicators(excess: npt.NDArray[np.float64]) -> Explanation:
+    order = np.argsort(-np.abs(excess))[:3]
+    words = [f"{names()[i]} {'higher' if excess[i] > 0 else 'lower'} ({excess[i]:+.1f} spreads)" for i in order]
+    return Explanation(", ".join(words))
+
+
+def _bands_text(bands: tuple[tuple[float, float], ...]) -> str:
+    return " and ".join(f"{low / 1000:.1f}–{high / 1000:.1f} kHz" for low, high in bands)
+
+
+def _times_text(times: tuple[tuple[float, float], ...]) -> str:
+    return " at " + " and ".join(f"{first:.1f} s" for first, _last in times)

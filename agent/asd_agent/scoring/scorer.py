@@ -1,0 +1,239 @@
+"""A bundle's scores: the one path that windows take, on the box and in the trainer's evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from asd_agent.bundle import Bundle
+from asd_agent.bundle.manifest import Condition, ExpertUse, MemberUse
+from asd_agent.errors import BundleError
+from asd_agent.scoring.combine import combine, standardise
+from asd_agent.scoring.density import unlikeliness
+from asd_agent.scoring.explain import Explanation, explain
+from asd_agent.scoring.observe import Observation, Observer, WindowFeatures, Windows, observer
+from asd_agent.scoring.pooling import pool_frames
+from asd_agent.scoring.sessions import Sessions
+
+
+@dataclass(frozen=True)
+class WindowScore:
+    """What one window got.
+
+    Attributes:
+        score: Standardised on held-out normals; higher is more anomalous.
+        section: Whose it is.
+        domain: The domain that judged it.
+        threshold: The raise level it is held against.
+        clear_level: The level below which it helps to clear.
+        experts: Each expert's own standardised score.
+        members: Each member's raw score.
+        explanation: What stood out, if asked for.
+    """
+
+    score: float
+    section: str
+    domain: str
+    threshold: float
+    clear_level: float
+    experts: dict[str, float]
+    members: dict[str, float] = field(default_factory=dict)
+    explanation: Explanation | None = None
+
+
+def scorer_arrays(arrays: dict[str, npt.NDArray[np.floating]], prefix: str) -> dict[str, npt.NDArray[np.floating]]:
+    """The arrays of one scorer, by their names without the prefix."""
+    start = prefix + "/"
+    return {k.removeprefix(start): v for k, v in arrays.items() if k.startswith(start)}
+
+
+def member_scores(
+    observation: Observation, use: MemberUse, scorer: dict[str, npt.NDArray[np.floating]]
+) -> npt.NDArray[np.float64]:
+    """Raw scores of one member, shape (windows, rows, dimensions) to (windows,)."""
+    windows, rows, dimensions = observation.shape
+    frames = unlikeliness(observation.reshape(-1, dimensions), use.density, scorer).reshape(windows, rows)
+    return pool_frames(frames, use.pooling)
+
+
+class BundleScorer:
+    """Scores windows with a bundle.
+
+    Args:
+        bundle: A verified bundle.
+        sessions: Shared ONNX Runtime sessions.
+    """
+
+    def __init__(self, bundle: Bundle, sessions: Sessions | None = None) -> None:
+        self.bundle = bundle
+        self._sessions = sessions or Sessions()
+        manifest = bundle.manifest
+        self._observers: dict[str, Observer] = {
+            m.id: observer(m, bundle.path, manifest.files, bundle.scorers, self._sessions) for m in manifest.members
+        }
+        self._scorers = {
+            use.scorer: scorer_arrays(bundle.scorers, use.scorer)
+            for c in manifest.conditions
+            for e in c.experts
+            for use in e.members
+        }
+
+    def domains(self, section: str, domain: str) -> list[str]:
+        """The domains to score under: both that the section has when it is `auto`.
+
+        Raises:
+            BundleError: The bundle lacks what is asked for.
+        """
+        if domain != "auto":
+            return [self.bundle.condition(section, domain).domain]
+        found = [d for d in ("source", "target") if self.bundle.manifest.condition(section, d)]
+        if not found:
+            self.bundle.condition(section, "source")
+        return found
+
+    def score(
+        self, windows: Windows, section: str, domain: str = "source", *, explained: bool = False
+    ) -> list[WindowScore]:
+        """Score windows of one section.
+
+        Args:
+            windows: Shape (windows, samples), 16 kHz, full scale ±1; each as long as the bundle's window.
+            section: Its two digits.
+            domain: `source`, `target`, or `auto`: of both, the one whose threshold is exceeded less.
+            explained: Say what stood out as well.
+
+        Raises:
+            BundleError: The bundle has no such section or domain.
+            ValueError: The windows have another length.
+        """
+        if windows.ndim != 2 or windows.shape[1] != self.bundle.manifest.window_samples:
+            raise ValueError(f"windows of shape {windows.shape}, wanted (…, {self.bundle.manifest.window_samples})")
+        features = WindowFeatures(np.asarray(windows, dtype=np.float32))
+        conditions = [self.bundle.condition(section, d) for d in self.domains(section, domain)]
+        observations = self._observe(features, conditions, section)
+        judged = [self._judge(observations, c, explained) for c in conditions]
+        return [min(of_window, key=lambda s: s.score - s.threshold) for of_window in zip(*judged, strict=True)]
+
+    def _observe(
+        self, features: WindowFeatures, conditions: Sequence[Condition], section: str
+    ) -> dict[str, Observation]:
+        needed = {use.member for c in conditions for e in c.experts for use in e.members}
+        return {m: self._observers[m](features, section) for m in sorted(needed)}
+
+    def _judge(self, observations: dict[str, Observation], condition: Condition, explained: bool) -> list[WindowScore]:
+        arrays = self.bundle.scorers
+        raw: dict[str, npt.NDArray[np.float64]] = {}
+        experts: dict[str, npt.NDArray[np.float64]] = {}
+        for expert in condition.experts:
+            for use in expert.members:
+                raw[use.member] = member_scores(observations[use.member], use, self._scorers[use.scorer])
+            experts[expert.name] = combine(
+                np.stack([raw[u.member] for u in expert.members]),
+                [u.standardisation for u in expert.members],
+                [arrays[u.reference] for u in expert.members],
+                expert.combination,
+            )
+        combined = combine(
+            np.stack(list(experts.values())),
+            [e.standardisation for e in condition.experts],
+            [arrays[e.reference] for e in condition.experts],
+            condition.combination,
+        )
+        total = standardise(combined, condition.standardisation)
+        by_expert = {e.name: standardise(experts[e.name], e.standardisation) for e in condition.experts}
+        level = condition.threshold
+        return [
+            WindowScore(
+                score=float(total[i]),
+                section=condition.section,
+                domain=condition.domain,
+                threshold=level.raise_level,
+                clear_level=level.clear_level,
+                experts={k: float(v[i]) for k, v in by_expert.items()},
+                members={k: float(v[i]) for k, v in raw.items()},
+                explanation=self._explain(observations, condition, by_expert, i) if explained else None,
+            )
+            for i in range(len(total))
+        ]
+
+    def _explain(
+        self,
+        observations: dict[str, Observation],
+        condition: Condition,
+        by_expert: dict[str, npt.NDArray[np.float64]],
+        index: int,
+    ) -> Explanation:
+        loudest: ExpertUse = max(condition.experts, key=lambda e: float(by_expert[e.name][index]))
+        use = loudest.members[0]
+        member = self.bundle.manifest.member(use.member)
+        return explain(member, observations[use.member][index], self._scorers[use.scorer])
+
+
+def check_golden(scorer: BundleScorer) -> float:
+    """Score a bundle's golden windows again.
+
+    Returns:
+        The largest difference to the scores that the export wrote down.
+
+    Raises:
+        BundleError: It is larger than the manifest's tolerance.
+    """
+    golden, tolerance = scorer.bundle.golden(), scorer.bundle.manifest.tolerance
+    worst = 0.0
+    for index, (section, domain) in enumerate(zip(golden["sections"], golden["domains"], strict=True)):
+        window = golden["windows"][index : index + 1].astype(np.float32) / 32768.0
+        got = scorer.score(window, str(section), str(domain))[0]
+        pairs = [("the ensemble", got.score, float(golden["scores"][index]))]
+        pairs += [(f"member {m}", got.members[m], float(golden[f"member/{m}"][index])) for m in got.members]
+        for name, value, wanted in pairs:
+            difference = abs(value - wanted)
+            if not difference <= tolerance * max(1.0, abs(wanted)):
+                raise BundleError(
+                    f"{scorer.bundle.path}: golden window {index} (section {section}, {domain}): {name} gives "
+                    f"{value:.6g}, the export gave {wanted:.6g}",
+                    "The execution provider computes differently here; use another one, or export the bundle again.",
+                )
+            worst = max(worst, difference)
+    return worst
+
+
+def score_long(
+    scorer: BundleScorer,
+    signal: npt.NDArray[np.float32],
+    section: str,
+    domain: str,
+    *,
+    explained: bool = False,
+) -> WindowScore:
+    """Score a clip of any length from one window on: the mean of its windows at hop 5 s, the last flush with its end.
+
+    Returns:
+        With a single window that window's score; else mean scores and the explanation of the highest window.
+
+    Raises:
+        ValueError: The signal is shorter than a window.
+    """
+    size = scorer.bundle.manifest.window_samples
+    if len(signal) < size:
+        raise ValueError(f"{len(signal)} samples are fewer than a window of {size}")
+    starts = list(range(0, len(signal) - size + 1, size // 2))
+    if starts[-1] + size < len(signal):
+        starts.append(len(signal) - size)
+    windows = np.stack([signal[s : s + size] for s in starts])
+    scores = scorer.score(windows, section, domain, explained=explained)
+    if len(scores) == 1:
+        return scores[0]
+    worst = max(scores, key=lambda s: s.score - s.threshold)
+    return WindowScore(
+        score=float(np.mean([s.score for s in scores])),
+        section=section,
+        domain=worst.domain,
+        threshold=worst.threshold,
+        clear_level=worst.clear_level,
+        experts={k: float(np.mean([s.experts[k] for s in scores])) for k in worst.experts},
+        members={k: float(np.mean([s.members[k] for s in scores])) for k in worst.members},
+        explanation=worst.explanation,
+    )
