@@ -49,7 +49,7 @@ def fit_density(observations: Observations, settings: DensitySettings, seed: int
     """
     x = np.asarray(observations, dtype=np.float64).reshape(-1, observations.shape[-1])
     mean, std = x.mean(axis=0), x.std(axis=0)
-    std = np.maximum(std, 1e-3 * max(float(std.max()), 1e-9))
+    std = np.where(std > 1e-8 * np.maximum(1.0, np.abs(mean)), std, 1.0)  # a constant says nothing
     z = (x - mean) / std
     usual = {"usual_mean": mean, "usual_std": std}
     return usual | (

@@ -1,0 +1,36 @@
+"""The command line of the agent."""
+
+from __future__ import annotations
+
+import typer
+
+from asd_agent import __version__
+from asd_agent.commands import bundle, score
+from asd_agent.console import run_command
+
+app = typer.Typer(
+    help="Listens to a machine and says over MQTT when it sounds different.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command("score")(score.score)
+app.add_typer(bundle.app, name="bundle")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    _show: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Entry point of `asd-agent`."""
+    run_command("asd-agent", app)

@@ -1,0 +1,1 @@
+"""The commands of asd-agent, one module each; `asd_agent.cli` puts them together."""

@@ -1,0 +1,76 @@
+"""Eq. 2 and Mahalanobis distances against numbers worked by hand and against scikit-learn."""
+
+import numpy as np
+import pytest
+from sklearn.mixture import GaussianMixture
+
+from asd_agent.calibrate.density import DensitySettings, choose_shrinkage, fit_density, shift_density
+from asd_agent.scoring.density import log_likelihood, mahalanobis, unlikeliness
+
+
+def test_a_single_gaussian_by_hand():
+    # N(x | 1, 2²) at x = 3: -log(2) - log(2π)/2 - 1/2
+    scorer = {
+        "weights": np.ones(1),
+        "means": np.array([[1.0]]),
+        "precisions_cholesky": np.array([[[0.5]]]),
+    }
+    wanted = -np.log(2.0) - 0.5 * np.log(2 * np.pi) - 0.5
+    assert log_likelihood(np.array([[3.0]]), scorer)[0] == pytest.approx(wanted, abs=1e-12)
+    assert unlikeliness(np.array([[3.0]]), "gmm", scorer)[0] == pytest.approx(-wanted, abs=1e-12)
+
+
+def test_two_components_by_hand():
+    # 0.25 N(0 | 0, 1) + 0.75 N(0 | 2, 1) = 0.25 φ(0) + 0.75 φ(2)
+    scorer = {
+        "weights": np.array([0.25, 0.75]),
+        "means": np.array([[0.0], [2.0]]),
+        "precisions_cholesky": np.ones((2, 1)),
+    }
+    density = 0.25 * 0.3989422804014327 + 0.75 * 0.05399096651318806
+    assert log_likelihood(np.array([[0.0]]), scorer)[0] == pytest.approx(np.log(density), abs=1e-12)
+
+
+def test_far_away_the_logarithm_stays_finite():
+    scorer = {
+        "weights": np.ones(1),
+        "means": np.zeros((1, 129)),
+        "precisions_cholesky": np.ones((1, 129)),
+    }
+    assert np.isfinite(log_likelihood(np.full((1, 129), 1e3), scorer)).all()
+
+
+@pytest.mark.parametrize("covariance", ["full", "diag", "tied"])
+@pytest.mark.parametrize("components", [1, 3])
+def test_a_fitted_mixture_equals_scikit_learns(covariance, components):
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(30, 10, 5)) * [0.1, 1, 2, 10, 100] + [0, 5, -5, 100, 0]
+    arrays = fit_density(x, DensitySettings(components=components, covariance=covariance), seed=1)
+    flat = x.reshape(-1, 5)
+    mean, std = flat.mean(axis=0), flat.std(axis=0)
+    reference = GaussianMixture(components, covariance_type=covariance, reg_covar=1e-3, random_state=1)
+    wanted = reference.fit((flat - mean) / std).score_samples((flat - mean) / std) - np.log(std).sum()
+    np.testing.assert_allclose(log_likelihood(flat, arrays), wanted, atol=1e-6)
+
+
+def test_mahalanobis_by_hand():
+    scorer = {"mean": np.array([1.0, 0.0]), "precision": np.array([[4.0, 0.0], [0.0, 0.25]])}
+    assert mahalanobis(np.array([[2.0, 4.0]]), scorer)[0] == pytest.approx(np.sqrt(4.0 + 4.0))
+
+
+def test_a_constant_dimension_neither_fails_nor_rules():
+    x = np.random.default_rng(0).normal(size=(50, 1, 3))
+    x[:, :, 1] = 7.0
+    arrays = fit_density(x, DensitySettings(density="mahalanobis"))
+    assert np.isfinite(mahalanobis(x[:, 0], arrays)).all()
+
+
+def test_a_target_elsewhere_moves_the_means_and_one_alike_does_not_have_to():
+    rng = np.random.default_rng(5)
+    settings = DensitySettings(density="mahalanobis")
+    source = fit_density(rng.normal(size=(200, 1, 4)), settings)
+    away = rng.normal(size=(3, 1, 4)) + 6.0
+    assert choose_shrinkage(source, away, settings) == 1.0
+    moved = shift_density(source, away, 1.0)
+    np.testing.assert_allclose(moved["mean"] - source["mean"], away.mean(axis=(0, 1)) - source["usual_mean"])
+    np.testing.assert_array_equal(moved["precision"], source["precision"])
