@@ -1,17 +1,19 @@
-"""Reading agent.yaml: every mistake at once, each with its line and what would be right."""
+"""Reading agent.yaml and other settings: every mistake at once, each with its line and what would be right."""
 
 from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from asd_agent.config import Config
 from asd_agent.errors import ConfigError
+
+Settings = TypeVar("Settings", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -51,11 +53,28 @@ def load_config(path: Path) -> Config:
     Raises:
         ConfigFileError: With every mistake that was found.
     """
+    config = load_settings(path, Config, unreadable="Give it with -c.", empty="Begin with `agent: {name: …}`.")
+    resolved: Config = _absolute(config, path.parent.resolve())
+    return resolved
+
+
+def load_settings(path: Path, model: type[Settings], *, unreadable: str = "", empty: str = "") -> Settings:
+    """Read a YAML file and validate it.
+
+    Args:
+        path: The file.
+        model: What it must hold.
+        unreadable: Remedy where the file cannot be read.
+        empty: Remedy where it holds no keys.
+
+    Raises:
+        ConfigFileError: With every mistake that was found.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise ConfigFileError(path, [Finding(0, "", f"cannot be read: {reason}", "Give it with -c.")]) from error
+        raise ConfigFileError(path, [Finding(0, "", f"cannot be read: {reason}", unreadable)]) from error
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         data = yaml.safe_load(text)
@@ -66,17 +85,14 @@ def load_config(path: Path) -> Config:
         raise ConfigFileError(path, [Finding(line, "", f"not valid YAML: {reason}")]) from error
     doubled = _duplicates(root)
     if not isinstance(data, dict):
-        doubled.append(Finding(1, "", "holds no keys", "Begin with `agent: {name: …}`."))
+        doubled.append(Finding(1, "", "holds no keys", empty))
     if doubled:
         raise ConfigFileError(path, doubled)
     try:
-        config = Config.model_validate(data)
+        return model.model_validate(data)
     except ValidationError as error:
-        raise ConfigFileError(
-            path, sorted((_finding(e, root) for e in error.errors()), key=lambda f: f.line)
-        ) from error
-    resolved: Config = _absolute(config, path.parent.resolve())
-    return resolved
+        findings = (_finding(e, root, model) for e in error.errors())
+        raise ConfigFileError(path, sorted(findings, key=lambda f: f.line)) from error
 
 
 def _absolute(model: Any, base: Path) -> Any:
@@ -106,9 +122,9 @@ def _duplicates(node: yaml.Node | None, key: str = "") -> list[Finding]:
     return found
 
 
-def _finding(error: Any, root: yaml.Node | None) -> Finding:
+def _finding(error: Any, root: yaml.Node | None, model: type[BaseModel]) -> Finding:
     # Union tags and "__key__"-like parts of pydantic's location stand in no file; they are passed over.
-    line, keys, model = 1, [], Config
+    line, keys = 1, []
     node = root
     for part in error["loc"]:
         child = _child(node, part)
