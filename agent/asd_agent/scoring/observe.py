@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from asd_agent.bundle.manifest import Member
 from asd_agent.features import FeatureSpec, log_mel
+from asd_agent.quality import level_dbfs
 from asd_agent.scoring.indicators import indicators
 from asd_agent.scoring.sessions import Sessions
 
@@ -52,17 +53,15 @@ def observer(
     if member.kind == "autoencoder":
         return _Autoencoder(member, folder, digests, arrays, sessions)
     if member.kind == "level":
-        return lambda features, _section: level_dbfs(features.windows)[:, None, None].astype(np.float32)
+        return lambda features, _section: _levels(features.windows)
     if member.kind == "indicators":
         return lambda features, _section: indicators(features.windows)[:, None, :]
     spec = member.features or FeatureSpec()
     return lambda features, _section: _mel_statistics(features.log_mel(spec))
 
 
-def level_dbfs(windows: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """Level of each window in dB relative to a full-scale square wave; shape (windows, samples) to (windows,)."""
-    power = np.mean(np.square(windows, dtype=np.float64), axis=-1)
-    return np.asarray(10.0 * np.log10(np.maximum(power, 1e-12)))
+def _levels(windows: Windows) -> Observation:
+    return np.array([[[level_dbfs(w)]] for w in windows], dtype=np.float32)
 
 
 def _mel_statistics(log_mels: npt.NDArray[np.float32]) -> Observation:
