@@ -1,0 +1,49 @@
+# `make demo` shows the agent at work; `make test` passes every check. Both install what they need.
+PYTHON ?= python3
+VENV ?= .venv
+AGENT_VENV ?= .venv-agent
+SPEED ?= 10
+STAMP = .installed
+
+.PHONY: demo test check lint types imports unit agent-alone bundles clean
+
+demo: $(AGENT_VENV)/$(STAMP)
+	$(AGENT_VENV)/bin/asd-agent demo --speed $(SPEED)
+
+test: system $(VENV)/$(STAMP) check unit agent-alone
+
+check: lint types imports
+
+lint: $(VENV)/$(STAMP)
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+
+types: $(VENV)/$(STAMP)
+	$(VENV)/bin/mypy
+
+imports: $(VENV)/$(STAMP)
+	$(VENV)/bin/lint-imports
+
+unit: $(VENV)/$(STAMP)
+	$(VENV)/bin/pytest
+
+agent-alone: $(AGENT_VENV)/$(STAMP)
+	scripts/agent-alone $(AGENT_VENV)
+
+.PHONY: system
+system:
+	scripts/install-system-packages
+
+# The agent as it is on a box: no torch, no scikit-learn, no PortAudio.
+$(AGENT_VENV)/$(STAMP): pyproject.toml constraints.txt $(shell find agent exported_models -type f -not -path '*/__pycache__/*')
+	scripts/make-venv $(PYTHON) $(AGENT_VENV)
+	$(AGENT_VENV)/bin/pip install -q -c constraints.txt '.[cpu,demo]'
+	touch $@
+
+$(VENV)/$(STAMP): pyproject.toml constraints.txt
+	scripts/make-venv $(PYTHON) $(VENV)
+	$(VENV)/bin/pip install -q -c constraints.txt -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) $(AGENT_VENV) build dist
