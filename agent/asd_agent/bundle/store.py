@@ -67,6 +67,19 @@ class Bundle:
             raise BundleError(f"{self.path}: has no section {section!r} in domain {domain!r}", f"It has: {there}.")
         return found
 
+    def domains(self, section: str, domain: str) -> list[str]:
+        """The domains to score a section under: both that it has when `domain` is `auto`.
+
+        Raises:
+            BundleError: The bundle lacks what is asked for.
+        """
+        if domain == "auto":
+            found = [c.domain for c in self.manifest.conditions if c.section == section]
+            if found:
+                return sorted(found)
+            domain = "source"
+        return [self.condition(section, domain).domain]
+
     def golden(self) -> Arrays:
         """The golden windows and the scores they must give."""
         return load_arrays(self.path / GOLDEN)

@@ -31,7 +31,7 @@ def score(
     if domain not in ("source", "target", "auto"):
         raise UsageError(f"--domain {domain!r} is not one of source, target, auto")
     scorer = BundleScorer(Bundle.open(bundle))
-    scorer.domains(section, domain)
+    scorer.bundle.domains(section, domain)
     rows: list[dict[str, Any]] = []
     failed = 0
     for clip in clips:

@@ -81,19 +81,6 @@ class BundleScorer:
             for use in e.members
         }
 
-    def domains(self, section: str, domain: str) -> list[str]:
-        """The domains to score under: both that the section has when it is `auto`.
-
-        Raises:
-            BundleError: The bundle lacks what is asked for.
-        """
-        if domain != "auto":
-            return [self.bundle.condition(section, domain).domain]
-        found = [d for d in ("source", "target") if self.bundle.manifest.condition(section, d)]
-        if not found:
-            self.bundle.condition(section, "source")
-        return found
-
     def score(
         self, windows: Windows, section: str, domain: str = "source", *, explained: bool = False
     ) -> list[WindowScore]:
@@ -112,7 +99,7 @@ class BundleScorer:
         if windows.ndim != 2 or windows.shape[1] != self.bundle.manifest.window_samples:
             raise ValueError(f"windows of shape {windows.shape}, wanted (…, {self.bundle.manifest.window_samples})")
         features = WindowFeatures(np.asarray(windows, dtype=np.float32))
-        conditions = [self.bundle.condition(section, d) for d in self.domains(section, domain)]
+        conditions = [self.bundle.condition(section, d) for d in self.bundle.domains(section, domain)]
         observations = self._observe(features, conditions, section)
         judged = [self._judge(observations, c, explained) for c in conditions]
         return [min(of_window, key=lambda s: s.score - s.threshold) for of_window in zip(*judged, strict=True)]
