@@ -1,0 +1,1 @@
+"""Networks, pure: tensors in, tensors out, the very modules that are exported."""

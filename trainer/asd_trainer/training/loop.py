@@ -1,0 +1,136 @@
+"""The step loop: Adam under the warm-up schedule, resumable to the same weights after a kill at any moment."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from asd_agent.errors import AsdError
+from asd_trainer.recipe import TrainingSettings
+from asd_trainer.training.checkpoint import Checkpoints, State
+from asd_trainer.training.metrics import MetricsLog
+from asd_trainer.training.randomness import BatchSampler, Chance
+from asd_trainer.training.schedule import warmup_rate
+
+Progress = Callable[[int, int, float, float], None]
+"""Called after each step with the step, the number of steps, the loss and the seconds left."""
+
+ClipLosses = Callable[[npt.NDArray[np.int64]], Tensor]
+"""From indices of clips, shape (batch,), to the loss of each, shape (batch,)."""
+
+
+class DivergedError(AsdError):
+    """A loss or gradient is no longer finite."""
+
+
+@dataclass(frozen=True)
+class Trainee:
+    """What is trained and all the chance in it.
+
+    Attributes:
+        model: The network.
+        clip_losses: Loss of each clip of a batch.
+        sampler: Which clips come next.
+        chance: Masks and dropout.
+        names: Clips, for error messages.
+        description: Plain values that are kept in the final checkpoint beside the weights.
+    """
+
+    model: nn.Module
+    clip_losses: ClipLosses
+    sampler: BatchSampler
+    chance: Chance
+    names: Sequence[str]
+    description: dict[str, Any]
+
+
+def train_steps(
+    trainee: Trainee,
+    settings: TrainingSettings,
+    checkpoints: Checkpoints,
+    *,
+    folder: Path,
+    checkpoint_every: int,
+    progress: Progress | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Train to the last step, from the newest checkpoint if there is one, and leave the final checkpoint.
+
+    Raises:
+        DivergedError: A loss or gradient is not finite; the last checkpoint is kept.
+        CheckpointError: The folder holds another training.
+    """
+    model = trainee.model
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.0, betas=(0.9, 0.98), eps=1e-9)
+    first, size = 0, 0
+    state = checkpoints.newest()
+    if state is not None:
+        first, size = state["step"], state["metrics_bytes"]
+        _restore(trainee, optimizer, state)
+    started = clock()
+    model.train()
+    with closing(MetricsLog(folder, size, first)) as log:
+        for step in range(first + 1, settings.steps + 1):
+            rate = warmup_rate(step, settings.learning_rate, settings.warmup_steps)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            loss, norm = _step(trainee, optimizer, settings.clip_norm, step)
+            log.add(step, loss=loss, learning_rate=rate, gradient_norm=norm)
+            if step == settings.steps:
+                log.sync()
+                checkpoints.finish({"step": step, "model": model.state_dict(), **trainee.description})
+            elif step % checkpoint_every == 0:
+                checkpoints.save(_state(trainee, optimizer, step, log.sync()))
+            if progress is not None:
+                left = (clock() - started) / (step - first) * (settings.steps - step)
+                progress(step, settings.steps, loss, left)
+
+
+def _step(trainee: Trainee, optimizer: torch.optim.Optimizer, clip_norm: float, step: int) -> tuple[float, float]:
+    indices = trainee.sampler.draw()
+    optimizer.zero_grad(set_to_none=True)
+    losses = trainee.clip_losses(indices)
+    loss = losses.mean()
+    bad = np.flatnonzero(~np.isfinite(losses.detach().float().cpu().numpy()))
+    if len(bad):
+        clip = trainee.names[int(indices[bad[0]])]
+        raise _diverged(f"the loss is not finite at step {step}, on clip {clip} ({len(bad)} of {len(indices)} clips)")
+    loss.backward()  # type: ignore[no-untyped-call]
+    norm = float(nn.utils.clip_grad_norm_(trainee.model.parameters(), clip_norm))
+    if not np.isfinite(norm):
+        worst = trainee.names[int(indices[int(losses.argmax())])]
+        raise _diverged(f"the gradient is not finite at step {step}; the clip with the largest loss is {worst}")
+    optimizer.step()
+    return float(loss.detach()), norm
+
+
+def _diverged(what: str) -> DivergedError:
+    return DivergedError(what, "Lower the learning rate or look at that clip; the last checkpoint is kept.")
+
+
+def _state(trainee: Trainee, optimizer: torch.optim.Optimizer, step: int, size: int) -> State:
+    return {
+        "step": step,
+        "metrics_bytes": size,
+        "model": trainee.model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "sampler": trainee.sampler.state(),
+        "chance": trainee.chance.state(),
+        **trainee.description,
+    }
+
+
+def _restore(trainee: Trainee, optimizer: torch.optim.Optimizer, state: State) -> None:
+    trainee.model.load_state_dict(state["model"])
+    optimizer.load_state_dict(state["optimizer"])
+    trainee.sampler.restore(state["sampler"])
+    trainee.chance.restore(state["chance"], state["step"])

@@ -1,0 +1,91 @@
+"""Every source of chance in a training, seeded once, kept in checkpoints, and put back as it was found."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+
+class BatchSampler:
+    """Batches of indices: every item once, in an order drawn anew each time all have been seen.
+
+    Args:
+        items: How many items there are.
+        batch: Indices a batch; a batch may reach from one order into the next.
+        seed: Of the orders.
+    """
+
+    def __init__(self, items: int, batch: int, seed: int) -> None:
+        self._items, self._batch = items, batch
+        self._generator = torch.Generator().manual_seed(seed)
+        self._left = torch.empty(0, dtype=torch.int64)
+
+    def draw(self) -> npt.NDArray[np.int64]:
+        """The next batch, shape (batch,)."""
+        while len(self._left) < self._batch:
+            self._left = torch.cat([self._left, torch.randperm(self._items, generator=self._generator)])
+        drawn, self._left = self._left[: self._batch], self._left[self._batch :].clone()
+        return np.asarray(drawn.numpy())
+
+    def state(self) -> dict[str, Any]:
+        """What `restore` needs to go on from here."""
+        return {"generator": self._generator.get_state(), "left": self._left}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from where `state` was taken."""
+        self._generator.set_state(state["generator"])
+        self._left = state["left"]
+
+
+class Chance:
+    """The generators of masks and of dropout.
+
+    Args:
+        seed: Of both.
+        device: Where masks and dropout are drawn.
+    """
+
+    def __init__(self, seed: int, device: torch.device) -> None:
+        self._device = device
+        self.masks = torch.Generator(device).manual_seed(seed + 1)
+        torch.manual_seed(seed)
+
+    def state(self) -> dict[str, Any]:
+        """What `restore` needs to go on from here."""
+        network = torch.cuda.get_rng_state(self._device) if self._device.type == "cuda" else torch.get_rng_state()
+        return {"device": self._device.type, "masks": self.masks.get_state(), "network": network}
+
+    def restore(self, state: dict[str, Any], step: int) -> None:
+        """Go on from where `state` was taken; on another kind of device, from a fresh but reproducible draw."""
+        if state["device"] != self._device.type:
+            self.masks.manual_seed(self.masks.initial_seed() + step)
+            torch.manual_seed(self.masks.initial_seed() + step)
+            return
+        self.masks.set_state(state["masks"])
+        if self._device.type == "cuda":
+            torch.cuda.set_rng_state(state["network"], self._device)
+        else:
+            torch.set_rng_state(state["network"])
+
+
+@contextmanager
+def own_randomness(device: torch.device, *, deterministic: bool) -> Iterator[None]:
+    """Torch's generators and determinism switch, left at the end as they were at the start.
+
+    `deterministic` makes torch refuse operations whose result depends on the order of threads.
+    """
+    was, warn_only = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    if deterministic and device.type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it when it starts
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.use_deterministic_algorithms(deterministic)
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(was, warn_only=warn_only)
