@@ -1,0 +1,349 @@
+"""A source of sound as the agent sees it: a ring that fills, a state, and a child that is replaced when it fails.
+
+The source's own thread starts the child and writes the ring; the supervisor's `tick` judges by the samples that
+arrived. Neither ever waits for the child.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import select
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from asd_agent.audio import SAMPLE_RATE, Signal
+from asd_agent.capture.frames import Block, Decoder, FrameError, Notice
+from asd_agent.capture.life import Change, Life, Order, Patience, State
+from asd_agent.capture.placement import Placement
+from asd_agent.clock import Clock, SystemClock
+from asd_agent.config import FileSettings, MicrophoneSettings
+from asd_agent.quality import FLOOR_DBFS
+from asd_agent.ring import Ring
+
+_POLL_SECONDS = 0.1
+_READ_BYTES = 2**18
+_LEVEL_SECONDS = 1.0
+Powers = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Counters:
+    """What a source has been through since it was started.
+
+    Attributes:
+        frames: Samples heard, of each channel.
+        gaps: Stretches not heard.
+        samples_lost: Samples not heard, of each channel.
+        restarts: Times that the child was replaced.
+        overflows: Times that the device lost sound because it was not fetched.
+        drops: Times that the child lost sound because this process did not fetch it.
+        skipped: Recordings that could not be read.
+        wall_steps: Steps of the wall clock that were followed.
+        level_dbfs: Level of the last second or so, the loudest channel's.
+        drift_ppm: How much longer than nominal a sample lasts by the monotonic clock.
+    """
+
+    frames: int = 0
+    gaps: int = 0
+    samples_lost: int = 0
+    restarts: int = 0
+    overflows: int = 0
+    drops: int = 0
+    skipped: int = 0
+    wall_steps: int = 0
+    level_dbfs: float = FLOOR_DBFS
+    drift_ppm: float = 0.0
+
+
+class CaptureSource:
+    """One microphone or recording.
+
+    Args:
+        name: Its name in the configuration.
+        settings: What to listen to.
+        clock: The box's clocks.
+        seconds: How much sound is kept.
+        patience: How long is waited for what.
+        notify: Called after every block and every change of state, from the source's thread; must not block.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        settings: MicrophoneSettings | FileSettings,
+        *,
+        clock: Clock | None = None,
+        seconds: float = 60.0,
+        patience: Patience | None = None,
+        notify: Callable[[], None] | None = None,
+    ) -> None:
+        self.name = name
+        self.settings = settings
+        self.ring = Ring(seconds, len(settings.channels))
+        self._clock = clock or SystemClock()
+        self._notify = notify or (lambda: None)
+        live = isinstance(settings, MicrophoneSettings)
+        self._placement = Placement(self.ring, self._clock, speed=None if live else _speed(settings))
+        self._life = Life(self._clock.monotonic(), patience, live=live)
+        self._lock = threading.Lock()
+        self._heard = Counters()
+        self._power: Powers = np.zeros(len(settings.channels))
+        self._opened: dict[str, Any] = {}
+        self._child: subprocess.Popen[bytes] | None = None
+        self._unreaped: list[subprocess.Popen[bytes]] = []
+        self._abandon = threading.Event()
+        self._spawn = threading.Event()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"source {name}", daemon=True)
+
+    @property
+    def state(self) -> State:
+        """The state by now."""
+        return self.status.state
+
+    @property
+    def status(self) -> Change:
+        """The state with its reason and since when (monotonic seconds)."""
+        with self._lock:
+            return self._life.current
+
+    @property
+    def counters(self) -> Counters:
+        """What it has been through; a value, which does not change any more."""
+        with self._lock:
+            power = float(self._power.max())
+            level = max(FLOOR_DBFS, 10 * math.log10(power)) if power > 0 else FLOOR_DBFS
+            lost = self._placement.losses
+            return replace(
+                self._heard,
+                restarts=self._life.restarts,
+                gaps=lost.gaps,
+                samples_lost=lost.samples,
+                wall_steps=self._placement.wall_steps,
+                level_dbfs=level,
+                drift_ppm=self._placement.timeline.drift_ppm,
+            )
+
+    @property
+    def opened(self) -> dict[str, Any]:
+        """What the child opened last: `device`, `rate`, `channels`; empty before the first time."""
+        with self._lock:
+            return dict(self._opened)
+
+    def column(self, channel: int) -> int:
+        """Which column of the ring holds a channel of the device.
+
+        Raises:
+            ValueError: The source does not send this channel.
+        """
+        return self.settings.channels.index(channel)
+
+    def utc(self, index: int) -> float:
+        """The moment of a sample, in seconds since 1970 UTC.
+
+        A recording has its own time line: it starts when it is first played and runs at its own speed.
+
+        Raises:
+            ValueError: Nothing has been heard yet.
+        """
+        with self._lock:
+            return self._placement.utc(index)
+
+    def monotonic(self, index: int) -> float:
+        """The monotonic time at which a sample was in the air, or played.
+
+        Raises:
+            ValueError: Nothing has been heard yet.
+        """
+        with self._lock:
+            return self._placement.timeline.monotonic(index)
+
+    def start(self) -> None:
+        """Begin to listen; returns at once."""
+        self._thread.start()
+        self.tick(self._clock.monotonic())
+
+    def tick(self, now: float) -> None:
+        """Judge the source and order its child's end or replacement; several times a second, never blocks.
+
+        Args:
+            now: Monotonic seconds.
+        """
+        with self._lock:
+            before = self._life.current
+            order = self._life.tick(now)
+            changed = self._life.current is not before
+            if order is Order.SPAWN:
+                self._spawn.set()
+            elif order is Order.KILL:
+                self._abandon.set()
+            self._placement.follow_wall()
+        if order is Order.KILL and self._child is not None:
+            self._child.kill()
+        if changed:
+            self._notify()
+
+    def take_changes(self) -> list[Change]:
+        """Changes of state since this was last asked, oldest first."""
+        with self._lock:
+            return self._life.take_changes()
+
+    def wait(self, timeout: float) -> bool:
+        """Sleep until new samples are there; False when `timeout` seconds passed first."""
+        return self.ring.wait_for(self.ring.end + 1, timeout)
+
+    def stop(self) -> None:
+        """End the child and the thread."""
+        self._stopping.set()
+        self._spawn.set()
+        if self._child is not None:
+            self._child.kill()
+        if self._thread.is_alive():
+            self._thread.join(timeout=2.0)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            if not self._spawn.wait(_POLL_SECONDS):
+                with self._lock:
+                    self._placement.fill(self._clock.monotonic())
+                self._unreaped = [child for child in self._unreaped if child.poll() is None]
+                continue
+            if not self._stopping.is_set() and self._life_of_one_child():
+                return
+
+    def _life_of_one_child(self) -> bool:
+        """From its start to its end; whether the recording is over."""
+        with self._lock:
+            self._spawn.clear()
+            self._abandon.clear()
+            self._life.spawned(self._clock.monotonic())
+            self._placement.reopened()
+            request = self._request()
+        try:
+            child = subprocess.Popen(
+                [sys.executable, "-m", "asd_agent.capture.child", json.dumps(request)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            )
+        except OSError as error:
+            self._gone(f"the capture child cannot be started ({error.strerror})")
+            return False
+        self._child = child
+        reason = self._read(child)
+        self._close(child)
+        if reason is None:
+            reason = _last_words(child)
+        if self._abandon.is_set():
+            with self._lock:
+                reason = self._life.complaint
+        self._gone(reason)
+        return self.state == "ended"
+
+    def _read(self, child: subprocess.Popen[bytes]) -> str | None:
+        """Take what the child sends until it ends or is given up; its own word on why."""
+        assert child.stdout is not None
+        pipe = child.stdout.fileno()
+        poll = select.poll()
+        poll.register(pipe, select.POLLIN)
+        decoder, reason = Decoder(), None
+        while not (self._stopping.is_set() or self._abandon.is_set()):
+            if not poll.poll(_POLL_SECONDS * 1000):
+                continue
+            data = os.read(pipe, _READ_BYTES)
+            if not data:
+                break
+            try:
+                for frame in decoder.feed(data):
+                    if isinstance(frame, Block):
+                        self._take(frame)
+                    else:
+                        reason = self._hear(frame) or reason
+            except FrameError as error:
+                return str(error)
+            self._notify()
+        return reason
+
+    def _take(self, block: Block) -> None:
+        seconds = len(block.samples) / SAMPLE_RATE
+        with self._lock:
+            if len(block.samples):
+                self._life.block(self._clock.monotonic(), seconds, zeros=not block.samples.any())
+            written = self._placement.place(block)
+            self._power = _smoothed(self._power, block.samples, seconds)
+            self._heard = replace(
+                self._heard,
+                frames=self._heard.frames + written,
+                overflows=self._heard.overflows + block.overflow,
+                drops=self._heard.drops + block.dropped,
+            )
+
+    def _hear(self, notice: Notice) -> str | None:
+        with self._lock:
+            if notice.kind == "opened":
+                self._opened = notice.detail
+            elif notice.kind == "skipped":
+                self._heard = replace(self._heard, skipped=self._heard.skipped + 1)
+            elif notice.kind == "ended":
+                self._life.ended(self._clock.monotonic())
+            elif notice.kind == "error":
+                return str(notice.detail["what"])
+        return None
+
+    def _gone(self, reason: str) -> None:
+        with self._lock:
+            self._life.exited(self._clock.monotonic(), reason)
+            self._placement.left()
+            self._power[:] = 0.0
+        self.ring.wake()
+        self._notify()
+
+    def _close(self, child: subprocess.Popen[bytes]) -> None:
+        child.kill()
+        for pipe in (child.stdin, child.stdout):
+            if pipe is not None:
+                pipe.close()
+        try:
+            child.wait(timeout=0.5)
+        except subprocess.TimeoutExpired:
+            # Hung inside the kernel; the next child does not wait for it.
+            self._unreaped.append(child)
+
+    def _request(self) -> dict[str, Any]:
+        request: dict[str, Any] = {"parent": os.getpid()}
+        request[self.settings.kind] = self.settings.model_dump(mode="json", exclude={"kind"})
+        if isinstance(self.settings, FileSettings) and self._placement.timeline.anchored:
+            request["anchor"] = self._placement.timeline.monotonic(0)
+        return request
+
+
+def _speed(settings: MicrophoneSettings | FileSettings) -> float:
+    return settings.speed if isinstance(settings, FileSettings) else 1.0
+
+
+def _smoothed(power: Powers, samples: Signal, seconds: float) -> Powers:
+    """Power of each channel, a block more, with a memory of a second."""
+    if len(samples) == 0:
+        return power
+    share = 1 - math.exp(-seconds / _LEVEL_SECONDS)
+    new: Powers = np.nan_to_num(samples.astype(np.float64).var(axis=0))
+    smoothed: Powers = power + share * (new - power)
+    return smoothed
+
+
+def _last_words(child: subprocess.Popen[bytes]) -> str:
+    status = child.returncode
+    if status is None:
+        return "the capture child hangs"
+    if status < 0:
+        return f"the capture child was killed (signal {-status})"
+    return f"the capture child ended (status {status})"
