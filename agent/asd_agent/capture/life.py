@@ -45,10 +45,10 @@ class Patience:
         stall: Without a sample for this long a source that was heard is stalled.
         grace: A stalled source may come back by itself for this long before its child is killed.
         first_sample: A child that was started must deliver by then.
-        backoff: Shortest time between one start and the next; it doubles with each failure.
+        backoff: Shortest time between one start and the next; it doubles each time that the source is lost soon.
         longest_backoff: What the doubling ends at.
-        steady: A source that delivered for this long has not failed when it ends.
-        attempts: Failures in a row after which the source is said to have failed.
+        steady: A source that delivered for this long was not lost soon.
+        attempts: Starts in a row without a sample after which the source is said to have failed.
         silence: Digital zeros for this long are silence.
         reopen_silent: A source that was heard and then fell silent is opened anew, once, after this long.
         reopen_again: No sooner than this after the last such attempt.
@@ -58,7 +58,7 @@ class Patience:
     grace: float = 0.5
     first_sample: float = 6.0
     backoff: float = 0.5
-    longest_backoff: float = 5.0
+    longest_backoff: float = 4.0
     steady: float = 3.0
     attempts: int = 5
     silence: float = 5.0
@@ -86,7 +86,8 @@ class Life:
         self._running = False
         self._spawned = -math.inf
         self._next_spawn = now
-        self._failures = 0
+        self._lost_soon = 0
+        self._unheard = 0
         self._first_block: float | None = None
         self._last_block = -math.inf
         self._zeros = 0.0
@@ -109,8 +110,7 @@ class Life:
         self._last_block = now
         if self._first_block is None:
             self._first_block = now
-        if now - self._first_block >= self.patience.steady:
-            self._failures = 0
+        self._unheard = 0
         self._zeros = self._zeros + seconds if zeros else 0.0
         self._heard_sound |= not zeros
         if self._zeros >= self.patience.silence:
@@ -125,14 +125,15 @@ class Life:
             return
         self._running = False
         steady = self._first_block is not None and now - self._first_block >= self.patience.steady
-        self._failures = 0 if steady else self._failures + 1
+        self._lost_soon = 0 if steady else self._lost_soon + 1
+        self._unheard += self._first_block is None
         if self._reopened < self._spawned:
             self._zeros = 0.0
         # Counted from the start before: a child that hung has used up its pause already.
-        pause = self.patience.backoff * 2.0 ** min(max(self._failures - 1, 0), 16)
+        pause = self.patience.backoff * 2.0 ** min(max(self._lost_soon - 1, 0), 16)
         pause = min(pause, self.patience.longest_backoff)
         self._next_spawn = max(now + self.patience.backoff / 2, self._spawned + pause)
-        if self._failures >= self.patience.attempts:
+        if self._unheard >= self.patience.attempts:
             self._enter("failed", reason, now)
         elif self.current.state in {"starting", "failed"}:
             self._enter(self.current.state, reason, now)

@@ -6,12 +6,10 @@ arrived. Neither ever waits for the child.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import select
 import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -24,8 +22,10 @@ from asd_agent.audio import SAMPLE_RATE, Signal
 from asd_agent.capture.frames import Block, Decoder, FrameError, Notice
 from asd_agent.capture.life import Change, Life, Order, Patience, State
 from asd_agent.capture.placement import Placement
+from asd_agent.capture.spawn import end, spawn
 from asd_agent.clock import Clock, SystemClock
 from asd_agent.config import FileSettings, MicrophoneSettings
+from asd_agent.errors import AsdError
 from asd_agent.quality import FLOOR_DBFS
 from asd_agent.ring import Ring
 
@@ -229,18 +229,14 @@ class CaptureSource:
             self._placement.reopened()
             request = self._request()
         try:
-            child = subprocess.Popen(
-                [sys.executable, "-m", "asd_agent.capture.child", json.dumps(request)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-            )
+            child = spawn(request)
         except OSError as error:
             self._gone(f"the capture child cannot be started ({error.strerror})")
             return False
         self._child = child
         reason = self._read(child)
-        self._close(child)
+        if not end(child):
+            self._unreaped.append(child)  # the next child does not wait for it
         if reason is None:
             reason = _last_words(child)
         if self._abandon.is_set():
@@ -296,7 +292,7 @@ class CaptureSource:
             elif notice.kind == "ended":
                 self._life.ended(self._clock.monotonic())
             elif notice.kind == "error":
-                return str(notice.detail["what"])
+                return str(AsdError(notice.detail["what"], notice.detail["remedy"]))
         return None
 
     def _gone(self, reason: str) -> None:
@@ -307,20 +303,8 @@ class CaptureSource:
         self.ring.wake()
         self._notify()
 
-    def _close(self, child: subprocess.Popen[bytes]) -> None:
-        child.kill()
-        for pipe in (child.stdin, child.stdout):
-            if pipe is not None:
-                pipe.close()
-        try:
-            child.wait(timeout=0.5)
-        except subprocess.TimeoutExpired:
-            # Hung inside the kernel; the next child does not wait for it.
-            self._unreaped.append(child)
-
     def _request(self) -> dict[str, Any]:
-        request: dict[str, Any] = {"parent": os.getpid()}
-        request[self.settings.kind] = self.settings.model_dump(mode="json", exclude={"kind"})
+        request: dict[str, Any] = {self.settings.kind: self.settings.model_dump(mode="json", exclude={"kind"})}
         if isinstance(self.settings, FileSettings) and self._placement.timeline.anchored:
             request["anchor"] = self._placement.timeline.monotonic(0)
         return request

@@ -1,0 +1,42 @@
+"""How a capture child is started: by `Popen`, never forked, with two pipes and the id of the parent to die with."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+
+def spawn(request: dict[str, Any]) -> subprocess.Popen[bytes]:
+    """Start a child that serves one request.
+
+    It ends when the calling *thread* does, which is the kernel's idea of a parent; call from one that lives on.
+
+    Args:
+        request: One of `microphone`, `file`, `list`; see `asd_agent.capture.child`.
+
+    Raises:
+        OSError: The system cannot start a process now.
+    """
+    return subprocess.Popen(
+        [sys.executable, "-m", "asd_agent.capture.child", json.dumps({"parent": os.getpid(), **request})],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        # ALSA writes thousands of lines a second when a device is pulled.
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def end(child: subprocess.Popen[bytes], timeout: float = 0.5) -> bool:
+    """Kill a child and let go of its pipes; False when it hangs inside the kernel and is still there."""
+    child.kill()
+    for pipe in (child.stdin, child.stdout):
+        if pipe is not None:
+            pipe.close()
+    try:
+        child.wait(timeout)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
