@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -61,17 +65,18 @@ def export_autoencoder(source: Path | Autoencoder, path: Path, tolerance: float 
 
 def _graph(model: Autoencoder) -> onnx.ModelProto:
     batch = {0: torch.export.Dim("batch", min=1)}
-    program = torch.onnx.export(
-        model,
-        _example(model, BATCHES[0]),
-        dynamo=True,
-        input_names=list(INPUTS),
-        output_names=["error"],
-        dynamic_shapes=dict.fromkeys(INPUTS, batch),
-        opset_version=OPSET,
-        optimize=True,
-        verbose=False,
-    )
+    with _quiet():
+        program = torch.onnx.export(
+            model,
+            _example(model, BATCHES[0]),
+            dynamo=True,
+            input_names=list(INPUTS),
+            output_names=["error"],
+            dynamic_shapes=dict.fromkeys(INPUTS, batch),
+            opset_version=OPSET,
+            optimize=True,
+            verbose=False,
+        )
     if program is None:
         raise ExportError("torch exported nothing")
     graph = program.model_proto
@@ -79,6 +84,20 @@ def _graph(model: Autoencoder) -> onnx.ModelProto:
     _strip(graph)
     onnx.checker.check_model(graph, full_check=True)
     return graph
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporter's remarks about itself; its errors are raised."""
+    log = logging.getLogger("torch.onnx")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(level)
 
 
 def _strip(graph: onnx.ModelProto) -> None:
