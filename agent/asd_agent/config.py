@@ -61,6 +61,21 @@ class Secret(Strict):
             raise ValueError(f"credential {self.credential!r} is not passed to this process")
         return Path(folder) / self.credential
 
+    def read(self) -> str:
+        """The secret itself: the file's text without the line end after it.
+
+        Raises:
+            ValueError: It cannot be read, or is empty.
+        """
+        path = self.path()
+        try:
+            text = path.read_text(encoding="utf-8").rstrip("\r\n")
+        except OSError as error:
+            raise ValueError(f"{path} cannot be read: {error.strerror}") from error
+        if not text:
+            raise ValueError(f"{path} is empty")
+        return text
+
 
 class Tls(Strict):
     """TLS to the broker; without `ca` the system's own authorities are trusted."""
@@ -88,6 +103,17 @@ class MqttSettings(Strict):
     keepalive_seconds: int = Field(default=30, ge=5, le=3600)
     reconnect_seconds: tuple[float, float] = (1.0, 60.0)
     """Shortest and longest wait between attempts to connect."""
+    outbox_rows: int = Field(default=20_000, ge=100, le=1_000_000)
+    """How many alerts and events may wait for the broker; beyond, the oldest that raise or clear nothing go first."""
+
+    @model_validator(mode="after")
+    def _together(self) -> MqttSettings:
+        if self.password is not None and self.username is None:
+            raise ValueError("'password' needs a 'username'")
+        shortest, longest = self.reconnect_seconds
+        if not 0 < shortest <= longest:
+            raise ValueError(f"'reconnect_seconds' is shortest then longest, both above 0, not {shortest}, {longest}")
+        return self
 
 
 class MicrophoneSettings(Strict):

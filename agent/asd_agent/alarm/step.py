@@ -1,0 +1,128 @@
+"""The alarm's step from window to window: on-delay, off-delay, escalation, re-alarm, stale and suspended."""
+
+from __future__ import annotations
+
+from pydantic import ValidationError
+
+from asd_agent.alarm.turn import Turn
+from asd_agent.alarm.values import AlarmState, Event, Moment, Observation, severity_class, severity_of
+from asd_agent.config import AlarmSettings
+
+VOTES_KEPT_SECONDS = 300.0
+"""Votes older than this at a restart are forgotten: the machine that they judged may be another by now."""
+
+
+def step(
+    state: AlarmState, observation: Observation, settings: AlarmSettings, now: Moment
+) -> tuple[AlarmState, tuple[Event, ...]]:
+    """Judge one window.
+
+    Args:
+        state: As it was.
+        observation: The window; the same one given twice counts once.
+        settings: When to raise and clear.
+        now: For shelving, which runs on monotonic time; all else runs on the window's sample time.
+
+    Returns:
+        The next state and what is to be said, to be stored together.
+    """
+    turn = Turn(state, now)
+    newest = state.newest
+    if newest is not None and (observation.index, observation.end) == (newest.index, state.heard):
+        return turn.state, tuple(turn.events)
+    observation = observation.sound()
+    turn.hear(observation)
+    if turn.state.out_of_service:
+        return turn.state, tuple(turn.events)
+    if observation.verdict == "scored":
+        _scored(turn, observation, settings)
+    else:
+        _unscored(turn, observation, settings)
+    _realarm(turn, observation, settings)
+    return turn.state, tuple(turn.events)
+
+
+def tick(state: AlarmState, now: Moment) -> tuple[AlarmState, tuple[Event, ...]]:
+    """Let time pass without a window: a shelving ends also while its source is dead."""
+    turn = Turn(state, now)
+    return turn.state, tuple(turn.events)
+
+
+def evidence(state: AlarmState, alarm_id: str, evidence_id: str, now: Moment) -> tuple[AlarmState, tuple[Event, ...]]:
+    """Say that proof of an alarm, standing or over, is kept under `evidence_id`."""
+    turn = Turn(state, now)
+    turn.say("evidence", alarm_id=alarm_id, evidence_id=evidence_id)
+    return turn.state, tuple(turn.events)
+
+
+def restored(text: str | None, monitor: str, bundle: str, now: Moment) -> tuple[AlarmState, str | None]:
+    """The state to go on from after a start.
+
+    A standing alarm, its id, the sequence and a shelving go on. Votes are forgotten after a reboot, with another
+    bundle, or when they are more than five minutes old.
+
+    Args:
+        text: What `AlarmState.to_json` gave, None where nothing is stored.
+        monitor: `<agent>/<monitor>`.
+        bundle: Digest of the bundle that scores from now on.
+        now: The clocks.
+
+    Returns:
+        The state, and in words why a stored one could not be used.
+    """
+    fresh = AlarmState(monitor=monitor, bundle=bundle, touched=now.monotonic, boot_id=now.boot_id)
+    if text is None:
+        return fresh, None
+    try:
+        state = AlarmState.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        return fresh, f"the stored alarm state of {monitor} is unreadable ({first['msg']}); it starts as normal"
+    known = state.boot_id == now.boot_id and 0 <= now.monotonic - state.touched <= VOTES_KEPT_SECONDS
+    kept = known and state.bundle == bundle
+    forgotten = {} if kept else {"votes": (), "below": 0}
+    return state.model_copy(update={"monitor": monitor, "bundle": bundle, "heard": None, **forgotten}), None
+
+
+def _scored(turn: Turn, observation: Observation, settings: AlarmSettings) -> None:
+    state = turn.state
+    votes = (*state.votes, observation.over)[-settings.raise_after.n :]
+    below = state.below + 1 if observation.below_clear else 0
+    turn.change(votes=votes, below=below, invalid=0, unscored=0, stale=False, suspended=False)
+    turn.change(severity=severity_of(observation))
+    if state.phase == "normal":
+        if observation.over and sum(votes) >= settings.raise_after.k:
+            turn.rise()
+        return
+    if below >= settings.clear_after:
+        turn.clear()
+        return
+    worse = severity_class(turn.state.severity) > state.told_class
+    if worse and state.announced and not turn.silenced:
+        turn.change(told_class=severity_class(turn.state.severity), since_told=0.0)
+        turn.say("escalated")
+
+
+def _unscored(turn: Turn, observation: Observation, settings: AlarmSettings) -> None:
+    state = turn.state
+    turn.change(unscored=state.unscored + 1)
+    if turn.state.unscored >= settings.stale_after:
+        turn.change(votes=(), below=0)
+    if observation.verdict == "suspended":
+        turn.change(invalid=0, stale=False, suspended=True)
+        if not state.suspended:
+            turn.say("suspended")
+        return
+    turn.change(invalid=state.invalid + 1)
+    if turn.state.invalid >= settings.stale_after and not state.stale:
+        turn.change(stale=True, suspended=False)
+        turn.say("stale")
+
+
+def _realarm(turn: Turn, observation: Observation, settings: AlarmSettings) -> None:
+    state = turn.state
+    if settings.realarm_minutes is None or observation.verdict == "suspended" or turn.silenced:
+        return
+    if state.phase == "active" and state.announced and state.since_told >= 60.0 * settings.realarm_minutes:
+        turn.change(since_told=0.0)
+        turn.say("realarmed")
