@@ -140,8 +140,11 @@ class Ring:
                 return Missing.OVERWRITTEN
             if first + count > self._end:
                 return Missing.NOT_YET
-            places = np.arange(first, first + count) % self.capacity
-            return Stretch(self._kept[places], first, self._gaps_within(first, first + count))
+            start = first % self.capacity
+            samples = np.concatenate(
+                (self._kept[start : start + count], self._kept[: max(0, start + count - self.capacity)])
+            )
+            return Stretch(samples, first, self._gaps_within(first, first + count))
 
     def wait_for(self, end: int, timeout: float) -> bool:
         """Sleep until the sample before `end` is there; False when `timeout` seconds passed first."""

@@ -12,8 +12,8 @@ import numpy as np
 
 from asd_agent.audio import Signal
 
-_HEADER = struct.Struct("<4sHHQqII")
-"""Magic, flags, channels, first sample, monotonic nanoseconds, samples lost before, size of the body."""
+_HEADER = struct.Struct("<4sHHQqI")
+"""Magic, flags, channels, first sample, monotonic nanoseconds, size of the body."""
 _MAGIC = b"ASD1"
 _NOTICE = 0x8000
 OVERFLOW = 0x1
@@ -35,15 +35,13 @@ class Block:
         samples: Shape (samples, channels), full scale ±1, at 16 kHz.
         first: Index of the first sample, counted by the child at 16 kHz, lost ones included.
         end_time: Monotonic time in seconds at which the last sample was in the air.
-        lost: Samples known to be lost just before this block.
         overflow: The device lost sound before this block, an unknown number of samples.
-        dropped: The child dropped sound before this block.
+        dropped: The child dropped sound before this block; the jump of `first` says how much.
     """
 
     samples: Signal
     first: int
     end_time: float
-    lost: int = 0
     overflow: bool = False
     dropped: bool = False
 
@@ -68,11 +66,11 @@ def encode(frame: Frame) -> bytes:
     """A frame as bytes."""
     if isinstance(frame, Notice):
         body = json.dumps({"kind": frame.kind, **frame.detail}).encode()
-        return _HEADER.pack(_MAGIC, _NOTICE, 0, 0, 0, 0, len(body)) + body
+        return _HEADER.pack(_MAGIC, _NOTICE, 0, 0, 0, len(body)) + body
     flags = (OVERFLOW if frame.overflow else 0) | (DROPPED if frame.dropped else 0)
     samples = np.ascontiguousarray(frame.samples, dtype="<f4")
     time_ns = round(frame.end_time * 1e9)
-    head = _HEADER.pack(_MAGIC, flags, samples.shape[1], frame.first, time_ns, frame.lost, samples.nbytes)
+    head = _HEADER.pack(_MAGIC, flags, samples.shape[1], frame.first, time_ns, samples.nbytes)
     return head + samples.tobytes()
 
 
@@ -90,7 +88,7 @@ class Decoder:
         """
         self._kept += data
         while len(self._kept) >= _HEADER.size:
-            magic, flags, channels, first, time_ns, lost, size = _HEADER.unpack_from(self._kept)
+            magic, flags, channels, first, time_ns, size = _HEADER.unpack_from(self._kept)
             if magic != _MAGIC or size > _LARGEST or (channels == 0 and flags != _NOTICE):
                 raise FrameError("the capture child sent something that is no frame")
             if len(self._kept) < _HEADER.size + size:
@@ -103,5 +101,5 @@ class Decoder:
             else:
                 samples = np.frombuffer(body, dtype="<f4").reshape(-1, channels)
                 yield Block(
-                    samples, first, time_ns / 1e9, lost, overflow=bool(flags & OVERFLOW), dropped=bool(flags & DROPPED)
+                    samples, first, time_ns / 1e9, overflow=bool(flags & OVERFLOW), dropped=bool(flags & DROPPED)
                 )

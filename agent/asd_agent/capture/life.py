@@ -84,15 +84,22 @@ class Life:
         self._live = live
         self._changes: deque[Change] = deque(maxlen=1000)
         self._running = False
+        self._attempted = False
         self._spawned = -math.inf
         self._next_spawn = now
         self._lost_soon = 0
         self._unheard = 0
         self._first_block: float | None = None
         self._last_block = -math.inf
+        self._looked = -math.inf
         self._zeros = 0.0
         self._heard_sound = False
         self._reopened = -math.inf
+
+    @property
+    def attempted(self) -> bool:
+        """Whether the first attempt to open the source has come to an end, good or bad."""
+        return self._attempted
 
     def take_changes(self) -> list[Change]:
         """The changes since this was last asked, oldest first."""
@@ -107,7 +114,7 @@ class Life:
 
     def block(self, now: float, seconds: float, *, zeros: bool) -> None:
         """A block of this length arrived, digitally silent or not."""
-        self._last_block = now
+        self._last_block, self._attempted = now, True
         if self._first_block is None:
             self._first_block = now
         self._unheard = 0
@@ -118,12 +125,18 @@ class Life:
         else:
             self._enter("healthy", "", now)
 
+    def nothing(self, now: float) -> None:
+        """The pipe was looked into and held no block.
+
+        Only this counts against a source: a reader that was itself held up has not looked.
+        """
+        self._looked = now
+
     def exited(self, now: float, reason: str) -> None:
         """The child is gone, killed or by itself, or could not be started at all."""
-        if not self._running or self.current.state == "ended":
-            self._running = False
+        was_running, self._running, self._attempted = self._running, False, True
+        if not was_running or self.current.state == "ended":
             return
-        self._running = False
         steady = self._first_block is not None and now - self._first_block >= self.patience.steady
         self._lost_soon = 0 if steady else self._lost_soon + 1
         self._unheard += self._first_block is None
@@ -152,11 +165,11 @@ class Life:
         if not self._running:
             return Order.SPAWN if now >= self._next_spawn else Order.NOTHING
         if self._first_block is None:
-            if now - self._spawned < self.patience.first_sample:
+            if self._looked - self._spawned < self.patience.first_sample:
                 return Order.NOTHING
             self.complaint = "the device was opened but gives no samples"
             return Order.KILL
-        quiet = now - self._last_block
+        quiet = self._looked - self._last_block
         if quiet >= self.patience.stall:
             self._enter("stalled", "the samples have stopped", now)
         if quiet >= self.patience.stall + self.patience.grace:

@@ -55,17 +55,16 @@ class Converter:
     def feed(self, piece: Piece, *, last: bool = False) -> list[Block]:
         """The blocks that are ready once this piece is in; `last` also gives what the resampler holds back."""
         blocks: list[Block] = []
-        lost = 0
         jumped = piece.first != self._expected
         if jumped or piece.overflow:
             blocks += self._drain(piece)
             start = math.ceil(piece.first * SAMPLE_RATE / self._rate)
             if jumped:
-                lost, self._out = max(0, start - self._out), max(start, self._out)
+                self._out = max(start, self._out)
         self._expected = piece.first + len(piece.samples)
         samples = self._resample(piece.samples, last=last)
-        if len(samples) or lost or piece.overflow:
-            blocks.append(self._block(samples, piece, lost=lost, overflow=piece.overflow, dropped=jumped))
+        if len(samples) or jumped or piece.overflow:
+            blocks.append(self._block(samples, piece, overflow=piece.overflow, dropped=jumped))
         return blocks
 
     def _drain(self, following: Piece) -> list[Block]:
@@ -89,13 +88,11 @@ class Converter:
         out: Signal = self._stream.resample_chunk(samples, last=last)
         return out.reshape(-1, self._channels)
 
-    def _block(
-        self, samples: Signal, piece: Piece, *, lost: int = 0, overflow: bool = False, dropped: bool = False
-    ) -> Block:
+    def _block(self, samples: Signal, piece: Piece, *, overflow: bool = False, dropped: bool = False) -> Block:
         first, self._out = self._out, self._out + len(samples)
         # The resampler holds a few milliseconds back: the last sample out is older than the last one in.
         held = self._expected / self._rate - self._out / SAMPLE_RATE if len(piece.samples) else 0.0
-        return Block(samples, first, piece.end_time - held, lost, overflow=overflow, dropped=dropped)
+        return Block(samples, first, piece.end_time - held, overflow=overflow, dropped=dropped)
 
 
 class Outlet:

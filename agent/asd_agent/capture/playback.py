@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -37,18 +38,16 @@ def play(path: Path, channels: tuple[int, ...], speed: float, pipe: int, *, loop
     recordings = find_recordings(path)
     now = time.monotonic()
     anchor = now if anchor is None else anchor
-    passed = max(0, round((now - anchor) * speed * SAMPLE_RATE))
     send(pipe, Notice("opened", {"device": str(path), "rate": SAMPLE_RATE, "channels": list(channels)}))
     # Faster playback in larger blocks, so that their number a second stays small.
     size = round(SAMPLE_RATE * min(1.0, _BLOCK_SECONDS * max(1.0, speed / 10)))
-    first, pause = 0, threading.Event()
-    for samples in _rechunk(_sound(recordings, channels, pipe, loop=loop), size):
-        end = first + len(samples)
-        if end > passed:
-            end_time = anchor + end / (SAMPLE_RATE * speed)
-            pause.wait(max(0.0, end_time - time.monotonic()))
-            send(pipe, Block(samples, first, end_time))
-        first = end
+    first = max(0, round((now - anchor) * speed * SAMPLE_RATE))
+    pause = threading.Event()
+    for samples in _rechunk(_sound(recordings, channels, pipe, skip=first, loop=loop), size):
+        end_time = anchor + (first + len(samples)) / (SAMPLE_RATE * speed)
+        pause.wait(max(0.0, end_time - time.monotonic()))
+        send(pipe, Block(samples, first, end_time))
+        first += len(samples)
     send(pipe, Notice("ended"))
 
 
@@ -67,15 +66,28 @@ def find_recordings(path: Path) -> list[Path]:
     return found
 
 
-def _sound(recordings: list[Path], channels: tuple[int, ...], pipe: int, *, loop: bool) -> Iterator[Signal]:
-    """All recordings one after the other at 16 kHz; those that cannot be read are named and passed over."""
+def _sound(recordings: list[Path], channels: tuple[int, ...], pipe: int, *, skip: int, loop: bool) -> Iterator[Signal]:
+    """All recordings one after the other at 16 kHz, less the first `skip` samples.
+
+    Those that cannot be read are named and passed over.
+    """
+    if skip:
+        lengths = {path: _length(path) for path in recordings}
+        whole = sum(lengths.values())
+        skip = skip % whole if loop and whole else skip
     while True:
         played, failure = 0, AudioError(f"{recordings[0]}: holds no samples", "Record or copy it again.")
         for path in recordings:
+            if skip and skip >= lengths[path]:
+                skip -= lengths[path]
+                played += lengths[path]
+                continue
             try:
                 for samples in _one(path, channels):
                     played += len(samples)
-                    yield samples
+                    passed = min(skip, len(samples))
+                    skip -= passed
+                    yield samples[passed:]
             except AudioError as error:
                 send(pipe, Notice("skipped", {"what": str(error)}))
                 failure = error
@@ -102,6 +114,17 @@ def _one(path: Path, channels: tuple[int, ...]) -> Iterator[Signal]:
                     return
     except (soundfile.SoundFileError, RuntimeError) as error:
         raise AudioError(f"{path}: not readable as audio", "Copy it again; wav and flac are read.") from error
+
+
+def _length(path: Path) -> int:
+    """Samples at 16 kHz that a recording will give; 0 where it cannot be read."""
+    import soundfile
+
+    try:
+        with soundfile.SoundFile(path) as file:
+            return math.ceil(int(file.frames) * SAMPLE_RATE / int(file.samplerate))
+    except (soundfile.SoundFileError, RuntimeError):
+        return 0
 
 
 def _converter(rate: int, channels: int) -> Any:

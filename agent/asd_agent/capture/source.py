@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from asd_agent.audio import SAMPLE_RATE, Signal
-from asd_agent.capture.frames import Block, Decoder, FrameError, Notice
+from asd_agent.capture.frames import Block, Decoder, Notice
 from asd_agent.capture.life import Change, Life, Order, Patience, State
 from asd_agent.capture.placement import Placement
 from asd_agent.capture.spawn import end, spawn
@@ -139,6 +139,17 @@ class CaptureSource:
         with self._lock:
             return dict(self._opened)
 
+    @property
+    def attempted(self) -> bool:
+        """Whether the first attempt to open it has come to an end, good or bad."""
+        with self._lock:
+            return self._life.attempted
+
+    @property
+    def alive(self) -> bool:
+        """Whether the source's own thread runs; it does from `start` to `stop`, or to the end of a recording."""
+        return self._thread.is_alive()
+
     def column(self, channel: int) -> int:
         """Which column of the ring holds a channel of the device.
 
@@ -217,8 +228,13 @@ class CaptureSource:
                     self._placement.fill(self._clock.monotonic())
                 self._unreaped = [child for child in self._unreaped if child.poll() is None]
                 continue
-            if not self._stopping.is_set() and self._life_of_one_child():
+            if self._stopping.is_set():
                 return
+            try:
+                if self._life_of_one_child():
+                    return
+            except Exception as error:  # noqa: BLE001 - whatever it is, the source is opened again
+                self._gone(f"reading the capture child failed ({type(error).__name__}: {error})")
 
     def _life_of_one_child(self) -> bool:
         """From its start to its end; whether the recording is over."""
@@ -229,14 +245,15 @@ class CaptureSource:
             self._placement.reopened()
             request = self._request()
         try:
-            child = spawn(request)
+            child = self._child = spawn(request)
         except OSError as error:
             self._gone(f"the capture child cannot be started ({error.strerror})")
             return False
-        self._child = child
-        reason = self._read(child)
-        if not end(child):
-            self._unreaped.append(child)  # the next child does not wait for it
+        try:
+            reason = self._read(child)
+        finally:
+            if not end(child):
+                self._unreaped.append(child)  # the next child does not wait for it
         if reason is None:
             reason = _last_words(child)
         if self._abandon.is_set():
@@ -254,18 +271,17 @@ class CaptureSource:
         decoder, reason = Decoder(), None
         while not (self._stopping.is_set() or self._abandon.is_set()):
             if not poll.poll(_POLL_SECONDS * 1000):
+                with self._lock:
+                    self._life.nothing(self._clock.monotonic())
                 continue
             data = os.read(pipe, _READ_BYTES)
             if not data:
                 break
-            try:
-                for frame in decoder.feed(data):
-                    if isinstance(frame, Block):
-                        self._take(frame)
-                    else:
-                        reason = self._hear(frame) or reason
-            except FrameError as error:
-                return str(error)
+            for frame in decoder.feed(data):
+                if isinstance(frame, Block):
+                    self._take(frame)
+                else:
+                    reason = self._hear(frame) or reason
             self._notify()
         return reason
 
