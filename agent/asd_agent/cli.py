@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from asd_agent import __version__
-from asd_agent.commands import bundle, check, score
+from asd_agent.commands import bundle, check, demo, devices, run, score
 from asd_agent.console import run_command
 
 app = typer.Typer(
@@ -14,7 +14,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.command("run")(run.run)
+app.command("demo")(demo.demo)
 app.command("check")(check.check)
+app.command("devices")(devices.devices)
 app.command("score")(score.score)
 app.add_typer(bundle.app, name="bundle")
 

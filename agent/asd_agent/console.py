@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 import traceback
@@ -18,6 +19,12 @@ TRACEBACK = "ASD_TRACEBACK"
 def warn(text: str) -> None:
     """Say something that does not stop the command."""
     sys.stderr.write(f"warning: {text}\n")
+
+
+def log_to_stderr(level: int) -> None:
+    """Log lines for the journal, which adds the time itself; with a time where a person looks at a terminal."""
+    times = "%(asctime)s " if sys.stderr.isatty() else ""
+    logging.basicConfig(stream=sys.stderr, level=level, format=f"{times}%(levelname)s %(message)s", force=True)
 
 
 def print_json(document: Any) -> None:

@@ -63,8 +63,8 @@ class ExpertPlan:
     density: DensitySettings
     graphs: Mapping[str, Path] = field(default_factory=dict)
     held_out: frozenset[str] | None = None
-    pooling: FramePooling = FramePooling()
-    combination: Combination = Combination()
+    pooling: FramePooling = field(default_factory=FramePooling)
+    combination: Combination = field(default_factory=Combination)
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class ThresholdSettings:
 
     method: Method = "quantile"
     false_alarms_per_day: float = 1.0
-    rule: Rule = Rule()
+    rule: Rule = field(default_factory=Rule)
 
 
 class Fitter:
@@ -301,4 +301,4 @@ def _disturbed(window: npt.NDArray[np.int16], seed: int) -> npt.NDArray[np.int16
     x = window.astype(np.float64)
     noise = rng.normal(size=x.size) * x.std()
     bursts = (np.arange(x.size) % 8000) < 800
-    return np.clip(np.round(x + noise * bursts), -32768, 32767).astype(np.int16)
+    return np.asarray(np.clip(np.round(x + noise * bursts), -32768, 32767), dtype=np.int16)

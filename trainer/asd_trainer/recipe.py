@@ -145,7 +145,19 @@ class AutoencoderExpert(Expert):
     replicas: Replicas = Replicas()
 
 
-AnyExpert = Annotated[AutoencoderExpert, Field(discriminator="kind")]
+class PlainExpert(Expert):
+    """Detectors without a network: quantities of a window and one shrunk Gaussian of what is usual.
+
+    Attributes:
+        kind: `level` hears loudness alone, `mel_statistics` mean and spread of each mel band over time, `indicators`
+            the classical quantities of condition monitoring.
+    """
+
+    kind: Literal["level", "mel_statistics", "indicators"]
+    density: DensitySettings = DensitySettings(density="mahalanobis")
+
+
+AnyExpert = Annotated[AutoencoderExpert | PlainExpert, Field(discriminator="kind")]
 
 
 class HeldOut(Part):

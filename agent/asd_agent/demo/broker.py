@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 import threading
@@ -20,7 +21,10 @@ _SECONDS = 20.0
 
 
 class DemoBroker:
-    """A broker on a free loopback port, which can be stopped and started again on that port.
+    """A broker on free loopback ports, which can be stopped and started again on them.
+
+    amqtt forgets its sessions when it stops. So the agent has a door of its own, which is opened once the subscriber
+    is back: nothing is published into the void, as with a broker that keeps its sessions.
 
     Raises:
         AsdError: amqtt is not installed.
@@ -37,8 +41,10 @@ class DemoBroker:
         for name in ("amqtt", "transitions"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         self._make = Broker
-        self.port = _free_port()
+        self.agent_port, self.subscriber_port = _free_port(), _free_port()
         self._broker: Any = None
+        self._door: asyncio.Server | None = None
+        self._inside: set[asyncio.StreamWriter] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="demo-broker", daemon=True)
 
@@ -56,32 +62,63 @@ class DemoBroker:
 
     @property
     def running(self) -> bool:
-        """Whether clients can connect."""
+        """Whether subscribers can connect."""
         return self._broker is not None
 
     def start(self) -> None:
-        """Listen."""
+        """Listen for subscribers."""
         if self._broker is None:
             self._broker = self._await(self._start())
+
+    def admit_agent(self) -> None:
+        """Let the agent connect as well."""
+        if self._door is None and self.running:
+            self._door = self._await(asyncio.start_server(self._forward, HOST, self.agent_port))
 
     def stop(self) -> None:
         """Close every connection and listen no more."""
         if self._broker is not None:
             broker, self._broker = self._broker, None
-            self._await(broker.shutdown())
+            self._await(self._stop(broker))
 
     async def _start(self) -> Any:
         broker = self._make(
             {
-                "listeners": {"default": {"type": "tcp", "bind": f"{HOST}:{self.port}"}},
+                "listeners": {"default": {"type": "tcp", "bind": f"{HOST}:{self.subscriber_port}"}},
                 "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
             }
         )
         await broker.start()
         return broker
 
+    async def _stop(self, broker: Any) -> None:
+        if self._door is not None:
+            self._door.close()
+            self._door = None
+        for writer in self._inside:
+            writer.close()
+        await broker.shutdown()
+
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            inner_reader, inner_writer = await asyncio.open_connection(HOST, self.subscriber_port)
+        except OSError:
+            writer.close()
+            return
+        self._inside |= {writer, inner_writer}
+        await asyncio.gather(_pass_on(reader, inner_writer), _pass_on(inner_reader, writer))
+        self._inside -= {writer, inner_writer}
+
     def _await(self, work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(_SECONDS)
+
+
+async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
 
 
 def _free_port() -> int:

@@ -1,0 +1,37 @@
+"""asd-agent run: the service."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from asd_agent.config_file import load_config
+from asd_agent.console import log_to_stderr
+
+
+def run(
+    config: Annotated[Path, typer.Option("--config", "-c", help="The configuration.")] = Path(
+        "/etc/asd-agent/agent.yaml"
+    ),
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
+) -> None:
+    """Listen, score and alert until stopped.
+
+    The configuration and its bundles are validated first; exit code 78 when they cannot be used.
+
+    Example: asd-agent run -c agent.yaml
+    """
+    from asd_agent.service import Service
+
+    settings = load_config(config)
+    log_to_stderr(logging.DEBUG if verbose else logging.INFO)
+    service = Service(settings)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: service.stop())
+    service.run()
+    sys.stderr.flush()

@@ -1,0 +1,91 @@
+"""The demo's live screen: level, score against threshold, alarm state, events."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+_STATE_STYLE = {"normal": "green", "active": "bold red", "acknowledged": "yellow"}
+_BAR = 46
+_TRACE = " ▁▂▃▄▅▆▇█"
+_LEVEL_FLOOR_DBFS = -60.0
+
+
+@dataclass
+class Picture:
+    """What the screen shows; the demo writes it, `render` reads it.
+
+    Attributes:
+        seconds: Position in the recording.
+        total: Length of what is played.
+        truth: What is being played, in words.
+        broker: Whether the broker listens.
+        score: Newest score; None before the first window.
+        threshold: The raise level.
+        level_dbfs: Level of the newest sound.
+        state: Alarm state.
+        scores: Newest scores, oldest first.
+        events: Lines about what happened, newest last.
+        waiting: Alerts that the broker has not taken yet.
+    """
+
+    title: str
+    total: float
+    seconds: float = 0.0
+    truth: str = ""
+    broker: bool = True
+    score: float | None = None
+    threshold: float = 0.0
+    level_dbfs: float = _LEVEL_FLOOR_DBFS
+    state: str = "normal"
+    scores: deque[tuple[float, bool]] = field(default_factory=lambda: deque(maxlen=_BAR))
+    events: deque[str] = field(default_factory=lambda: deque(maxlen=8))
+    waiting: int = 0
+
+
+def render(picture: Picture) -> RenderableType:
+    """The screen as something that rich prints."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(justify="right", style="dim", min_width=10)
+    grid.add_column()
+    done = min(1.0, picture.seconds / picture.total) if picture.total else 0.0
+    grid.add_row("played", _bar(done, "cyan") + Text(f" {picture.seconds:5.0f} of {picture.total:.0f} s"))
+    grid.add_row("truth", Text(picture.truth, style="magenta" if picture.truth != "normal" else "green"))
+    loudness = 1.0 - picture.level_dbfs / _LEVEL_FLOOR_DBFS
+    grid.add_row("level", _bar(loudness, "blue") + Text(f" {picture.level_dbfs:5.1f} dBFS"))
+    if picture.score is not None:
+        over = picture.score > picture.threshold
+        share = picture.score / (2.0 * picture.threshold) if picture.threshold > 0 else 0.0
+        said = f" {picture.score:6.1f}, raised above {picture.threshold:.1f}"
+        grid.add_row("score", _bar(share, "red" if over else "green", mark=0.5) + Text(said))
+    grid.add_row("scores", _trace(picture))
+    grid.add_row("state", Text(picture.state, style=_STATE_STYLE.get(picture.state, "yellow")))
+    broker = Text("listening", style="green") if picture.broker else Text("stopped on purpose", style="bold yellow")
+    grid.add_row("broker", broker + Text(f", {picture.waiting} alerts waiting" if picture.waiting else "", style="dim"))
+    events = Text("\n").join(Text.from_markup(line) for line in picture.events) or Text("nothing yet", style="dim")
+    return Group(
+        Panel(grid, title=picture.title, border_style="cyan", width=96),
+        Panel(events, title="what happened", border_style="dim", width=96, height=10),
+    )
+
+
+def _bar(share: float, colour: str, mark: float | None = None) -> Text:
+    filled = round(max(0.0, min(1.0, share)) * _BAR)
+    cells = ["█"] * filled + ["·"] * (_BAR - filled)
+    if mark is not None:
+        cells[round(mark * _BAR)] = "│"
+    return Text("".join(cells[:filled]), style=colour) + Text("".join(cells[filled:]), style="dim")
+
+
+def _trace(picture: Picture) -> Text:
+    top = max(2.0 * picture.threshold, 1e-9)
+    text = Text()
+    for score, over in picture.scores:
+        height = round(max(0.0, min(1.0, score / top)) * (len(_TRACE) - 1))
+        text.append(_TRACE[max(1, height)], style="red" if over else "green")
+    return text

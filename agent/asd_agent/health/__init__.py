@@ -1,0 +1,1 @@
+"""How the agent fares: what it publishes about itself."""

@@ -1,0 +1,180 @@
+"""One monitor: cuts windows out of its source's ring, judges their quality and keeps the alarm's state."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from asd_agent.alarm import AlarmState, Event, Moment, Observation, step, tick
+from asd_agent.audio import SAMPLE_RATE, Signal
+from asd_agent.capture.source import CaptureSource
+from asd_agent.config import FileSettings, MonitorSettings, TopicGate
+from asd_agent.publish.payloads import Identity
+from asd_agent.quality import Limits, Quality, assess
+from asd_agent.ring import Missing
+from asd_agent.scoring.scorer import BundleScorer, WindowScore
+
+MOST_AT_ONCE = 16
+"""Windows of a recording that are scored together; more wait for the next turn."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What became of a monitor's windows; due = scored + skipped + invalid + suspended, always."""
+
+    due: int = 0
+    scored: int = 0
+    suspect: int = 0
+    skipped: int = 0
+    invalid: int = 0
+    suspended: int = 0
+
+    def plus(self, other: Counts) -> Counts:
+        """The sum of both."""
+        return Counts(*(getattr(self, f) + getattr(other, f) for f in self.__dataclass_fields__))
+
+
+@dataclass(frozen=True)
+class Window:
+    """Ten seconds of sound that are due.
+
+    Attributes:
+        first: Index of the first sample.
+        signal: Shape (samples,).
+        quality: What may be said of it.
+        suspended: The machine stands still.
+    """
+
+    first: int
+    signal: Signal
+    quality: Quality
+    suspended: bool
+
+    @property
+    def to_score(self) -> bool:
+        """Whether a score is wanted."""
+        return self.quality.scored and not self.suspended
+
+
+class Monitor:
+    """Listens to one channel of a source for one machine, section and domain.
+
+    Args:
+        name: Its name in the configuration.
+        settings: What to listen for.
+        source: Where the sound comes from.
+        scorer: The bundle's scores.
+        state: The alarm, as it was left.
+    """
+
+    def __init__(
+        self, name: str, settings: MonitorSettings, source: CaptureSource, scorer: BundleScorer, state: AlarmState
+    ) -> None:
+        self.name, self.settings, self.source, self.scorer, self.state = name, settings, source, scorer, state
+        self.counts = Counts()
+        manifest = scorer.bundle.manifest
+        domains = scorer.bundle.domains(settings.section, settings.domain)
+        conditions = [scorer.bundle.condition(settings.section, d) for d in domains]
+        self._provisional: dict[str, bool] = {c.domain: c.provisional for c in conditions}
+        self.identity = Identity(
+            machine=manifest.machine,
+            section=settings.section,
+            domain=settings.domain,
+            bundle=scorer.bundle.digest,
+            provisional=all(self._provisional.values()),
+        )
+        self._limits = Limits(
+            low_dbfs=min(c.level_dbfs[0] for c in conditions), high_dbfs=max(c.level_dbfs[1] for c in conditions)
+        )
+        self._window = manifest.window_samples
+        self._hop = max(1, round(settings.hop_seconds * SAMPLE_RATE))
+        self._column = source.column(settings.channel)
+        self._waits = isinstance(source.settings, FileSettings)
+        self._next = 0
+        self._told_stopped = False
+
+    def hear_gate(self, text: str) -> None:
+        """A message on the topic that says whether the machine runs; until the first one it is taken to run."""
+        gate = self.settings.active_when
+        if isinstance(gate, TopicGate):
+            self._told_stopped = text != gate.equals
+
+    @property
+    def needs_from(self) -> int:
+        """Index of the oldest sample that the next window needs."""
+        return self._next
+
+    def take_due(self) -> list[Window]:
+        """The windows whose sound is there.
+
+        Of a microphone's only the newest is taken, the ones before it are skipped and counted: scores never lag. A
+        recording's are all taken, in turn.
+        """
+        ring = self.source.ring
+        due = (ring.end - self._next - self._window) // self._hop + 1
+        if due <= 0:
+            return []
+        if not self._waits and due > 1:
+            self._skip(due - 1)
+            due = 1
+        taken: list[Window] = []
+        for _ in range(min(due, MOST_AT_ONCE)):
+            stretch = ring.read(self._next, self._window)
+            if stretch is Missing.OVERWRITTEN:
+                self._skip(max(1, math.ceil((ring.begin - self._next) / self._hop)))
+                continue
+            if isinstance(stretch, Missing):
+                break
+            signal = stretch.samples[:, self._column].copy()
+            quality = assess(signal, has_gap=stretch.has_gap, limits=self._limits)
+            taken.append(Window(self._next, signal, quality, self._stands_still(quality)))
+            self._next += self._hop
+        return taken
+
+    def judge(self, window: Window, got: WindowScore | None, now: Moment) -> tuple[Observation, tuple[Event, ...]]:
+        """Let the alarm know of a window.
+
+        Args:
+            window: What was due.
+            got: Its score, None where none was wanted.
+            now: The clocks.
+        """
+        verdict = "suspended" if window.suspended else "scored" if got else "invalid"
+        suspect = got is not None and window.quality.verdict == "suspect"
+        self.counts = self.counts.plus(replace(Counts(due=1, suspect=int(suspect)), **{verdict: 1}))
+        end = window.first + self._window
+        observation = Observation(
+            index=window.first // self._hop,
+            start=window.first / SAMPLE_RATE,
+            end=end / SAMPLE_RATE,
+            utc_start=self.source.utc(window.first),
+            utc_end=self.source.utc(end),
+            verdict=verdict,
+            suspect=suspect,
+            reasons=window.quality.reasons,
+            score=got.score if got else None,
+            threshold=got.threshold if got else None,
+            clear_level=got.clear_level if got else None,
+            domain=got.domain if got else None,
+            provisional=self._provisional[got.domain] if got else None,
+            experts=got.experts if got else {},
+            explanation=got.explanation if got else None,
+        )
+        self.state, events = step(self.state, observation, self.settings.alarm, now)
+        return observation, events
+
+    def tick(self, now: Moment) -> tuple[Event, ...]:
+        """Let time pass without a window."""
+        self.state, events = tick(self.state, now)
+        return events
+
+    def _skip(self, count: int) -> None:
+        self._next += count * self._hop
+        self.counts = self.counts.plus(Counts(due=count, skipped=count))
+
+    def _stands_still(self, quality: Quality) -> bool:
+        gate = self.settings.active_when
+        if isinstance(gate, TopicGate):
+            return self._told_stopped
+        broken = {"gap", "not_finite"} & set(quality.reasons)
+        return gate is not None and not broken and quality.level_dbfs <= gate.level_above_dbfs
