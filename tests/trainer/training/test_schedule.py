@@ -1,0 +1,21 @@
+"""The warm-up schedule at steps worked by hand."""
+
+import pytest
+
+from asd_trainer.training.schedule import warmup_rate
+
+
+@pytest.mark.parametrize(
+    ("step", "rate"),
+    [(1, 0.002 / 8000), (4000, 0.001), (8000, 0.002), (32_000, 0.001), (50_000, 0.0008)],
+)
+def test_the_rate_rises_linearly_to_its_peak_and_falls_with_the_root(step, rate):
+    assert warmup_rate(step, 0.002, 8000) == pytest.approx(rate, rel=1e-12)
+
+
+def test_it_is_vaswanis_schedule_told_by_its_peak():
+    units, warmup, factor = 256, 8000, 1.0
+    peak = factor / (units * warmup) ** 0.5
+    for step in (1, 100, 8000, 20_000):
+        noam = factor * units**-0.5 * min(step**-0.5, step * warmup**-1.5)
+        assert warmup_rate(step, peak, warmup) == pytest.approx(noam, rel=1e-12)
