@@ -1,0 +1,82 @@
+"""A monitor fed by hand: windows of chosen scores, a clock that is turned, and every event that came of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from asd_agent.alarm import AlarmState, CommandResult, Event, Moment, Observation, command, restored, step, tick
+from asd_agent.config import AlarmSettings
+
+THRESHOLD, CLEAR = 2.0, 1.0
+
+
+class Stream:
+    """One monitor with windows of 10 s every 5 s, threshold 2, clear level 1."""
+
+    def __init__(self, hop: float = 5.0, **settings: Any) -> None:
+        self.settings = AlarmSettings.model_validate(settings)
+        self.hop, self.index, self.sample_time = hop, 0, 0.0
+        self.utc, self.monotonic, self.boot_id = 1.8e9, 1000.0, "boot-1"
+        self.state: AlarmState = restored(None, "agent/fan", "bundle-1", self.now)[0]
+        self.events: list[Event] = []
+
+    @property
+    def now(self) -> Moment:
+        return Moment(self.utc, self.monotonic, self.boot_id, synchronised=True)
+
+    @property
+    def names(self) -> list[str]:
+        """Names of all events so far."""
+        return [e.event for e in self.events]
+
+    def hear(self, *scores: float | str) -> list[str]:
+        """Feed windows: a score, `invalid` or `suspended`; returns the names of the events they caused."""
+        before = len(self.events)
+        for score in scores:
+            self.wait(self.hop)
+            self.index += 1
+            self.sample_time += self.hop
+            verdict = score if isinstance(score, str) else "scored"
+            window = Observation(
+                index=self.index,
+                start=self.sample_time - 10.0,
+                end=self.sample_time,
+                verdict=verdict,  # type: ignore[arg-type]
+                score=None if isinstance(score, str) else score,
+                threshold=THRESHOLD,
+                clear_level=CLEAR,
+            )
+            self._take(step(self.state, window, self.settings, self.now))
+        return self.names[before:]
+
+    def ask(self, verb: str, **args: Any) -> CommandResult:
+        """An operator's command."""
+        state, events, result = command(self.state, verb, args, self.settings, self.now)
+        self._take((state, events))
+        return result
+
+    def wait(self, seconds: float) -> None:
+        """Both clocks go on."""
+        self.utc += seconds
+        self.monotonic += seconds
+
+    def tick(self) -> list[str]:
+        """Time passes without a window; returns the names of the events."""
+        before = len(self.events)
+        self._take(tick(self.state, self.now))
+        return self.names[before:]
+
+    def restart(self, *, reboot: bool = False, away: float = 1.0, bundle: str = "bundle-1") -> None:
+        """The agent ends and starts again from what it had stored; sample time and window numbers begin anew."""
+        text = self.state.to_json()
+        self.utc += away
+        self.monotonic = 10.0 if reboot else self.monotonic + away
+        if reboot:
+            self.boot_id += "'"
+        self.index, self.sample_time = 0, 0.0
+        self.state, complaint = restored(text, "agent/fan", bundle, self.now)
+        assert complaint is None
+
+    def _take(self, result: tuple[AlarmState, tuple[Event, ...]]) -> None:
+        self.state, events = result
+        self.events += events
