@@ -1,0 +1,34 @@
+"""Makes the rigs importable and lends a clock that is turned by hand."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+
+@dataclass
+class HandClock:
+    """A clock that stands still until it is turned."""
+
+    now: float = 1000.0
+    wall: float = 1.8e9
+    boot_id: str = "boot-1"
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def utc(self) -> float:
+        return self.wall
+
+    def synchronised(self) -> bool | None:
+        return True
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
