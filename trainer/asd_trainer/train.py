@@ -15,7 +15,8 @@ from asd_agent.bundle import Bundle
 from asd_agent.bundle.manifest import Provenance
 from asd_agent.bundle.store import file_digest
 from asd_agent.errors import DataError
-from asd_trainer.data.layout import Clip, DataSet
+from asd_trainer.data.dataset import DataSet
+from asd_trainer.data.layout import Clip
 from asd_trainer.experts import MachineData, autoencoder_plan, plain_plan
 from asd_trainer.fitting import Fitter, ThresholdSettings
 from asd_trainer.recipe import AutoencoderExpert, Recipe

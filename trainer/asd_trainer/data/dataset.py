@@ -1,0 +1,129 @@
+"""A data set on disk: every clip that its names tell of, and every file that they do not."""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from asd_agent.errors import DataError
+from asd_trainer.data.layout import SUFFIXES, Clip, Domain, Label, Split, parse, with_attributes
+
+_OFFICIAL = "Name it as in DCASE Task 2, such as fan/train/section_00_source_train_normal_0000.wav."
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong with one file.
+
+    Attributes:
+        path: The file.
+        kind: One word for programs.
+        text: What is wrong.
+        remedy: What would be right.
+    """
+
+    path: Path
+    kind: str
+    text: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.text}" + (f". {self.remedy}" if self.remedy else "")
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Clips below a folder.
+
+    Attributes:
+        root: The folder.
+        clips: In the order of machine, split, section, domain, label and number.
+        problems: Audio files whose names say nothing.
+    """
+
+    root: Path
+    clips: tuple[Clip, ...]
+    problems: tuple[Problem, ...] = field(default=())
+
+    @property
+    def machines(self) -> list[str]:
+        """Machine types, sorted."""
+        return sorted({c.machine for c in self.clips})
+
+    def select(
+        self,
+        *,
+        machine: str | None = None,
+        section: str | None = None,
+        domain: Domain | None = None,
+        split: Split | None = None,
+        label: Label | None = None,
+    ) -> list[Clip]:
+        """The clips that fit everything that is given."""
+        wanted = {"machine": machine, "section": section, "domain": domain, "split": split, "label": label}
+        asked = {k: v for k, v in wanted.items() if v is not None}
+        return [c for c in self.clips if all(getattr(c, k) == v for k, v in asked.items())]
+
+
+def scan(root: Path) -> DataSet:
+    """Read the names below a folder; the files themselves are opened by `inspect` and by training.
+
+    Raises:
+        DataError: There is no such folder, or no clip in it.
+    """
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder", "Give the folder that holds a folder for each machine.")
+    clips: list[Clip] = []
+    problems: list[Problem] = []
+    attributes = _attribute_files(root)
+    for path in sorted(p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()):
+        clip = parse(path)
+        if clip is None:
+            problems.append(
+                Problem(path, "misnamed", "neither its name nor its folder follows a known layout", _OFFICIAL)
+            )
+        else:
+            clips.append(with_attributes(clip, attributes.get(path.name, {})))
+    if not clips:
+        raise DataError(f"{root}: holds no clips in a known layout", _OFFICIAL)
+    clips = list(_hold_out_for_test(clips))
+    clips.sort(key=lambda c: (c.machine, c.split, c.section, c.domain or "", c.label or "", c.index, c.path.name))
+    return DataSet(root, tuple(clips), tuple(problems))
+
+
+def _hold_out_for_test(clips: Sequence[Clip]) -> Iterator[Clip]:
+    """Layouts without a split (MIMII, ToyADMOS): as many normal clips as anomalous ones are kept for testing."""
+    unsplit = [
+        c for c in clips if c.path.parent.name not in ("train", "test", "source_test", "target_test", "supplemental")
+    ]
+    anomalous: dict[tuple[str, str], int] = defaultdict(int)
+    for clip in unsplit:
+        anomalous[clip.machine, clip.section] += clip.label == "anomaly"
+    names = {id(c) for c in unsplit}
+    for clip in clips:
+        key = (clip.machine, clip.section)
+        if id(clip) in names and clip.label == "normal" and anomalous[key] > 0:
+            anomalous[key] -= 1
+            yield replace(clip, split="test", recording="")
+        else:
+            yield clip
+
+
+def _attribute_files(root: Path) -> dict[str, dict[str, str]]:
+    """Attributes by clip name, from `attributes_00.csv` files: file_name, d1p, d1v, d2p, d2v, …"""
+    found: dict[str, dict[str, str]] = {}
+    for path in sorted(root.rglob("attributes_*.csv")):
+        with path.open(newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                name = Path(row.get("file_name") or "").name
+                pairs = {
+                    row[key]: row.get(key[:-1] + "v") or ""
+                    for key in row
+                    if key and key.startswith("d") and key.endswith("p") and row[key]
+                }
+                if name:
+                    found[name] = pairs
+    return found
