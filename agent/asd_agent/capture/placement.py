@@ -75,6 +75,8 @@ class Placement:
         elif self._fresh:
             gap = self.timeline.index(start) - self._ring.end
             samples = samples[max(0, 1 - gap) :]
+            if len(samples) == 0:
+                return 0  # sound from an old buffer, of a time that has been given up as gap
             self._lose(max(1, gap))
             self.timeline.reanchor()
         elif block.overflow or block.dropped or block.first != self._expected:

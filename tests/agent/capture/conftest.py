@@ -1,0 +1,26 @@
+"""What the tests of capture share: recordings, and the way to the rigs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+
+@pytest.fixture
+def noise() -> np.ndarray:
+    """Four seconds of 16-bit noise, shape (samples,), int16."""
+    return (3000 * np.random.default_rng(0).standard_normal(4 * 16_000)).astype(np.int16)
+
+
+@pytest.fixture
+def recording(tmp_path: Path, noise: np.ndarray) -> Path:
+    """That noise as a wav file."""
+    path = tmp_path / "noise.wav"
+    soundfile.write(path, noise, 16_000)
+    return path
