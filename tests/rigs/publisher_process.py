@@ -1,0 +1,113 @@
+"""An agent reduced to its outbox and publisher, to be killed: commits an alert whenever it is told to.
+
+Run as `python publisher_process.py SETTINGS_JSON OUTBOX_FILE`; each line `MONITOR` on its standard input commits that
+monitor's next number, answered by `MONITOR NUMBER` once it lies on disk. The line `stop` ends it cleanly.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from asd_agent.clock import SystemClock
+from asd_agent.config import MqttSettings
+from asd_agent.publish.mqtt import Publisher
+from asd_agent.publish.outbox import Outbox
+from asd_agent.publish.rows import Message
+
+AGENT = "box"
+
+
+def message(publisher: Publisher, monitor: str, number: int) -> Message:
+    """An alert that carries its number."""
+    payload = {"id": f"{monitor}-{number}", "seq": number, "late": False, "durable": True}
+    return Message(payload["id"], publisher.topics.alert(monitor), json.dumps(payload), vital=True)
+
+
+def main(settings: str, path: str) -> None:
+    """Obey standard input."""
+    clock = SystemClock()
+    outbox = Outbox(Path(path), clock)
+    publisher = Publisher(MqttSettings.model_validate_json(settings), AGENT, outbox, clock)
+    publisher.start()
+    for line in sys.stdin:
+        monitor = line.strip()
+        if monitor == "stop":
+            break
+        number = int(outbox.load(monitor) or 0) + 1
+        assert outbox.commit(monitor, str(number), [message(publisher, monitor, number)])
+        publisher.wake()
+        sys.stdout.write(f"{monitor} {number}\n")
+        sys.stdout.flush()
+    publisher.stop(10)
+    outbox.close()
+
+
+class PublisherProcess:
+    """Starts and ends it.
+
+    Args:
+        settings: The broker.
+        path: Its outbox.
+    """
+
+    def __init__(self, settings: MqttSettings, path: Path) -> None:
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        self.process: subprocess.Popen[str] = subprocess.Popen(
+            [sys.executable, __file__, settings.model_dump_json(), str(path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+
+    def commit(self, monitor: str) -> int:
+        """Have an alert committed; returns its number."""
+        self.ask(monitor)
+        return self.answer()
+
+    def ask(self, monitor: str) -> None:
+        """The first half of `commit`."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{monitor}\n")
+        self.process.stdin.flush()
+
+    def answer(self) -> int:
+        """The second half."""
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, f"the publisher ended with {self.process.wait(10)}"
+        return int(line.split()[1])
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.process.kill()
+        self._end()
+
+    def stop(self) -> None:
+        """A clean end."""
+        self.ask("stop")
+        assert self.process.wait(20) == 0
+        self._end()
+
+    def _end(self) -> None:
+        watchdog = threading.Timer(10, self.process.kill)
+        watchdog.start()
+        self.process.wait()
+        watchdog.cancel()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                try:
+                    pipe.close()
+                except BrokenPipeError:
+                    continue
+
+
+if __name__ == "__main__":
+    arguments: list[Any] = sys.argv[1:]
+    main(*arguments)
