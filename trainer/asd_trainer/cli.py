@@ -1,0 +1,28 @@
+"""The command line of the trainer."""
+
+from __future__ import annotations
+
+import typer
+
+from asd_agent.console import run_command
+from asd_trainer.commands import train
+
+app = typer.Typer(
+    help="Learns what a healthy machine sounds like and exports bundles for asd-agent.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command("train")(train.train)
+app.command("evaluate")(train.evaluate)
+app.command("export")(train.export)
+
+
+@app.callback()
+def _main() -> None:
+    pass
+
+
+def main() -> None:
+    """Entry point of `asd-trainer`."""
+    run_command("asd-trainer", app)
