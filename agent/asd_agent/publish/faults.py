@@ -98,3 +98,10 @@ def lost_fault(reason: str, settings: MqttSettings) -> Fault:
     if reason == "Session taken over":
         return Fault(f"{place}: another client connects under this agent's name", "agent.name must be unique")
     return Fault(f"{place}: the connection was lost{f' ({reason.lower()})' if reason else ''}", "Alerts are kept")
+
+
+def flapping_fault(settings: MqttSettings) -> Fault:
+    """Connections come about and break at once, again and again."""
+    place = f"MQTT broker {settings.host}:{settings.port}"
+    remedy = "Does another client use the same agent.name, or is there a message that it cannot take?"
+    return Fault(f"{place}: connections break soon after they are accepted", remedy)

@@ -16,7 +16,7 @@ from asd_agent.config import MqttSettings
 from asd_agent.publish.backoff import Backoff
 from asd_agent.publish.connection import Connection, NotConnectedError, Received
 from asd_agent.publish.delivery import Delivery
-from asd_agent.publish.faults import Fault, Faults
+from asd_agent.publish.faults import Fault, Faults, flapping_fault
 from asd_agent.publish.outbox import Outbox
 from asd_agent.publish.payloads import OFFLINE, ONLINE, Payload
 from asd_agent.publish.topics import Topics
@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 STABLE_SECONDS = 10.0
 """A connection that held for so long starts the waits between attempts anew."""
+SHORT_LIVED = 3
+"""So many connections in a row that did not are a fault of their own, which stands until one holds."""
 FLUSH_SECONDS = 10.0
 SCORES_HELD = 256
 BEAT_SECONDS = 180.0
@@ -62,6 +64,8 @@ class Publisher:
         self._beat = clock.monotonic()
         self._delivery = Delivery(outbox, clock, self._faults)
         self._flushed = 0.0
+        self._began = 0.0
+        self._short_lived = 0
 
     def start(self) -> None:
         """Begin; returns at once, whether or not a broker is there."""
@@ -143,7 +147,7 @@ class Publisher:
         except NotConnectedError as error:
             self._faults.set("broker", error.fault)
             return
-        began = self._clock.monotonic()
+        self._began = self._clock.monotonic()
         try:
             self._welcome(connection)
             while connection.open and not self._finished():
@@ -154,13 +158,25 @@ class Publisher:
             self._connected.clear()
             connection.close()
             self._delivery.end(broken=not self._stopping.is_set())
-            if self._clock.monotonic() - began >= STABLE_SECONDS:
+            if self._clock.monotonic() - self._began >= STABLE_SECONDS:
+                self._short_lived = 0
                 self._backoff.reset()
+            else:
+                self._short_lived += 1
         if connection.fault is not None and not self._stopping.is_set():
-            self._faults.set("broker", connection.fault)
+            flaps = self._short_lived >= SHORT_LIVED
+            self._faults.set("broker", flapping_fault(self._settings) if flaps else connection.fault)
+
+    def _note_stable(self) -> None:
+        self._short_lived = 0
+        self._clear_fault()
+
+    def _clear_fault(self) -> None:
+        self._faults.clear("broker", f"connected to MQTT broker {self._settings.host}:{self._settings.port}")
 
     def _welcome(self, connection: Connection) -> None:
-        self._faults.clear("broker", f"connected to MQTT broker {self._settings.host}:{self._settings.port}")
+        if self._short_lived < SHORT_LIVED:
+            self._clear_fault()
         self._delivery.begin(connection)
         self._outbox.remember_retained([self.topics.status])
         self._delivery.send_state(self.topics.status, ONLINE)
@@ -174,6 +190,8 @@ class Publisher:
     def _turn(self, connection: Connection) -> None:
         self._beat = self._clock.monotonic()
         self._flush()
+        if self._short_lived and self._beat - self._began >= STABLE_SECONDS:
+            self._note_stable()
         while self._scores:
             topic, text = self._scores.popleft()
             if not connection.backlog:
