@@ -77,29 +77,25 @@ def evaluate_run(run: Run, progress: Progress | None = None) -> Evaluation:
             done += 1
             if progress:
                 progress(f"{run.recipe}, {run.machine}: clips scored", done, len(clips))
-        streaming.append(_cell(run.machine, cell, {n: s.score for n, s in got.items()}, condition))
+        frozen = {n: s.score for n, s in got.items()}
+        streaming.append(_cell(run.machine, cell, frozen, condition, decide=True))
         over_cell = dict(zip(got, _transductive(list(got.values()), condition).tolist(), strict=True))
-        transductive.append(_cell(run.machine, cell, over_cell, None, like=condition))
+        transductive.append(_cell(run.machine, cell, over_cell, condition, decide=False))
     evaluation = Evaluation(run, tuple(streaming), tuple(transductive), tuple(unscored))
     _write(evaluation)
     return evaluation
 
 
 def _cell(
-    machine: str,
-    clips: Sequence[Clip],
-    scores: dict[str, float],
-    decide: Condition | None,
-    like: Condition | None = None,
+    machine: str, clips: Sequence[Clip], scores: dict[str, float], condition: Condition, *, decide: bool
 ) -> ScoredCell:
-    condition = decide or like
-    assert condition is not None
+    level = condition.threshold.raise_level
     return ScoredCell(
         machine,
         condition.section,
         condition.domain,
         scores,
-        {n: s > decide.threshold.raise_level for n, s in scores.items()} if decide else None,
+        {n: s > level for n, s in scores.items()} if decide else None,
         {c.path.name: c.label == "anomaly" for c in clips},
     )
 

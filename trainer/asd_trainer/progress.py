@@ -6,7 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from asd_trainer.windows import Progress as Told
 
@@ -23,14 +31,12 @@ def progress_bars(title: str) -> Iterator[Told]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
-        stages: dict[str, int] = {}
+        stages: dict[str, TaskID] = {}
 
         def told(stage: str, done: int, total: int) -> None:
             key = stage.split(": ", maxsplit=1)[0]
             if key not in stages:
-                stages[key] = bars.add_task(f"{title}, {stage}", total=total)
-            bars.update(
-                bars.task_ids[list(stages).index(key)], completed=done, total=total, description=f"{title}, {stage}"
-            )
+                stages[key] = bars.add_task("", total=total)
+            bars.update(stages[key], completed=done, total=total, description=f"{title}, {stage}")
 
         yield told

@@ -39,15 +39,8 @@ def cell(**changes) -> ScoredCell:
     scores = dict(zip(names, [1.0, 2.0, 3.0, 2.0, 4.0], strict=True))
     decisions = dict(zip(names, [False, False, True, False, True], strict=True))
     labels = {n: "anomaly" in n for n in names}
-    return ScoredCell(
-        **{
-            "machine": "fan",
-            "section": "00",
-            "domain": "source",
-            **dict(scores=scores, decisions=decisions, labels=labels),
-            **changes,
-        }
-    )
+    whole = {"scores": scores, "decisions": decisions, "labels": labels}
+    return ScoredCell(**{"machine": "fan", "section": "00", "domain": "source", **whole, **changes})
 
 
 def test_mixed_decisions_by_hand():
