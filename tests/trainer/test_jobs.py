@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -181,6 +183,7 @@ def start_holding_runner(out: Path) -> "subprocess.Popen[str]":
     """A run whose only job holds on, in a process of its own; returns once the job reports progress."""
     program = f"""
 import sys
+import threading
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from pathlib import Path
 from asd_trainer.jobs import Job, run_jobs
@@ -211,6 +214,43 @@ def test_a_killed_run_takes_its_workers_along_and_leaves_no_job_marked_as_runnin
         os.close(worker)
     (found,) = status(tmp_path)
     assert (found.state, found.attempts) == ("pending", 1)
+
+
+def wait_at_gate(task: Task, gate: str, record: str) -> str:
+    """Goes on when something is written to the gate, a named pipe."""
+    with Path(record).open("a") as f:
+        f.write("called\n")
+    task.progress(1, 2, 0.0, 1.0)
+    return Path(gate).read_text()
+
+
+def test_two_runs_of_one_graph_share_the_work(tmp_path):
+    gate, record = tmp_path / "gate", tmp_path / "record"
+    os.mkfifo(gate)
+    out = tmp_path / "out"
+    job = Job("gated", "k", f"{HERE}:wait_at_gate", paths={"gate": str(gate), "record": str(record)})
+    first_works, second_waits = threading.Event(), threading.Event()
+
+    def when_running(event: threading.Event):
+        return lambda found: event.set() if found[0].step == 1 else None
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(run_jobs, [job], out, workers=1, observe=when_running(first_works))
+        assert first_works.wait(60)
+        second = pool.submit(run_jobs, [job], out, workers=1, observe=when_running(second_waits))
+        assert second_waits.wait(60)
+        gate.write_text("open")
+        assert first.result(60)["gated"].value == second.result(60)["gated"].value == "open"
+    assert record.read_text() == "called\n"
+
+
+def test_status_of_one_graph_leaves_out_the_jobs_of_earlier_ones(tmp_path):
+    jobs = [Job("a", "k", f"{HERE}:fail_until", {"times": 0}, inputs={"data": data}) for data in "12"]
+    for job in jobs:
+        run_jobs([job], tmp_path, workers=0)
+    assert len(status(tmp_path)) == 2
+    (found,) = status(tmp_path, of=digests(jobs[:1]).values())
+    assert found.digest == digests(jobs[:1])["a"]
 
 
 def test_a_running_job_can_not_be_discarded(tmp_path):

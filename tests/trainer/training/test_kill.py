@@ -26,5 +26,6 @@ def test_three_kills_change_neither_weights_nor_metrics(tmp_path):
     metrics = (tmp_path / "killed" / "metrics.jsonl").read_bytes()
     assert metrics == (tmp_path / "unbroken" / "metrics.jsonl").read_bytes()
     assert metrics.count(b"\n") == 60
+    assert {p.name for p in (tmp_path / "killed").iterdir()} == {"final.pt", "metrics.jsonl", "tensorboard"}
     runs = list((tmp_path / "killed" / "tensorboard").iterdir())
     assert len(runs) == 4  # one start and three resumptions

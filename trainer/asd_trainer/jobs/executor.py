@@ -53,7 +53,7 @@ def run_jobs(jobs: Sequence[Job], out: Path, *, workers: int = 1, observe: Obser
             if observe is not None and now - last >= OBSERVE_SECONDS:
                 last = now
                 observe(run.statuses())
-            if run.waiting():
+            if run.waiting:
                 time.sleep(POLL_SECONDS)
     finally:
         run.stop()
@@ -81,7 +81,7 @@ def discard(jobs: Sequence[Job], out: Path, names: Iterable[str]) -> None:
 
 @dataclass
 class _Run:
-    """One call of `run_jobs`."""
+    """One call of `run_jobs`; `waiting` says that nothing can be done until another process is."""
 
     jobs: list[Job]
     digests: dict[str, str]
@@ -91,6 +91,7 @@ class _Run:
     tries: dict[str, int] = field(default_factory=dict)
     done: set[str] = field(default_factory=set)
     failed: set[str] = field(default_factory=set)
+    waiting: bool = False
 
     def folder(self, name: str) -> JobFolder:
         return folder_of(self.out, self.digests[name])
@@ -116,23 +117,23 @@ class _Run:
 
     def advance(self) -> bool:
         """Take note of what has ended and start what can start; False when nothing is left that could."""
+        self.waiting = False
         for name, process in list(self.processes.items()):
             code = process.poll()
             if code is not None:
                 del self.processes[name]
                 self._ended(name, code)
-        room = max(self.workers, 1) - len(self.processes)
-        ready = [job for job in self.jobs if self._ready(job)]
-        for job in ready[:room]:
-            if self.workers == 0:
-                self._ended(job.name, work(self.folder(job.name)))
-            else:
-                self.processes[job.name] = self._start(self.folder(job.name))
-        return bool(self.processes) or any(self._ready(job) for job in self.jobs)
-
-    def waiting(self) -> bool:
-        """Whether there is nothing to do but to wait."""
-        return bool(self.processes)
+        for job in filter(self._ready, self.jobs):
+            folder = self.folder(job.name)
+            if folder.in_work():  # by another run, whose result will do
+                self.waiting = True
+            elif self.workers == 0:
+                self._ended(job.name, work(folder))
+                break
+            elif len(self.processes) < self.workers:
+                self.processes[job.name] = self._start(folder)
+        self.waiting = self.waiting or bool(self.processes)
+        return self.waiting or any(self._ready(job) for job in self.jobs)
 
     def stop(self) -> None:
         """End the workers that still run; what they had done so far is kept for the next run."""
@@ -162,7 +163,7 @@ class _Run:
         if code == DONE:
             self.done.add(name)
             return
-        if code == BUSY:  # another run is at it; ask again
+        if code == BUSY:  # another run was quicker; ask again
             return
         folder = self.folder(name)
         if folder.read("failed") is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,7 +158,13 @@ def folder_of(out: Path, digest: str) -> JobFolder:
     return JobFolder(out / "jobs" / digest)
 
 
-def status(out: Path) -> list[JobStatus]:
-    """Where every job under OUT stands, by name."""
-    found = [JobFolder(path).status() for path in (out / "jobs").glob("*") if path.is_dir()]
+def status(out: Path, of: Collection[str] | None = None) -> list[JobStatus]:
+    """Where the jobs under OUT stand, by name.
+
+    Args:
+        out: The folder given to `run_jobs`.
+        of: Digests of those wanted; without them also the jobs of earlier recipes and data are shown.
+    """
+    folders = [path for path in (out / "jobs").glob("*") if path.is_dir() and (of is None or path.name in of)]
+    found = [JobFolder(path).status() for path in folders]
     return sorted((s for s in found if s is not None), key=lambda s: (s.name, s.digest))

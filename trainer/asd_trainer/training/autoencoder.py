@@ -82,7 +82,7 @@ def train_autoencoder(
         trainee = Trainee(
             model=model,
             clip_losses=_losses(model, features, sections, expert, chance.masks),
-            sampler=BatchSampler(len(features), expert.training.batch, seed + 2),
+            sampler=BatchSampler(len(features), expert.training.batch, seed),
             chance=chance,
             names=names,
             description={"kind": "autoencoder", "shape": shape.model_dump(mode="json")},

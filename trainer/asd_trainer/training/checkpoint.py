@@ -36,7 +36,7 @@ class Checkpoints:
     def finish(self, state: State) -> None:
         """Keep the result; what only a resumption would need is removed."""
         _write(self.final, {**state, "inputs": self._inputs})
-        self._running.unlink(missing_ok=True)
+        self._tidy()
 
     def finished(self) -> bool:
         """Whether the result is there.
@@ -44,7 +44,10 @@ class Checkpoints:
         Raises:
             CheckpointError: The result is another training's.
         """
-        return self._read(self.final) is not None
+        there = self._read(self.final) is not None
+        if there:
+            self._tidy()  # a kill may have come between the result and this
+        return there
 
     def newest(self) -> State | None:
         """The state to go on from, None at the start.
@@ -53,6 +56,11 @@ class Checkpoints:
             CheckpointError: It is another training's.
         """
         return self._read(self._running)
+
+    def _tidy(self) -> None:
+        self._running.unlink(missing_ok=True)
+        for left_by_a_kill in self.final.parent.glob(".*.partial"):
+            left_by_a_kill.unlink(missing_ok=True)
 
     def _read(self, path: Path) -> State | None:
         if not path.exists():

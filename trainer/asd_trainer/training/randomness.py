@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+
+
+def stream_seed(seed: int, purpose: str) -> int:
+    """A seed for one purpose, so that no two streams of two trainings with neighbouring seeds are the same."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{purpose}".encode()).digest()[:7], "big")
 
 
 class BatchSampler:
@@ -23,7 +29,7 @@ class BatchSampler:
 
     def __init__(self, items: int, batch: int, seed: int) -> None:
         self._items, self._batch = items, batch
-        self._generator = torch.Generator().manual_seed(seed)
+        self._generator = torch.Generator().manual_seed(stream_seed(seed, "batches"))
         self._left = torch.empty(0, dtype=torch.int64)
 
     def draw(self) -> npt.NDArray[np.int64]:
@@ -52,9 +58,9 @@ class Chance:
     """
 
     def __init__(self, seed: int, device: torch.device) -> None:
-        self._device = device
-        self.masks = torch.Generator(device).manual_seed(seed + 1)
-        torch.manual_seed(seed)
+        self._seed, self._device = seed, device
+        self.masks = torch.Generator(device).manual_seed(stream_seed(seed, "masks"))
+        torch.manual_seed(stream_seed(seed, "network"))
 
     def state(self) -> dict[str, Any]:
         """What `restore` needs to go on from here."""
@@ -64,8 +70,8 @@ class Chance:
     def restore(self, state: dict[str, Any], step: int) -> None:
         """Go on from where `state` was taken; on another kind of device, from a fresh but reproducible draw."""
         if state["device"] != self._device.type:
-            self.masks.manual_seed(self.masks.initial_seed() + step)
-            torch.manual_seed(self.masks.initial_seed() + step)
+            self.masks.manual_seed(stream_seed(self._seed, f"masks from step {step}"))
+            torch.manual_seed(stream_seed(self._seed, f"network from step {step}"))
             return
         self.masks.set_state(state["masks"])
         if self._device.type == "cuda":
