@@ -116,22 +116,29 @@ class MqttSettings(Strict):
         return self
 
 
+def _channels(value: tuple[int, ...]) -> tuple[int, ...]:
+    if not value or min(value) < 0 or len(set(value)) < len(value):
+        raise ValueError(f"{list(value)} is no list of different channels, counted from 0")
+    return value
+
+
+Channels = Annotated[tuple[int, ...], AfterValidator(_channels)]
+
+
 class MicrophoneSettings(Strict):
     """A microphone, by a name that survives a reboot."""
 
     kind: Literal["microphone"]
-    device: str
-    channels: tuple[int, ...] = (0,)
+    device: str = Field(min_length=1)
+    channels: Channels = (0,)
     rate: int | None = Field(default=None, ge=8000, le=384_000)
     """Hz to open the device with; by default its own."""
 
     @field_validator("device")
     @classmethod
     def _no_index(cls, value: str) -> str:
-        if value.strip().isdigit():
-            raise ValueError(
-                f"a bare index ({value}) changes at the next reboot; `asd-agent devices` lists stable names"
-            )
+        if value.strip().isdigit() or re.search(r"hw:\d", value):
+            raise ValueError(f"an index ({value}) changes at the next reboot; `asd-agent devices` lists stable names")
         return value
 
 
@@ -140,7 +147,7 @@ class FileSettings(Strict):
 
     kind: Literal["file"]
     path: Path
-    channels: tuple[int, ...] = (0,)
+    channels: Channels = (0,)
     speed: float = Field(default=1.0, gt=0, le=10_000)
     loop: bool = False
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from asd_agent.capture.frames import Decoder, FrameError, Notice
-from asd_agent.capture.spawn import end, spawn
+from asd_agent.capture.spawn import end, last_words, spawn
 from asd_agent.errors import AudioError
 
 _TIMEOUT_SECONDS = 20.0
@@ -64,7 +64,10 @@ def list_inputs(*, probe_rates: bool = True, timeout: float = _TIMEOUT_SECONDS) 
         if notice.kind == "inputs":
             inputs = [_input(entry) for entry in notice.detail["inputs"]]
     if inputs is None:
-        raise AudioError("the child that lists microphones died", "Run `asd-agent doctor`.")
+        raise AudioError(
+            f"PortAudio cannot list the microphones: {last_words(child)}",
+            "Its ALSA configuration may be broken; `arecord -L` reads the same one.",
+        )
     return sorted(inputs, key=lambda found: not found.stable)
 
 

@@ -22,7 +22,7 @@ from asd_agent.audio import SAMPLE_RATE, Signal
 from asd_agent.capture.frames import Block, Decoder, Notice
 from asd_agent.capture.life import Change, Life, Order, Patience, State
 from asd_agent.capture.placement import Placement
-from asd_agent.capture.spawn import end, spawn
+from asd_agent.capture.spawn import end, last_words, spawn
 from asd_agent.clock import Clock, SystemClock
 from asd_agent.config import FileSettings, MicrophoneSettings
 from asd_agent.errors import AsdError
@@ -255,7 +255,7 @@ class CaptureSource:
             if not end(child):
                 self._unreaped.append(child)  # the next child does not wait for it
         if reason is None:
-            reason = _last_words(child)
+            reason = last_words(child)
         if self._abandon.is_set():
             with self._lock:
                 reason = self._life.complaint
@@ -338,12 +338,3 @@ def _smoothed(power: Powers, samples: Signal, seconds: float) -> Powers:
     new: Powers = np.nan_to_num(samples.astype(np.float64).var(axis=0))
     smoothed: Powers = power + share * (new - power)
     return smoothed
-
-
-def _last_words(child: subprocess.Popen[bytes]) -> str:
-    status = child.returncode
-    if status is None:
-        return "the capture child hangs"
-    if status < 0:
-        return f"the capture child was killed (signal {-status})"
-    return f"the capture child ended (status {status})"

@@ -40,3 +40,13 @@ def end(child: subprocess.Popen[bytes], timeout: float = 0.5) -> bool:
     except subprocess.TimeoutExpired:
         return False
     return True
+
+
+def last_words(child: subprocess.Popen[bytes]) -> str:
+    """Why a child is gone that said nothing itself."""
+    status = child.returncode
+    if status is None:
+        return "the capture child hangs"
+    if status < 0:
+        return f"the capture child was killed (signal {-status})"
+    return f"the capture child ended (status {status})"
