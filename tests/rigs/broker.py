@@ -46,15 +46,23 @@ class Broker:
         persistent: Keep what was retained and queued, from a clean stop to the next start.
         acl: Lines of an access list.
         extra: More lines of mosquitto.conf.
+        log: What it logs, by Mosquitto's word.
     """
 
     def __init__(
-        self, folder: Path, *, tls: bool = False, persistent: bool = False, acl: str | None = None, extra: str = ""
+        self,
+        folder: Path,
+        *,
+        tls: bool = False,
+        persistent: bool = False,
+        acl: str | None = None,
+        extra: str = "",
+        log: str = "all",
     ) -> None:
         self.folder, self.tls, self.port = folder, tls, free_port()
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o755)
-        lines = [f"listener {self.port} 127.0.0.1", "log_dest stderr", "log_type all"]
+        lines = [f"listener {self.port} 127.0.0.1", "log_dest stderr", f"log_type {log}"]
         if os.geteuid() == 0:
             lines.append("user root")
         if persistent:

@@ -54,14 +54,16 @@ class PublisherProcess:
     Args:
         settings: The broker.
         path: Its outbox.
+        quiet: Let what it logs vanish.
     """
 
-    def __init__(self, settings: MqttSettings, path: Path) -> None:
+    def __init__(self, settings: MqttSettings, path: Path, *, quiet: bool = False) -> None:
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         self.process: subprocess.Popen[str] = subprocess.Popen(
             [sys.executable, __file__, settings.model_dump_json(), str(path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL if quiet else None,
             text=True,
             env=environment,
         )

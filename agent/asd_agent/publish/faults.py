@@ -63,6 +63,8 @@ def connect_fault(error: Exception, settings: MqttSettings) -> Fault:
     if isinstance(error, ssl.SSLCertVerificationError):
         remedy = "mqtt.tls.ca must hold the authority that signed it, and mqtt.host the name that stands in it"
         return Fault(f"{place}: its certificate is not trusted ({error.verify_message})", remedy)
+    if isinstance(error, ssl.SSLEOFError):
+        return Fault(f"{place}: it hung up during the TLS handshake", "Does this port speak TLS (usually 8883)?")
     if isinstance(error, ssl.SSLError):
         reason = error.reason or str(error)
         return Fault(f"{place}: TLS failed ({reason})", "Does this port speak TLS (usually 8883)?")
@@ -73,7 +75,8 @@ def connect_fault(error: Exception, settings: MqttSettings) -> Fault:
     if isinstance(error, TimeoutError):
         return Fault(f"{place}: no answer", "Check the network, firewalls, and whether the port speaks TLS")
     if isinstance(error, ConnectionError | EOFError):
-        return Fault(f"{place}: it hung up before it answered", "Does this port want TLS (mqtt.tls)?")
+        remedy = "" if settings.tls else "Does this port want TLS (mqtt.tls)?"
+        return Fault(f"{place}: it hung up before it answered", remedy)
     return Fault(f"{place}: {getattr(error, 'strerror', None) or error}")
 
 

@@ -19,7 +19,12 @@ class Payload(BaseModel):
     """A JSON object on the wire; times are UTC ISO 8601 with milliseconds."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", populate_by_name=True, use_attribute_docstrings=True, ser_json_inf_nan="null"
+        frozen=True,
+        extra="forbid",
+        populate_by_name=True,
+        use_attribute_docstrings=True,
+        ser_json_inf_nan="null",
+        json_schema_serialization_defaults_required=True,
     )
 
     def to_json(self) -> str:
@@ -216,6 +221,42 @@ class Health(Payload):
     clock: ClockWord
     faults: dict[str, str]
     """What is wrong now, in words, by part."""
+
+
+class Command(Payload):
+    """What a person asks of a monitor, on `command/<verb>`; never retained."""
+
+    model_config = ConfigDict(strict=True)
+
+    schema_: Literal["asd.command/1"] = Field(alias="schema")
+    id: str = Field(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")
+    """Made by the sender, new for every command; a second one of the same id does nothing."""
+    monitor: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    expires: str = Field(max_length=40)
+    """UTC ISO 8601; not heard after this, at most an hour ahead."""
+    by: str = Field(default="", max_length=64)
+    """Who asks."""
+    alarm_id: str | None = Field(default=None, max_length=64)
+    """For `acknowledge`: the alarm that is meant; without it, the one that stands."""
+    minutes: float | None = None
+    """For `shelve`."""
+    one_shot: bool = False
+    """For `shelve`: until the alarm that stands, or the next one, is over."""
+
+
+class CommandAnswer(Payload):
+    """What became of a command, on `command/result`."""
+
+    schema_: Literal["asd.command-result/1"] = Field(default="asd.command-result/1", alias="schema")
+    id: str | None
+    """Of the command; null where none could be read."""
+    verb: str
+    monitor: str | None
+    done: bool
+    text: str
+    """What happened, or why not and what would be right."""
+    by: str
+    time: str
 
 
 @dataclass(frozen=True)
