@@ -16,7 +16,18 @@ from typing import Any
 
 from asd_agent.clock import Clock
 from asd_agent.publish.database import DamagedError, is_damage, open_database, set_aside, transaction
-from asd_agent.publish.rows import COLUMNS, Message, Notice, Row, bounded, insert, make_room, row_of
+from asd_agent.publish.rows import (
+    COLUMNS,
+    Message,
+    Notice,
+    Record,
+    Row,
+    bounded,
+    insert,
+    insert_record,
+    make_room,
+    row_of,
+)
 
 log = logging.getLogger(__name__)
 
@@ -60,10 +71,16 @@ class Outbox:
             rows = self._read("SELECT state FROM monitor WHERE name=?", (monitor,))
             return str(rows[0][0]) if rows else None
 
-    def commit(self, monitor: str, state: str, messages: Sequence[Message] = ()) -> bool:
+    def commit(self, monitor: str, state: str, messages: Sequence[Message] = (), record: Record | None = None) -> bool:
         """Store a state and the messages it caused, all or nothing.
 
         A state without messages may wait a minute for the disk.
+
+        Args:
+            monitor: Its name.
+            state: `AlarmState.to_json`.
+            messages: What the change of state has to say.
+            record: The command that changed it, for the log.
 
         Returns:
             Whether it lies on disk; if not, the messages are sent from memory.
@@ -72,14 +89,14 @@ class Outbox:
             self._states[monitor] = state
             now = self._clock.monotonic()
             self._unsaved.setdefault(monitor, now)
-            if not messages and now - self._unsaved[monitor] < STATE_EVERY_SECONDS:
+            if not messages and record is None and now - self._unsaved[monitor] < STATE_EVERY_SECONDS:
                 return self._fault is None
-            return self._store(messages)
+            return self._store(messages, record)
 
-    def append(self, messages: Sequence[Message]) -> bool:
+    def append(self, messages: Sequence[Message], record: Record | None = None) -> bool:
         """Store messages that no state change belongs to; returns whether they lie on disk."""
         with self._lock:
-            return self._store(messages)
+            return self._store(messages, record)
 
     def flush(self) -> bool:
         """Try to bring to disk what waits for it; returns whether nothing waits any longer."""
@@ -144,6 +161,18 @@ class Outbox:
             waiting = [(r.message, False) for r in reversed(self._memory)]
             return (waiting + [(row_of(r).message, r[-1] is not None or r[0] in self._sent) for r in rows])[:limit]
 
+    def recorded(self, command_id: str) -> Record | None:
+        """A command of the log."""
+        with self._lock:
+            rows = self._read("SELECT id, request, done, text FROM command WHERE id=?", (command_id,))
+            return Record(rows[0][0], rows[0][1], bool(rows[0][2]), rows[0][3]) if rows else None
+
+    def records(self, limit: int = 100) -> list[tuple[float, Record]]:
+        """The newest commands of the log, newest first, each with its time in seconds since 1970."""
+        with self._lock:
+            rows = self._read("SELECT utc, id, request, done, text FROM command ORDER BY key DESC LIMIT ?", (limit,))
+            return [(r[0], Record(r[1], r[2], bool(r[3]), r[4])) for r in rows]
+
     def retained(self) -> frozenset[str]:
         """Topics that a broker may keep a message of."""
         with self._lock:
@@ -169,7 +198,7 @@ class Outbox:
                 self._db.close()
                 self._db = None
 
-    def _store(self, messages: Sequence[Message]) -> bool:
+    def _store(self, messages: Sequence[Message], record: Record | None = None) -> bool:
         """Everything that waits for the disk and these messages, in one transaction."""
         now, utc, boot_id = self._clock.monotonic(), self._clock.utc(), self._clock.boot_id
         rows = self._memory + [Row(None, m, utc, now, boot_id) for m in messages]
@@ -178,6 +207,8 @@ class Outbox:
         def work(db: sqlite3.Connection) -> None:
             dropped.clear()
             insert(db, rows)
+            if record is not None:
+                insert_record(db, record, utc)
             states = [(name, self._states[name]) for name in self._unsaved]
             db.executemany("INSERT OR REPLACE INTO monitor VALUES(?,?)", states)
             db.executemany("UPDATE outbox SET sent_utc=? WHERE key=?", [(utc, k) for k in self._sent])

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from asd_agent.clock import Clock
-from asd_agent.publish.payloads import AgentEvent, Alert, Payload
+from asd_agent.publish.payloads import AgentEvent, Alert
 
 VITAL = ("raised", "escalated", "cleared")
 """Alerts that are dropped last."""
 HISTORY_ROWS = 1000
 """Sent rows that are kept to be looked at."""
+RECORDS = 10_000
+"""Commands that the log keeps."""
 MEMORY_ROWS = 1000
 """Rows that may wait in memory while the disk refuses."""
 
@@ -38,11 +40,6 @@ class Message:
     def of(cls, topic: str, payload: Alert | AgentEvent) -> Message:
         """An alert or event for its topic."""
         return cls(payload.id, topic, payload.to_json(), payload.event in VITAL)
-
-    @classmethod
-    def answer(cls, id_: str, topic: str, payload: Payload) -> Message:
-        """An answer to a command."""
-        return cls(id_, topic, payload.to_json())
 
 
 @dataclass(frozen=True)
@@ -76,6 +73,23 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Record:
+    """A command in the log.
+
+    Attributes:
+        id: The sender's; unique.
+        request: What was asked, as text.
+        done: Whether it took effect.
+        text: The answer.
+    """
+
+    id: str
+    request: str
+    done: bool
+    text: str
+
+
+@dataclass(frozen=True)
 class Notice:
     """Something about the outbox that people should hear of: `drops` or `outbox_reset`."""
 
@@ -104,6 +118,13 @@ def insert(db: sqlite3.Connection, rows: Iterable[Row]) -> None:
             for m in (r.message,)
         ],
     )
+
+
+def insert_record(db: sqlite3.Connection, record: Record, utc: float) -> None:
+    """Log a command; the oldest beyond the bound go."""
+    values = (record.id, utc, record.request, int(record.done), record.text)
+    db.execute("INSERT OR IGNORE INTO command(id, utc, request, done, text) VALUES(?, ?, ?, ?, ?)", values)
+    db.execute("DELETE FROM command WHERE key <= (SELECT max(key) FROM command) - ?", (RECORDS,))
 
 
 def make_room(db: sqlite3.Connection, max_rows: int) -> int:

@@ -9,8 +9,10 @@ import threading
 
 import pytest
 
-from asd_agent.clock import SystemClock
+from asd_agent.alarm import CommandResult
+from asd_agent.clock import SystemClock, iso_utc
 from asd_agent.config import MqttSettings, Secret, Tls
+from asd_agent.publish.commands import CommandDesk
 from asd_agent.publish.mqtt import Publisher
 from asd_agent.publish.outbox import Outbox
 from asd_agent.publish.rows import Message
@@ -382,3 +384,35 @@ def test_rows_leave_from_memory_when_the_disk_refuses(tmp_path):
         assert "cannot be written" in publisher.faults["outbox"]
         publisher.stop()
         assert outbox.depth() == 0
+
+
+def test_a_command_is_heard_answered_and_not_heard_again_after_its_broker_restarts(tmp_path):
+    asked = TOPICS.command("shelve")
+    expires = iso_utc(SystemClock().utc() + 60)
+    text = json.dumps({"schema": "asd.command/1", "id": "c1", "monitor": "fan", "expires": expires, "one_shot": True})
+    with Broker(tmp_path / "broker") as broker, Listener(broker.settings()) as listener:
+        box = Box(tmp_path, broker.settings())
+        desk = CommandDesk(TOPICS, ["shelve"], ["fan"], box.outbox, SystemClock())
+        desk.attach(box.publisher)
+        orders = []
+        with box:
+            listener.wait_text(TOPICS.status, "online")
+            listener.publish(asked, text, retain=True)
+            box.wait(lambda: orders.extend(desk.take()) or orders)
+            answer, record = desk.answer(orders[0], CommandResult(True, "shelved"))
+            box.outbox.commit("fan", "{}", [answer], record)
+            box.publisher.wake()
+            assert json.loads(listener.wait_for(TOPICS.command_result)[0])["done"] is True
+            listener.publish(asked, text)
+            box.wait(lambda: desk.take() or len(listener.texts(TOPICS.command_result)) == 2)
+        box = Box(tmp_path, broker.settings())
+        desk = CommandDesk(TOPICS, ["shelve"], ["fan"], box.outbox, SystemClock())
+        desk.attach(box.publisher)
+        with box:
+            box.wait(lambda: desk.take() or len(listener.texts(TOPICS.command_result)) == 3)
+    said = listener.objects(TOPICS.command_result)
+    assert [o["text"].split(";")[0].split(":")[0] for o in said] == [
+        "shelved",
+        "seen before",
+        "retained commands are ignored",
+    ]
