@@ -156,8 +156,6 @@ class CommandDesk:
         return Order(command, verb, received)
 
     def _untimely(self, expires: str) -> str | None:
-        if self._clock.synchronised() is False:
-            return "this agent's clock is not synchronised; it cannot tell whether a command has expired"
         try:
             moment = datetime.fromisoformat(expires.removesuffix("Z") + ("+00:00" if expires.endswith("Z") else ""))
             left = moment.timestamp() - self._clock.utc() if moment.tzinfo is not None else None
@@ -165,11 +163,11 @@ class CommandDesk:
             left = None
         if left is None:
             return f"expires {expires!r} is no UTC time such as 2027-01-15T08:00:00.000Z"
-        if left <= 0:
-            return "expired"
-        if left > LONGEST_EXPIRY_SECONDS:
-            return "expires more than an hour ahead"
-        return None
+        if 0 < left <= LONGEST_EXPIRY_SECONDS:
+            return None
+        doubt = "" if self._clock.synchronised() else ", a clock that no time server is known to keep"
+        here = f"by this agent's clock it is {iso_utc(self._clock.utc())}{doubt}"
+        return f"{'expired' if left <= 0 else 'expires more than an hour ahead'}: {here}"
 
     def _refuse(self, refusal: _Refusal, verb: str, received: Received) -> None:
         log.warning("command %s refused: %s", verb, refusal.text)

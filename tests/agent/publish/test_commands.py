@@ -135,10 +135,10 @@ def test_a_refused_command_may_be_mended_and_sent_again(office):
     assert answer["done"] is True
 
 
-def test_with_an_unsynchronised_clock_nothing_is_obeyed(office, monkeypatch):
+def test_an_untimely_command_is_told_the_time_here_and_whether_to_trust_it(office, monkeypatch):
     monkeypatch.setattr(office.clock.__class__, "synchronised", lambda _self: False)
-    (answer,) = office.send()
-    assert "clock" in answer["text"]
+    (answer,) = office.send(expires="2027-01-15T07:59:59Z")
+    assert answer["text"].startswith("expired: by this agent's clock it is 2027-01-15T08:00:00.000Z, a clock that no")
 
 
 def test_a_flood_is_bounded_and_said(office, caplog):
