@@ -14,8 +14,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 @pytest.fixture
 def noise() -> np.ndarray:
-    """Four seconds of 16-bit noise, shape (samples,), int16."""
-    return (3000 * np.random.default_rng(0).standard_normal(4 * 16_000)).astype(np.int16)
+    """Three seconds of 16-bit noise, shape (samples,), int16."""
+    return (3000 * np.random.default_rng(0).standard_normal(3 * 16_000)).astype(np.int16)
 
 
 @pytest.fixture

@@ -8,7 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from asd_agent.capture.devices import Input, list_inputs
 from asd_agent.errors import AudioError
@@ -67,10 +69,11 @@ def test_a_microphone_is_listed_with_its_channels_and_rates(monkeypatch: pytest.
 
 
 @pytest.mark.rig
-def test_the_level_meter_hears_what_is_played(recording: Path):
+def test_the_level_meter_hears_what_is_played(tmp_path: Path):
+    soundfile.write(tmp_path / "long.wav", np.random.default_rng(0).uniform(-0.5, 0.5, 16_000 * 60), 16_000)
     with VirtualMicrophone() as microphone:
-        microphone.play(recording)
-        said = devices("--level", "--device", DEVICE, "--seconds", "3.5", **microphone.environment)
+        microphone.play(tmp_path / "long.wav")
+        said = devices("--level", "--device", DEVICE, "--seconds", "5", **microphone.environment)
     assert said.returncode == 0
     last = said.stdout.strip().splitlines()[-1]
     assert DEVICE in last
