@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import select
+import contextlib
 import subprocess
 import time
 from dataclasses import dataclass
 from typing import Any
 
-from asd_agent.capture.frames import Decoder, FrameError, Notice
-from asd_agent.capture.spawn import end, last_words, spawn
+from asd_agent.capture.frames import FrameError, Notice
+from asd_agent.capture.spawn import end, frames, last_words, spawn
 from asd_agent.errors import AudioError
 
 _TIMEOUT_SECONDS = 20.0
@@ -58,7 +57,7 @@ def list_inputs(*, probe_rates: bool = True, timeout: float = _TIMEOUT_SECONDS) 
     finally:
         end(child)
     inputs: list[Input] | None = None
-    for notice in _notices(said):
+    for notice in said:
         if notice.kind == "error":
             raise AudioError(notice.detail["what"], notice.detail["remedy"])
         if notice.kind == "inputs":
@@ -71,26 +70,15 @@ def list_inputs(*, probe_rates: bool = True, timeout: float = _TIMEOUT_SECONDS) 
     return sorted(inputs, key=lambda found: not found.stable)
 
 
-def _answer(child: subprocess.Popen[bytes], deadline: float) -> bytes:
-    """All that the child says; it would take the end of its standard input for the end of its parent."""
-    assert child.stdout is not None
-    pipe = child.stdout.fileno()
-    poll = select.poll()
-    poll.register(pipe, select.POLLIN)
-    said = bytearray()
-    while poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
-        data = os.read(pipe, 65536)
-        if not data:
-            return bytes(said)
-        said += data
-    raise AudioError("the sound system does not answer", "Unplug the microphones, or restart the machine.")
-
-
-def _notices(said: bytes) -> list[Notice]:
-    try:
-        return [frame for frame in Decoder().feed(said) if isinstance(frame, Notice)]
-    except FrameError:
-        return []
+def _answer(child: subprocess.Popen[bytes], deadline: float) -> list[Notice]:
+    said: list[Notice] = []
+    with contextlib.suppress(FrameError):
+        for frame in frames(child, patience=0.1):
+            if isinstance(frame, Notice):
+                said.append(frame)
+            if time.monotonic() > deadline:
+                raise AudioError("the sound system does not answer", "Unplug the microphones, or restart the machine.")
+    return said
 
 
 def _input(entry: dict[str, Any]) -> Input:

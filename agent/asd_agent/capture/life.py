@@ -77,7 +77,7 @@ class Life:
 
     def __init__(self, now: float, patience: Patience | None = None, *, live: bool = True) -> None:
         self.patience = patience or Patience()
-        self.current = Change("starting", "being opened", now)
+        self.current = Change("starting", "", now)
         self.restarts = 0
         self.complaint = ""
         """Why the child has to be killed, after `Order.KILL`."""

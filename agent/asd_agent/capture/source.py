@@ -6,62 +6,24 @@ arrived. Neither ever waits for the child.
 
 from __future__ import annotations
 
-import math
-import os
-import select
 import subprocess
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from asd_agent.audio import SAMPLE_RATE, Signal
-from asd_agent.capture.frames import Block, Decoder, Notice
+from asd_agent.audio import SAMPLE_RATE
+from asd_agent.capture.counters import Counters, Level
+from asd_agent.capture.frames import Block, Notice
 from asd_agent.capture.life import Change, Life, Order, Patience, State
 from asd_agent.capture.placement import Placement
-from asd_agent.capture.spawn import end, last_words, spawn
+from asd_agent.capture.spawn import end, frames, last_words, spawn
 from asd_agent.clock import Clock, SystemClock
 from asd_agent.config import FileSettings, MicrophoneSettings
 from asd_agent.errors import AsdError
-from asd_agent.quality import FLOOR_DBFS
 from asd_agent.ring import Ring
 
 _POLL_SECONDS = 0.1
-_READ_BYTES = 2**18
-_LEVEL_SECONDS = 1.0
-Powers = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Counters:
-    """What a source has been through since it was started.
-
-    Attributes:
-        frames: Samples heard, of each channel.
-        gaps: Stretches not heard.
-        samples_lost: Samples not heard, of each channel.
-        restarts: Times that the child was replaced.
-        overflows: Times that the device lost sound because it was not fetched.
-        drops: Times that the child lost sound because this process did not fetch it.
-        skipped: Recordings that could not be read.
-        wall_steps: Steps of the wall clock that were followed.
-        level_dbfs: Level of the last second or so, the loudest channel's.
-        drift_ppm: How much longer than nominal a sample lasts by the monotonic clock.
-    """
-
-    frames: int = 0
-    gaps: int = 0
-    samples_lost: int = 0
-    restarts: int = 0
-    overflows: int = 0
-    drops: int = 0
-    skipped: int = 0
-    wall_steps: int = 0
-    level_dbfs: float = FLOOR_DBFS
-    drift_ppm: float = 0.0
 
 
 class CaptureSource:
@@ -96,10 +58,12 @@ class CaptureSource:
         self._life = Life(self._clock.monotonic(), patience, live=live)
         self._lock = threading.Lock()
         self._heard = Counters()
-        self._power: Powers = np.zeros(len(settings.channels))
+        self._level = Level(len(settings.channels))
         self._opened: dict[str, Any] = {}
         self._child: subprocess.Popen[bytes] | None = None
         self._unreaped: list[subprocess.Popen[bytes]] = []
+        self._needed: int | None = None
+        self._room = threading.Event()
         self._abandon = threading.Event()
         self._spawn = threading.Event()
         self._stopping = threading.Event()
@@ -120,8 +84,6 @@ class CaptureSource:
     def counters(self) -> Counters:
         """What it has been through; a value, which does not change any more."""
         with self._lock:
-            power = float(self._power.max())
-            level = max(FLOOR_DBFS, 10 * math.log10(power)) if power > 0 else FLOOR_DBFS
             lost = self._placement.losses
             return replace(
                 self._heard,
@@ -129,7 +91,7 @@ class CaptureSource:
                 gaps=lost.gaps,
                 samples_lost=lost.samples,
                 wall_steps=self._placement.wall_steps,
-                level_dbfs=level,
+                level_dbfs=self._level.dbfs,
                 drift_ppm=self._placement.timeline.drift_ppm,
             )
 
@@ -203,6 +165,14 @@ class CaptureSource:
         if changed:
             self._notify()
 
+    def keep_from(self, first: int) -> None:
+        """Say from which sample on the sound is still needed; to be said again as readers go on.
+
+        A recording then waits for its readers, however fast it is played. A microphone waits for nobody.
+        """
+        self._needed = first
+        self._room.set()
+
     def take_changes(self) -> list[Change]:
         """Changes of state since this was last asked, oldest first."""
         with self._lock:
@@ -264,26 +234,29 @@ class CaptureSource:
 
     def _read(self, child: subprocess.Popen[bytes]) -> str | None:
         """Take what the child sends until it ends or is given up; its own word on why."""
-        assert child.stdout is not None
-        pipe = child.stdout.fileno()
-        poll = select.poll()
-        poll.register(pipe, select.POLLIN)
-        decoder, reason = Decoder(), None
-        while not (self._stopping.is_set() or self._abandon.is_set()):
-            if not poll.poll(_POLL_SECONDS * 1000):
+        reason = None
+        for frame in frames(child, _POLL_SECONDS):
+            if self._stopping.is_set() or self._abandon.is_set():
+                break
+            if frame is None:
                 with self._lock:
                     self._life.nothing(self._clock.monotonic())
                 continue
-            data = os.read(pipe, _READ_BYTES)
-            if not data:
-                break
-            for frame in decoder.feed(data):
-                if isinstance(frame, Block):
-                    self._take(frame)
-                else:
-                    reason = self._hear(frame) or reason
+            if isinstance(frame, Block):
+                self._wait_for_room(len(frame.samples))
+                self._take(frame)
+            else:
+                reason = self._hear(frame) or reason
             self._notify()
         return reason
+
+    def _wait_for_room(self, count: int) -> None:
+        """Let a recording wait rather than overwrite what is still needed."""
+        while isinstance(self.settings, FileSettings) and not self._stopping.is_set():
+            if self._needed is None or self.ring.end + count - self._needed <= self.ring.capacity:
+                return
+            self._room.wait(_POLL_SECONDS)
+            self._room.clear()
 
     def _take(self, block: Block) -> None:
         seconds = len(block.samples) / SAMPLE_RATE
@@ -291,7 +264,7 @@ class CaptureSource:
             if len(block.samples):
                 self._life.block(self._clock.monotonic(), seconds, zeros=not block.samples.any())
             written = self._placement.place(block)
-            self._power = _smoothed(self._power, block.samples, seconds)
+            self._level.hear(block.samples)
             self._heard = replace(
                 self._heard,
                 frames=self._heard.frames + written,
@@ -315,7 +288,7 @@ class CaptureSource:
         with self._lock:
             self._life.exited(self._clock.monotonic(), reason)
             self._placement.left()
-            self._power[:] = 0.0
+            self._level.forget()
         self.ring.wake()
         self._notify()
 
@@ -328,13 +301,3 @@ class CaptureSource:
 
 def _speed(settings: MicrophoneSettings | FileSettings) -> float:
     return settings.speed if isinstance(settings, FileSettings) else 1.0
-
-
-def _smoothed(power: Powers, samples: Signal, seconds: float) -> Powers:
-    """Power of each channel, a block more, with a memory of a second."""
-    if len(samples) == 0:
-        return power
-    share = 1 - math.exp(-seconds / _LEVEL_SECONDS)
-    new: Powers = np.nan_to_num(samples.astype(np.float64).var(axis=0))
-    smoothed: Powers = power + share * (new - power)
-    return smoothed

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
+
+from asd_agent.capture.frames import Decoder, Frame
+
+_READ_BYTES = 2**16
 
 
 def spawn(request: dict[str, Any]) -> subprocess.Popen[bytes]:
@@ -27,6 +33,27 @@ def spawn(request: dict[str, Any]) -> subprocess.Popen[bytes]:
         # ALSA writes thousands of lines a second when a device is pulled.
         stderr=subprocess.DEVNULL,
     )
+
+
+def frames(child: subprocess.Popen[bytes], patience: float) -> Iterator[Frame | None]:
+    """What a child sends, to the end of its pipe; None whenever nothing came for `patience` seconds.
+
+    Raises:
+        FrameError: It sends something else.
+    """
+    assert child.stdout is not None
+    pipe = child.stdout.fileno()
+    poll = select.poll()
+    poll.register(pipe, select.POLLIN)
+    decoder = Decoder()
+    while True:
+        if not poll.poll(patience * 1000):
+            yield None
+            continue
+        data = os.read(pipe, _READ_BYTES)
+        if not data:
+            return
+        yield from decoder.feed(data)
 
 
 def end(child: subprocess.Popen[bytes], timeout: float = 0.5) -> bool:

@@ -170,3 +170,20 @@ def test_the_supervisor_is_woken_by_samples_and_by_the_end(recording: Path):
         listener.state("ended", seconds=20)
     assert "healthy" in calls
     assert calls[-1] == "ended"
+
+
+def test_a_recording_waits_for_its_readers_however_fast_it_is_played(tmp_path: Path):
+    ramp = np.arange(16_000 * 100, dtype=np.float32) / 2**21
+    soundfile.write(tmp_path / "ramp.wav", ramp, 16_000, subtype="FLOAT")
+    source = CaptureSource("press", FileSettings(kind="file", path=tmp_path / "ramp.wav", speed=10_000.0), seconds=20)
+    read = []
+    with Listener(source) as listener:
+        while len(read) < 10:
+            source.keep_from(len(read) * 160_000)
+            listener.until(lambda: source.ring.end >= (len(read) + 1) * 160_000, seconds=20)
+            listener.until(lambda: not source.wait(0.3), seconds=20)
+            read.append(source.ring.read(len(read) * 160_000, 160_000))
+        source.keep_from(source.ring.end)
+        listener.state("ended", seconds=20)
+    assert np.array_equal(np.concatenate([stretch.samples[:, 0] for stretch in read]), ramp)
+    assert source.counters.gaps == 0
