@@ -105,6 +105,8 @@ class MqttSettings(Strict):
     """Shortest and longest wait between attempts to connect."""
     outbox_rows: int = Field(default=20_000, ge=100, le=1_000_000)
     """How many alerts and events may wait for the broker; beyond, the oldest that raise or clear nothing go first."""
+    home_assistant: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$")
+    """Home Assistant's discovery prefix, usually `homeassistant`; without it nothing is announced to it."""
 
     @model_validator(mode="after")
     def _together(self) -> MqttSettings:

@@ -98,6 +98,12 @@ class Publisher:
             self._outbox.remember_retained([topic])
         self.wake()
 
+    def republish(self) -> None:
+        """Send every retained value again, in the order in which each was first given."""
+        with self._lock:
+            self._dirty = dict.fromkeys([*self._latest, *self._dirty])
+        self.wake()
+
     def publish_score(self, topic: str, payload: Payload | str) -> None:
         """Send a window's score if a connection is there now; else it is gone."""
         if self.connected:
