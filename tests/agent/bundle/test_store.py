@@ -37,7 +37,7 @@ def test_one_changed_byte_is_found(copy: Path, name: str):
 
 def test_a_missing_file_is_named(copy: Path):
     (copy / "golden.npz").unlink()
-    with pytest.raises(BundleError, match="golden.npz: is missing"):
+    with pytest.raises(BundleError, match=r"golden\.npz: is missing"):
         Bundle.open(copy)
 
 

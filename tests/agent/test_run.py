@@ -1,0 +1,185 @@
+"""asd-agent run, whole: a microphone or a recording at one end, a real broker at the other."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from rigs.broker import Broker, Listener
+from rigs.bundles import hum, write_wav
+from rigs.microphone import DEVICE, VirtualMicrophone
+
+pytestmark = pytest.mark.rig
+
+ALERTS = "asd/box/monitor/+/alert"
+SCORES = "asd/box/monitor/m/score"
+
+
+class Agent:
+    """`asd-agent run` as a process whose log can be waited for."""
+
+    def __init__(self, config: Path, environment: dict[str, str] | None = None) -> None:
+        command = [sys.executable, "-c", "from asd_agent.cli import main; main()", "run", "-c", str(config)]
+        self.process = subprocess.Popen(
+            command, stderr=subprocess.PIPE, text=True, env={**os.environ, **(environment or {})}
+        )
+        self.lines: list[str] = []
+        self._news = threading.Condition()
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            with self._news:
+                self.lines.append(line)
+                self._news.notify_all()
+        with self._news:
+            self._news.notify_all()
+
+    def wait_log(self, words: str, timeout: float = 30.0) -> None:
+        with self._news:
+            found = self._news.wait_for(lambda: any(words in line for line in self.lines), timeout)
+        assert found, f"{words!r} was not said in {timeout} s:\n{''.join(self.lines)}"
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.close()
+
+    def close(self) -> int:
+        if self.process.poll() is None:
+            self.process.terminate()
+        code = self.process.wait(timeout=30)
+        self._thread.join(timeout=5)
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+        return code
+
+
+@contextmanager
+def running(config: Path, environment: dict[str, str] | None = None) -> Iterator[Agent]:
+    agent = Agent(config, environment)
+    try:
+        yield agent
+    finally:
+        if agent.process.poll() is None:
+            agent.close()
+
+
+def write_config(folder: Path, bundle: Path, source: dict[str, Any], port: int, **monitor: Any) -> Path:
+    path = folder / "agent.yaml"
+    settings = {
+        "agent": {"name": "box"},
+        "mqtt": {"host": "127.0.0.1", "port": port, "reconnect_seconds": [0.2, 0.5]},
+        "sources": {"sound": source},
+        "monitors": {"m": {"source": "sound", "bundle": str(bundle), "section": "00", **monitor}},
+        "paths": {"state": str(folder / "state")},
+    }
+    path.write_text(yaml.safe_dump(settings))
+    return path
+
+
+def test_a_microphone_hears_a_fault_and_exactly_one_alarm_is_raised(bundle_path: Path, tmp_path: Path):
+    normal = write_wav(tmp_path / "normal.wav", hum(14, 51))
+    faulty = write_wav(tmp_path / "faulty.wav", hum(22, 52, knocks=True))
+    with VirtualMicrophone() as microphone, Broker(tmp_path) as broker:
+        config = write_config(
+            tmp_path,
+            bundle_path,
+            {"kind": "microphone", "device": DEVICE},
+            broker.port,
+            hop_seconds=1,
+            alarm={"raise_after": "3 of 4", "clear_after": 1000},
+        )
+        with Listener(broker.settings(), "asd/#") as heard, running(config, microphone.environment):
+            player = microphone.play(normal)
+            heard.wait_for(SCORES, 2, timeout=40)
+            player.wait(timeout=30)
+            judged = [s for s in heard.objects(SCORES) if s["score"] is not None]
+            assert judged
+            assert all(s["score"] < s["threshold"] for s in judged)
+            assert heard.texts("asd/box/monitor/m/alert") == []
+
+            player = microphone.play(faulty)
+            heard.wait_for("asd/box/monitor/m/alert", 1, timeout=40)
+            player.wait(timeout=30)
+            (alert,) = heard.objects("asd/box/monitor/m/alert")
+    assert (alert["event"], alert["state"], alert["late"], alert["durable"]) == ("raised", "active", False, True)
+    assert alert["score"] > alert["threshold"]
+    bad = [s for s in heard.objects(SCORES) if s["score"] is not None and s["score"] > s["threshold"]]
+    assert alert["window_end"] == bad[2]["window_end"]
+
+
+def test_an_alert_survives_kill_9_while_the_broker_is_down(bundle_path: Path, tmp_path: Path):
+    sound = np.concatenate([hum(40, 61), hum(40, 62, knocks=True)])
+    faulty = {"kind": "file", "path": str(write_wav(tmp_path / "a.wav", sound)), "speed": 20}
+    quiet = {"kind": "file", "path": str(write_wav(tmp_path / "b.wav", hum(20, 63))), "speed": 20}
+    broker = Broker(tmp_path)
+    with running(write_config(tmp_path, bundle_path, faulty, broker.port)) as agent:
+        agent.wait_log("monitor m: raised")
+        agent.kill()
+    with broker, Listener(broker.settings(), ALERTS) as heard:
+        heard.wait_subscribed()
+        with running(write_config(tmp_path, bundle_path, quiet, broker.port)) as agent:
+            heard.wait_for("asd/box/monitor/m/alert", 1)
+            assert agent.close() == 0
+    alerts = heard.objects("asd/box/monitor/m/alert")
+    raised = [a for a in alerts if a["event"] == "raised"]
+    assert len({a["id"] for a in raised}) == 1
+    assert raised[0]["late"] is True
+    assert raised[0]["seq"] == 1
+
+
+def test_without_a_microphone_the_agent_waits_for_it_and_says_so(bundle_path: Path, tmp_path: Path):
+    with Broker(tmp_path) as broker, Listener(broker.settings(), "asd/#") as heard:
+        config = write_config(tmp_path, bundle_path, {"kind": "microphone", "device": "no-such-thing"}, broker.port)
+        with running(config) as agent:
+            agent.wait_log("source sound is")
+            heard.wait_for("asd/box/source/sound/state", 2)
+            assert agent.process.poll() is None
+            assert agent.close() == 0
+        said = heard.objects("asd/box/source/sound/state")
+    assert any("no-such-thing" in s["reason"] for s in said)
+    assert heard.texts("asd/box/status")[-1] == "offline"
+
+
+def test_a_bad_configuration_starts_nothing_and_exits_78(bundle_path: Path, tmp_path: Path):
+    config = write_config(tmp_path, bundle_path, {"kind": "file", "path": "x.wav"}, 1, hop_secnds=5)
+    agent = Agent(config)
+    assert agent.process.wait(timeout=30) == 78
+    agent.close()
+    (line,) = agent.lines
+    assert "unknown key. Did you mean 'hop_seconds'?" in line
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_bundle_that_lacks_the_section_exits_78_with_those_it_has(bundle_path: Path, tmp_path: Path):
+    config = write_config(tmp_path, bundle_path, {"kind": "file", "path": "x.wav"}, 1, section="05")
+    agent = Agent(config)
+    assert agent.process.wait(timeout=30) == 78
+    agent.close()
+    assert "It has: 00/source" in agent.lines[-1]
+
+
+def test_a_recording_is_played_to_its_end_every_window_counted(bundle_path: Path, tmp_path: Path):
+    path = write_wav(tmp_path / "a.wav", hum(60, 71))
+    with Broker(tmp_path) as broker, Listener(broker.settings(), "asd/#") as heard:
+        heard.wait_subscribed()
+        config = write_config(tmp_path, bundle_path, {"kind": "file", "path": str(path), "speed": 40}, broker.port)
+        with running(config) as agent:
+            assert agent.process.wait(timeout=60) == 0
+        heard.wait_text("asd/box/status", "offline")
+        health = json.loads(heard.texts("asd/box/health")[-1])
+    windows = health["windows"]
+    assert (windows["scored"], windows["skipped"], windows["invalid"]) == (11, 0, 0)
+    assert health["sources"]["sound"]["frames"] == 60 * 16_000
