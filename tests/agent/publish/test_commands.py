@@ -120,6 +120,13 @@ def test_a_replayed_command_does_nothing_and_gets_the_first_answer(office, tmp_p
     assert "seen before" in again["text"]
 
 
+def test_a_home_assistant_button_is_understood(office):
+    rendered = {"by": "Home Assistant", "expires": "2027-01-15T08:00:59.743486+00:00", "id": "ha-1795396945.743182"}
+    text = json.dumps({**rendered, "minutes": 60, "monitor": "press", "schema": "asd.command/1"})
+    (answer,) = office.send(payload=text.replace("press", "fan").encode())
+    assert (answer["done"], answer["text"]) == (True, "shelved for 60 minutes")
+
+
 def test_two_copies_at_once_are_obeyed_once(office):
     now = iso_utc(office.clock.utc() + 60)
     fields = {"schema": "asd.command/1", "id": "c1", "monitor": "fan", "expires": now, "one_shot": True}
