@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -67,17 +68,31 @@ def listen(device: str, channels: tuple[int, ...], rate: int | None, pipe: int) 
         ) from error
     send(pipe, Notice("opened", {"device": names[place], "rate": rate, "channels": list(channels)}))
     outlet = Outlet(pipe, rate, len(channels))
-    frames, read = round(_READ_SECONDS * rate), 0
+    try:
+        for piece in _pieces(portaudio, stream, channels, rate):
+            outlet.put(piece)
+    except portaudio.PortAudioError as error:
+        raise AudioError(f"microphone {device!r} was lost ({_words(error)})", "Plug it in again.") from error
+
+
+def _pieces(portaudio: Any, stream: Any, channels: tuple[int, ...], rate: int) -> Iterator[Piece]:
+    """What the device gives, for ever."""
+    frames, first, overran = round(_READ_SECONDS * rate), 0, False
     while True:
-        try:
-            data, overflow = stream.read(frames)
-            behind = max(0, stream.read_available)
-        except portaudio.PortAudioError as error:
-            raise AudioError(f"microphone {device!r} was lost ({_words(error)})", "Plug it in again.") from error
-        end_time = time.monotonic() - behind / rate
-        samples = np.frombuffer(data, dtype=np.float32).reshape(-1, count)[:, list(channels)]
-        outlet.put(Piece(samples, read, end_time, overflow=bool(overflow)))
-        read += len(samples)
+        data, overflow = stream.read(frames)
+        behind = _behind(portaudio, stream)
+        end_time = time.monotonic() - (behind or 0) / rate
+        samples = np.frombuffer(data, dtype=np.float32).reshape(-1, stream.channels)[:, list(channels)]
+        yield Piece(samples, first, end_time, overflow=bool(overflow) or overran)
+        first, overran = first + len(samples), behind is None
+
+
+def _behind(portaudio: Any, stream: Any) -> int | None:
+    """Samples that wait to be read; None when they have overrun. Anything worse is said by the next read."""
+    try:
+        return max(0, int(stream.read_available))
+    except portaudio.PortAudioError:
+        return None
 
 
 def list_inputs(*, probe_rates: bool) -> list[dict[str, Any]]:

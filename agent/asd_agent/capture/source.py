@@ -285,6 +285,8 @@ class CaptureSource:
         return None
 
     def _gone(self, reason: str) -> None:
+        if self._stopping.is_set():
+            return  # it was asked to go
         with self._lock:
             self._life.exited(self._clock.monotonic(), reason)
             self._placement.left()
