@@ -45,6 +45,7 @@ class Patience:
         stall: Without a sample for this long a source that was heard is stalled.
         grace: A stalled source may come back by itself for this long before its child is killed.
         first_sample: A child that was started must deliver by then.
+        at_boot: The same before the first sample of all, when a slow box still loads what it needs from its card.
         backoff: Shortest time between one start and the next; it doubles each time that the source is lost soon.
         longest_backoff: What the doubling ends at.
         steady: A source that delivered for this long was not lost soon.
@@ -57,6 +58,7 @@ class Patience:
     stall: float = 2.0
     grace: float = 0.5
     first_sample: float = 6.0
+    at_boot: float = 15.0
     backoff: float = 0.5
     longest_backoff: float = 4.0
     steady: float = 3.0
@@ -165,7 +167,9 @@ class Life:
         if not self._running:
             return Order.SPAWN if now >= self._next_spawn else Order.NOTHING
         if self._first_block is None:
-            if self._looked - self._spawned < self.patience.first_sample:
+            never_heard = self._last_block == -math.inf
+            patience = self.patience.at_boot if never_heard else self.patience.first_sample
+            if self._looked - self._spawned < patience:
                 return Order.NOTHING
             self.complaint = "the device was opened but gives no samples"
             return Order.KILL

@@ -131,6 +131,15 @@ def test_a_device_that_opens_and_stays_mute_is_killed_and_its_return_found_withi
     assert told.life.current.since - returned < 9
 
 
+def test_a_box_that_is_slow_to_boot_is_given_time_and_later_is_not():
+    told = Told()
+    told.run(P.at_boot - 1)
+    assert told.kills == []
+    told.run(5, sound="noise")
+    told.run(P.stall + P.grace + P.first_sample + 2)
+    assert len(told.kills) == 2
+
+
 def test_a_source_lost_again_and_again_shortly_after_its_start_is_retried_slowly_but_has_not_failed():
     told = Told()
     for _ in range(12):
@@ -188,7 +197,7 @@ def test_the_first_attempt_is_over_when_a_sample_comes_or_the_child_ends():
     heard, absent, hangs = Told(), Told(), Told()
     heard.run(0.5, sound="noise")
     absent.run(0.5, opens=False)
-    hangs.run(P.first_sample - 1)
+    hangs.run(P.at_boot - 1)
     assert (heard.life.attempted, absent.life.attempted, hangs.life.attempted) == (True, True, False)
     hangs.run(2)
     assert hangs.life.attempted
