@@ -75,7 +75,8 @@ def connect_fault(error: Exception, settings: MqttSettings) -> Fault:
     if isinstance(error, TimeoutError):
         return Fault(f"{place}: no answer", "Check the network, firewalls, and whether the port speaks TLS")
     if isinstance(error, ConnectionError | EOFError):
-        remedy = "" if settings.tls else "Does this port want TLS (mqtt.tls)?"
+        wrong = "speak TLS (usually 8883)" if settings.tls else "want TLS (mqtt.tls)"
+        remedy = f"Does this port {wrong}?"
         return Fault(f"{place}: it hung up before it answered", remedy)
     return Fault(f"{place}: {getattr(error, 'strerror', None) or error}")
 
