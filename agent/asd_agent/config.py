@@ -134,7 +134,7 @@ class MicrophoneSettings(Strict):
     device: str = Field(min_length=1)
     channels: Channels = (0,)
     rate: int | None = Field(default=None, ge=8000, le=384_000)
-    """Hz to open the device with; by default its own."""
+    """Hz to open the device with; by default 16 kHz where the device offers it, else its own."""
 
     @field_validator("device")
     @classmethod

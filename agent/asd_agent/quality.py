@@ -37,7 +37,7 @@ class Limits:
 
     low_dbfs: float | None = None
     high_dbfs: float | None = None
-    silent_share: float = 0.1
+    silent_share: float = 0.02
     silent_run: int = 320
     dc_share: float = 0.9
     dc_level: float = 0.05

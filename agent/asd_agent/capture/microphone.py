@@ -1,4 +1,4 @@
-"""The child's ear: PortAudio with blocking reads, at the device's own rate. Never imported by the agent itself."""
+"""The child's ear: PortAudio with blocking reads. Never imported by the agent itself."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from asd_agent.audio import SAMPLE_RATE
 from asd_agent.capture.frames import Notice
 from asd_agent.capture.identity import card_of, find_input, read_cards
 from asd_agent.capture.outlet import Outlet, Piece, send
@@ -38,7 +39,7 @@ def listen(device: str, channels: tuple[int, ...], rate: int | None, pipe: int) 
     Args:
         device: A name that `find_input` understands.
         channels: Channels of the device to send, counted from 0.
-        rate: Hz to open it with; None takes its own.
+        rate: Hz to open it with; None takes 16 kHz where the device offers it, which needs no resampling, else its own.
         pipe: File descriptor to write frames to.
 
     Raises:
@@ -55,7 +56,7 @@ def listen(device: str, channels: tuple[int, ...], rate: int | None, pipe: int) 
     offered = int(found[place]["max_input_channels"])
     if count > offered:
         raise AudioError(f"microphone {device!r} has no channel {count - 1}", f"It has channels 0 to {offered - 1}.")
-    rate = rate or round(found[place]["default_samplerate"])
+    rate = rate or _best_rate(portaudio, place)
     try:
         stream = portaudio.RawInputStream(
             samplerate=rate, device=place, channels=count, dtype="float32", latency=_LATENCY_SECONDS
@@ -127,6 +128,12 @@ def list_inputs(*, probe_rates: bool) -> list[dict[str, Any]]:
             }
         )
     return inputs
+
+
+def _best_rate(portaudio: Any, place: int) -> int:
+    if _takes(portaudio, place, SAMPLE_RATE):
+        return SAMPLE_RATE
+    return round(portaudio.query_devices(place)["default_samplerate"])
 
 
 def _takes(portaudio: Any, place: int, rate: int) -> bool:
