@@ -209,3 +209,40 @@ def _shown(payload: bytes) -> str:
     """A payload as the log keeps it: short, and nothing that a terminal would obey."""
     text = payload[:500].decode("utf-8", "replace")
     return "".join(c if c.isprintable() else "�" for c in text)
+
+
+@dataclass(frozen=True)
+class LocalOrder:
+    """A command from this box, through the control socket; its sender is whoever may open that.
+
+    Attributes:
+        monitor: Whose alarm.
+        verb: Any of `asd_agent.alarm.VERBS`.
+        args: What `asd_agent.alarm.command` wants to know.
+        by: The user.
+    """
+
+    monitor: str
+    verb: str
+    args: dict[str, Any]
+    by: str
+
+    @classmethod
+    def read(cls, document: dict[str, Any], monitors: Collection[str]) -> LocalOrder:
+        """What `asd-agent alerts` sent.
+
+        Raises:
+            ValueError: It is not understood, or there is no such monitor.
+        """
+        monitor, verb, args, by = (document.get(key) for key in ("monitor", "verb", "args", "by"))
+        if not (isinstance(monitor, str) and isinstance(verb, str) and isinstance(args, dict)):
+            raise ValueError("a command on an alarm has 'monitor', 'verb' and 'args'")  # noqa: TRY004 - one kind of error
+        if monitor not in monitors:
+            raise ValueError(f"there is no monitor {monitor!r}; there are {', '.join(sorted(monitors))}")
+        return cls(monitor, verb, args, str(by or ""))
+
+    def record(self, result: CommandResult) -> Record:
+        """The log's entry, to be committed with the state that the command changed."""
+        log.info("command %s of %r on %s: %s", self.verb, self.by, self.monitor, result.text)
+        request = f"{self.verb} {self.monitor} {self.args} by {self.by} on this box"
+        return Record(_new_id(), _shown(request.encode()), result.done, result.text)

@@ -1,0 +1,167 @@
+"""asd-agent alerts: what stands, what was said, and what a person wishes of it, on the box itself."""
+
+from __future__ import annotations
+
+import getpass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from asd_agent.alarm import AlarmState
+from asd_agent.clock import iso_utc
+from asd_agent.config import Config
+from asd_agent.config_file import load_config
+from asd_agent.console import print_json
+from asd_agent.control import SOCKET_NAME, ControlError, ask
+from asd_agent.errors import UsageError
+from asd_agent.publish.look import alerts, commands, look, states
+
+OUTBOX_NAME = "outbox.sqlite3"
+"""Below `paths.state`."""
+
+app = typer.Typer(help="Alarms on this box: list, acknowledge, shelve.", no_args_is_help=True)
+ConfigPath = Annotated[Path, typer.Option("--config", "-c", help="The configuration.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+Name = Annotated[str, typer.Argument(metavar="MONITOR", help="A monitor's name in the configuration.")]
+DEFAULT = Path("/etc/asd-agent/agent.yaml")
+
+
+@app.command("list")
+def list_(config: ConfigPath = DEFAULT, json: Json = False) -> None:
+    """Show the state of every monitor.
+
+    Example: asd-agent alerts list -c agent.yaml
+    """
+    settings = load_config(config)
+    with look(settings.paths.state / OUTBOX_NAME) as db:
+        known = {name: state for name, state in states(db).items() if name in settings.monitors}
+    rows = [_row(name, known.get(name)) for name in settings.monitors]
+    if json:
+        print_json({"monitors": rows})
+        return
+    _table(["monitor", "state", "since", "severity", "score", "threshold", "alarm_id"], rows)
+
+
+@app.command()
+def history(
+    config: ConfigPath = DEFAULT,
+    limit: Annotated[int, typer.Option(min=1, help="How many.")] = 20,
+    json: Json = False,
+) -> None:
+    """Show the newest alerts and whether a broker has taken them."""
+    with look(load_config(config).paths.state / OUTBOX_NAME) as db:
+        found = alerts(db, limit)
+    if json:
+        print_json({"alerts": [{"monitor": name, "sent": sent, **alert} for name, alert, sent in found]})
+        return
+    keys = ["window_end", "event", "severity", "score", "threshold", "alarm_id"]
+    rows = [
+        {"monitor": name, **{k: alert.get(k) for k in keys}, "sent": "yes" if sent else "waits"}
+        for name, alert, sent in found
+    ]
+    _table(["window_end", "monitor", "event", "severity", "score", "threshold", "alarm_id", "sent"], rows)
+
+
+@app.command()
+def log(
+    config: ConfigPath = DEFAULT,
+    limit: Annotated[int, typer.Option(min=1, help="How many.")] = 20,
+    json: Json = False,
+) -> None:
+    """Show the newest commands: who asked for what, and what became of it."""
+    with look(load_config(config).paths.state / OUTBOX_NAME) as db:
+        found = commands(db, limit)
+    rows = [
+        {"time": iso_utc(utc), "request": request, "done": done, "answer": text} for utc, request, done, text in found
+    ]
+    if json:
+        print_json({"commands": rows})
+        return
+    _table(["time", "done", "answer", "request"], rows)
+
+
+@app.command()
+def ack(
+    monitor: Name,
+    config: ConfigPath = DEFAULT,
+    alarm_id: Annotated[
+        str | None, typer.Option(help="The alarm that is meant; by default the one that stands.")
+    ] = None,
+) -> None:
+    """Acknowledge the alarm that stands.
+
+    Example: asd-agent alerts ack press-3-fan
+    """
+    _wish(config, monitor, "acknowledge", {"alarm_id": alarm_id} if alarm_id else {})
+
+
+@app.command()
+def shelve(
+    monitor: Name,
+    config: ConfigPath = DEFAULT,
+    minutes: Annotated[float | None, typer.Option(help="For how long.")] = None,
+    one_shot: Annotated[bool, typer.Option("--one-shot", help="Until the alarm is over.")] = False,
+) -> None:
+    """Hear nothing of a monitor for a while.
+
+    Example: asd-agent alerts shelve press-3-fan --minutes 60
+    """
+    if minutes is None and not one_shot:
+        raise UsageError("for how long is not said", "Give --minutes, or --one-shot until the alarm is over.")
+    _wish(config, monitor, "shelve", {"one_shot": one_shot} | ({} if minutes is None else {"minutes": minutes}))
+
+
+@app.command()
+def unshelve(monitor: Name, config: ConfigPath = DEFAULT) -> None:
+    """Hear a monitor again that was shelved or out of service."""
+    _wish(config, monitor, "unshelve", {})
+
+
+@app.command("out-of-service")
+def out_of_service(monitor: Name, config: ConfigPath = DEFAULT) -> None:
+    """Let a monitor's windows count for nothing until it is unshelved."""
+    _wish(config, monitor, "out_of_service", {})
+
+
+def _wish(path: Path, monitor: str, verb: str, args: dict[str, Any]) -> None:
+    settings: Config = load_config(path)
+    if monitor not in settings.monitors:
+        raise UsageError(f"there is no monitor {monitor!r}", f"{path} has {', '.join(settings.monitors)}.")
+    document = {"command": "alarm", "verb": verb, "monitor": monitor, "args": args, "by": getpass.getuser()}
+    answer = ask(settings.paths.state / SOCKET_NAME, document)
+    if not answer.get("done"):
+        raise ControlError(f"{monitor}: {answer.get('text', 'refused')}")
+    typer.echo(f"{monitor}: {answer['text']}")
+
+
+def _row(name: str, state: AlarmState | None) -> dict[str, Any]:
+    window = state.newest if state else None
+    raised = state.raised_utc if state and state.announced else None
+    return {
+        "monitor": name,
+        "state": state.state if state else "never heard",
+        "since": iso_utc(raised) if raised is not None else None,
+        "severity": state.severity if state else None,
+        "score": window.score if window else None,
+        "threshold": window.threshold if window else None,
+        "alarm_id": state.alarm_id if state and state.announced else None,
+        "stale": bool(state and state.stale),
+        "suspended": bool(state and state.suspended),
+    }
+
+
+def _table(columns: list[str], rows: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*[column.replace("_", " ") for column in columns])
+    for row in rows:
+        table.add_row(*[_cell(row.get(column)) for column in columns])
+    Console().print(table)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
