@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from asd_agent.console import run_command
-from asd_trainer.commands import train
+from asd_trainer.commands import simulate, train
 
 app = typer.Typer(
     help="Learns what a healthy machine sounds like and exports bundles for asd-agent.",
@@ -13,6 +13,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.command("simulate")(simulate.simulate)
 app.command("train")(train.train)
 app.command("evaluate")(train.evaluate)
 app.command("export")(train.export)
