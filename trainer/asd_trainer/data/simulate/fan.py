@@ -78,4 +78,4 @@ class Fan:
         return np.asarray(sound + self._rub.take(position, amounts.get("rub", 0.0)))
 
 
-FAN = Machine("fan", {"imbalance": 0.6, "bearing": 1.4, "blade": 0.6, "rub": 0.9, "clogging": 0.6}, Fan, 4.0)
+FAN = Machine("fan", {"imbalance": 0.6, "bearing": 1.4, "blade": 1.6, "rub": 0.9, "clogging": 0.6}, Fan, 4.0)

@@ -14,16 +14,23 @@ from asd_agent.audio import SAMPLE_RATE
 from asd_agent.errors import UsageError
 from asd_trainer.data.simulate.chance import Chance
 from asd_trainer.data.simulate.fan import FAN
+from asd_trainer.data.simulate.gearbox import GEARBOX
 from asd_trainer.data.simulate.machine import Domain, Machine
 from asd_trainer.data.simulate.parts import CONTROL
 from asd_trainer.data.simulate.place import Place
+from asd_trainer.data.simulate.pump import PUMP
+from asd_trainer.data.simulate.slider import SLIDER
+from asd_trainer.data.simulate.toy_car import TOY_CAR
+from asd_trainer.data.simulate.toy_train import TOY_TRAIN
 from asd_trainer.data.simulate.valve import VALVE
 
 Sound = npt.NDArray[np.float32]
 Episode = tuple[float, float, str, float]
 """Start and end in seconds, fault, severity."""
 
-MACHINES: Mapping[str, Machine] = MappingProxyType({m.name: m for m in (FAN, VALVE)})
+MACHINES: Mapping[str, Machine] = MappingProxyType(
+    {m.name: m for m in (FAN, VALVE, PUMP, SLIDER, GEARBOX, TOY_CAR, TOY_TRAIN)}
+)
 """Every machine type by its name in the data set."""
 BLOCK = 2500 * CONTROL
 """Samples that are rendered at a time: 10 s."""
