@@ -73,6 +73,14 @@ def test_gaps_that_touch_are_one_gap():
     assert ring.read(0, 6).gaps == (Gap(1, 6),)
 
 
+def test_gaps_that_are_no_longer_kept_are_forgotten():
+    ring = ring_of(10)
+    for _ in range(1000):
+        ring.write(column([1, 2]))
+        ring.write_gap(1)
+    assert len(ring._gaps) <= 4
+
+
 def test_heard_samples_can_be_declared_a_gap_later():
     ring = ring_of(10)
     ring.write(column([1, 2, 3, 4, 5, 6]))

@@ -133,7 +133,8 @@ def list_inputs(*, probe_rates: bool) -> list[dict[str, Any]]:
 def _best_rate(portaudio: Any, place: int) -> int:
     if _takes(portaudio, place, SAMPLE_RATE):
         return SAMPLE_RATE
-    return round(portaudio.query_devices(place)["default_samplerate"])
+    own: float = portaudio.query_devices(place)["default_samplerate"]
+    return round(own)
 
 
 def _takes(portaudio: Any, place: int, rate: int) -> bool:

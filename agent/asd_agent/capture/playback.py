@@ -71,10 +71,7 @@ def _sound(recordings: list[Path], channels: tuple[int, ...], pipe: int, *, skip
 
     Those that cannot be read are named and passed over.
     """
-    if skip:
-        lengths = {path: _length(path) for path in recordings}
-        whole = sum(lengths.values())
-        skip = skip % whole if loop and whole else skip
+    lengths = {path: _length(path) for path in recordings} if skip else {}
     while True:
         played, failure = 0, AudioError(f"{recordings[0]}: holds no samples", "Record or copy it again.")
         for path in recordings:

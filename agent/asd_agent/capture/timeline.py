@@ -67,7 +67,7 @@ class Timeline:
         if elapsed - began >= _SPAN_SECONDS:
             self._points.append((at, earliest))
             self._span = (elapsed, elapsed, late)
-        elif late - self._drift * elapsed < earliest - self._drift * at:
+        elif late < earliest:
             self._span = (began, elapsed, late)
         else:
             return

@@ -1,15 +1,12 @@
-"""What the tests of capture share: recordings, and the way to the rigs."""
+"""What the tests of capture share: recordings."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
 
 
 @pytest.fixture

@@ -45,8 +45,10 @@ def no_devices(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def no_portaudio(tmp_path: Path) -> dict[str, str]:
-    """What `import sounddevice` does where the library is not installed."""
-    (tmp_path / "sounddevice.py").write_text("raise OSError('PortAudio library not found')\n")
+    """What `import sounddevice` does where the library is not installed; and libraries are chatty."""
+    (tmp_path / "sounddevice.py").write_text(
+        "import os\nos.write(1, b'Expression failed\\n')\nraise OSError('PortAudio library not found')\n"
+    )
     return {"PYTHONPATH": str(tmp_path)}
 
 

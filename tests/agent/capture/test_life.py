@@ -149,6 +149,17 @@ def test_a_source_lost_again_and_again_shortly_after_its_start_is_retried_slowly
     assert "failed" not in told.states
 
 
+def test_a_source_that_was_steady_again_is_opened_again_at_once():
+    told = Told()
+    for seconds in (1, 1, 1, 1, 1, 1, 60):
+        told.run(P.longest_backoff + seconds, sound="noise")
+        told.life.exited(told.now, "lost")
+        told.running = False
+    lost = told.now
+    told.run(2, sound="noise")
+    assert told.spawns[-1] - lost < 2 * P.backoff
+
+
 def test_zeros_are_silence_kept_and_said_once():
     told = Told()
     told.run(7200, sound="zeros")

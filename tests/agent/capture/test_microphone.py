@@ -75,10 +75,10 @@ def test_what_is_played_is_heard_to_the_sample(microphone: VirtualMicrophone, re
     assert source.opened == {"device": DEVICE, "rate": 16_000, "channels": [0]}
 
 
-def test_a_device_is_opened_at_its_own_rate_and_resampled(microphone: VirtualMicrophone, tmp_path: Path):
+def test_a_device_at_another_rate_is_resampled(microphone: VirtualMicrophone, tmp_path: Path):
     tone = 0.25 * np.sin(2 * np.pi * 1000 * np.arange(16_000 * 5) / 16_000)
     soundfile.write(tmp_path / "tone.wav", tone, 16_000)
-    with Listener(source_of(rate=None)) as listener:
+    with Listener(source_of(rate=44_100)) as listener:
         listener.state("healthy", seconds=RECOVERED)
         player = microphone.play(tmp_path / "tone.wav")
         listener.until(lambda: listener.source.counters.level_dbfs > -20, seconds=10)
@@ -91,6 +91,12 @@ def test_a_device_is_opened_at_its_own_rate_and_resampled(microphone: VirtualMic
     assert int(np.argmax(spectrum)) == 1000
     assert spectrum[1000] == pytest.approx(0.25, rel=0.02)
     assert spectrum[1010:].max() < 1e-3
+
+
+def test_without_a_wish_a_device_that_takes_16_khz_is_opened_so(microphone: VirtualMicrophone):
+    with Listener(source_of(rate=None)) as listener:
+        listener.state("healthy", seconds=RECOVERED)
+    assert listener.source.opened["rate"] == 16_000
 
 
 def suspend(microphone: VirtualMicrophone, _source: CaptureSource) -> Callable[[], None]:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from asd_agent.capture.spawn import spawn
+
 _AGENT = """
 import sys, time
 from asd_agent.capture.source import CaptureSource
@@ -44,6 +46,13 @@ def test_a_child_dies_with_the_agent(recording: Path, end: signal.Signals, stopp
         agent.wait()
         agent.stdin.close()
         agent.stdout.close()
+
+
+def test_a_child_ends_with_the_pipe_that_its_parent_holds(recording: Path):
+    child = spawn({"file": {"path": str(recording), "channels": [0], "speed": 0.001, "loop": True}})
+    child.stdin.close()
+    assert child.wait(10) == 1
+    child.stdout.close()
 
 
 def test_a_child_whose_parent_is_already_gone_does_not_begin():

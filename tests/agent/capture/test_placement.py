@@ -140,6 +140,17 @@ def test_a_restart_too_short_to_measure_is_a_gap_all_the_same():
     assert mic.gaps == (Gap(30 * RATE, 30 * RATE + 1),)
 
 
+def test_a_first_block_that_came_late_after_a_restart_does_not_spoil_the_moments_of_the_next():
+    mic = Microphone()
+    mic.hear(100)
+    mic.placement.left()
+    mic.hands.now += 5
+    mic.open()
+    mic.hear(0.05, late=0.04)
+    mic.hear(3)
+    assert mic.placement.timeline.monotonic(mic.ring.end) == pytest.approx(mic.hands.now, abs=0.001)
+
+
 def test_sound_dropped_by_the_child_is_a_gap_of_its_length():
     mic = Microphone()
     mic.hear(10)

@@ -157,8 +157,10 @@ def test_stop_ends_the_child_and_the_thread_at_once(recording: Path):
     with Listener(source) as listener:
         listener.state("healthy", seconds=10)
         child = source._child
+        source.take_changes()
     assert child.returncode is not None
     assert not source.alive
+    assert source.take_changes() == []
 
 
 def test_the_supervisor_is_woken_by_samples_and_by_the_end(recording: Path):
