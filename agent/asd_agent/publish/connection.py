@@ -17,12 +17,16 @@ from typing import Any
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from asd_agent.config import MqttSettings, Tls
 from asd_agent.publish.faults import Fault, connect_fault, lost_fault, refused_fault
 
 CONNECT_SECONDS = 10.0
 """For the name, TCP, TLS and the broker's answer, each."""
+LARGEST_PACKET = 65_536
+"""Bytes; under MQTT 5 a broker keeps larger messages to itself."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +173,9 @@ class Connection:
                 self._client.username_pw_set(settings.username, secret)
             if settings.tls is not None:
                 self._client.tls_set_context(tls_context(settings.tls))
-            self._client.connect(settings.host, settings.port, keepalive=settings.keepalive_seconds)
+            self._client.connect(
+                settings.host, settings.port, keepalive=settings.keepalive_seconds, properties=_limits(settings)
+            )
         except (OSError, ValueError) as error:
             raise NotConnectedError(connect_fault(error, settings)) from error
         until = time.monotonic() + CONNECT_SECONDS
@@ -209,6 +215,14 @@ class Connection:
         topic_filter = self._filters.pop(mid, "")
         if any(r.is_failure for r in reasons):
             self.refused_subscriptions.append(topic_filter)
+
+
+def _limits(settings: MqttSettings) -> Properties | None:
+    if settings.protocol != "5":
+        return None
+    limits = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+    limits.MaximumPacketSize = LARGEST_PACKET
+    return limits
 
 
 def tls_context(tls: Tls) -> ssl.SSLContext:

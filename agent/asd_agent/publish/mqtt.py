@@ -78,6 +78,9 @@ class Publisher:
         self.wake()
         if self._thread.is_alive():
             self._thread.join(timeout + 2.0)
+        if not self._thread.is_alive():
+            self._wake_in.close()
+            self._wake_out.close()
 
     def subscribe(self, topic_filter: str, handler: Callable[[Received], None]) -> None:
         """Have messages handed to `handler`, on the publisher's thread; to be called before `start`."""

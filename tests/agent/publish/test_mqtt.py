@@ -341,7 +341,7 @@ def test_two_agents_of_one_name_are_told_and_do_not_fill_the_log(tmp_path, caplo
             assert len(caplog.records) - said <= 3
 
 
-def test_messages_reach_their_handler_and_a_handler_that_fails_harms_nobody(tmp_path):
+def test_messages_reach_their_handler_but_huge_ones_and_one_that_fails_harms_nobody(tmp_path):
     heard = []
     arrived = threading.Event()
 
@@ -352,6 +352,7 @@ def test_messages_reach_their_handler_and_a_handler_that_fails_harms_nobody(tmp_
         raise ValueError("on purpose")
 
     with Broker(tmp_path / "broker") as broker, Listener(broker.settings()) as listener:
+        listener.publish("hall/flood", "x" * 100_000, retain=True)
         listener.publish("hall/press", "running", retain=True)
         box = Box(tmp_path, broker.settings())
         box.publisher.subscribe("hall/+", handle)
