@@ -83,6 +83,8 @@ def test_birth_state_alerts_and_a_clean_goodbye(tmp_path, protocol):
             listener.wait_text(STATE, '{"state":"normal"}')
             box.wait(lambda: box.outbox.depth() == 0)
         listener.wait_text(TOPICS.status, "offline")
+        box.wait(lambda: "Received DISCONNECT from asd-box" in broker.log())
+        assert not box.publisher.alive()
         assert numbers(listener) == list(range(1, 31))
         assert {o["late"] for o in listener.objects(ALERT)} == {False}
         with Listener(broker.settings(), client_id="later") as later:
@@ -173,6 +175,21 @@ def test_a_row_whose_puback_was_lost_comes_again_and_says_it_is_late(tmp_path):
         listener.wait_for(ALERT, 2)
         box.wait(lambda: box.outbox.depth() == 0)
         assert [(o["seq"], o["late"]) for o in listener.objects(ALERT)] == [(1, False), (1, True)]
+
+
+def test_a_row_that_waited_too_long_is_late_also_without_a_reconnect(tmp_path, monkeypatch):
+    with (
+        Broker(tmp_path / "broker") as broker,
+        Listener(broker.settings()) as listener,
+        Box(tmp_path, broker.settings()) as box,
+    ):
+        listener.wait_text(TOPICS.status, "online")
+        box.alert()
+        listener.wait_for(ALERT, 1)
+        monkeypatch.setattr("asd_agent.publish.delivery.LATE_SECONDS", -1.0)
+        box.alert()
+        listener.wait_for(ALERT, 2)
+        assert [o["late"] for o in listener.objects(ALERT)] == [False, True]
 
 
 def test_a_network_that_swallows_everything_is_noticed(tmp_path):
