@@ -23,6 +23,8 @@ STRIKES = 3
 """A row that was in flight when as many connections broke is held back for a while."""
 HOLD_SECONDS = (5.0, 300.0)
 """How long a refused topic is left alone: the first time, and at most."""
+BROKEN_HOLD_SECONDS = 30.0
+"""The same at most for one that connections break on: that may be the network's doing."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Delivery:
             return
         strikes = self._strikes[row.message.id] = self._strikes.get(row.message.id, 0) + 1
         if strikes >= STRIKES:
-            self._hold(row.message.topic)
+            self._hold(row.message.topic, BROKEN_HOLD_SECONDS)
             self._faults.set("refused", Fault(f"connections break on a message for {row.message.topic}"))
 
     @property
@@ -138,14 +140,13 @@ class Delivery:
             self._outbox.forget_retained(flight.topic)
 
     def _refuse(self, topic: str, reason: str) -> None:
-        self._hold(topic)
+        self._hold(topic, HOLD_SECONDS[1])
         remedy = "The broker's access list must let this agent write there; it is kept and tried again"
         self._faults.set("refused", Fault(f"the broker refuses {topic}: {reason.lower()}", remedy))
 
-    def _hold(self, topic: str) -> None:
+    def _hold(self, topic: str, longest: float) -> None:
         count = self._refusals[topic] = self._refusals.get(topic, 0) + 1
-        first, longest = HOLD_SECONDS
-        self._held[topic] = self._clock.monotonic() + min(longest, first * 2.0 ** min(count - 1, 10))
+        self._held[topic] = self._clock.monotonic() + min(longest, HOLD_SECONDS[0] * 2.0 ** min(count - 1, 10))
 
     def _text(self, row: Row) -> str:
         """The payload with what is known only now: whether it is late, and whether it lies on disk."""

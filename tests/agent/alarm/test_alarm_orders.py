@@ -3,7 +3,8 @@ from __future__ import annotations
 import math
 
 import pytest
-from alarm_stream import Stream
+
+from rigs.alarm_stream import Stream
 
 
 def test_an_acknowledged_alarm_stands_until_it_clears():

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from alarm_stream import CLEAR, THRESHOLD, Stream
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from rigs.alarm_stream import CLEAR, THRESHOLD, Stream
 
 scores = st.one_of(
     st.floats(-3, 12), st.sampled_from([0.0, 3.0, 3.0, 9.0]), st.sampled_from(["invalid", "suspended", "invalid"])

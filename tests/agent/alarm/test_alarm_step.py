@@ -3,10 +3,10 @@ from __future__ import annotations
 import math
 
 import pytest
-from alarm_stream import Stream
 
 from asd_agent.alarm import AlarmState, Observation, earliest_alarm_seconds, evidence, restored, severity_of, step
 from asd_agent.config import AlarmSettings
+from rigs.alarm_stream import Stream
 
 
 def test_three_of_four_raise_with_the_third_and_not_before():
@@ -38,6 +38,24 @@ def test_a_score_that_is_no_number_is_invalid_and_not_normal():
     assert stream.state.newest is not None
     assert stream.state.newest.verdict == "invalid"
     assert stream.hear(0.0) == ["cleared"]
+
+
+def test_numbers_that_json_lacks_survive_a_restart():
+    stream = Stream()
+    stream.hear(3.0, 3.0)
+    wild = Observation(
+        index=9,
+        start=0,
+        end=99,
+        verdict="scored",
+        score=9.0,
+        threshold=math.inf,
+        spread=math.nan,
+        clear_level=-math.inf,
+    )
+    stream.state, _ = step(stream.state, wild, stream.settings, stream.now)
+    stream.restart()
+    assert stream.hear(3.0) == ["raised"]
 
 
 def test_cleared_needs_consecutive_windows_below_the_clear_level():

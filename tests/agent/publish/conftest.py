@@ -1,14 +1,10 @@
-"""Makes the rigs importable and lends a clock that is turned by hand."""
+"""A clock that is turned by hand."""
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
 
 
 @dataclass
