@@ -46,13 +46,18 @@ def milliseconds(work: Callable[[], object], repeats: int = REPEATS) -> np.ndarr
     return 1000 * np.array(times)
 
 
+def once(work: Callable[[], object]) -> float:
+    return float(milliseconds(work, 1)[0])
+
+
 def told(times: np.ndarray) -> str:
     low, middle, high = np.quantile(times, [0.05, 0.5, 0.95])
     return f"{middle:8.2f} ms  ({low:.2f} to {high:.2f})"
 
 
 def machine() -> str:
-    model = next((x.split(":")[1].strip() for x in Path("/proc/cpuinfo").open() if x.startswith("model name")), "")
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), "")
     names = ("numpy", "scipy", "onnxruntime", "librosa")
     return f"{model or platform.machine()}, {os.cpu_count()} cores, " + ", ".join(f"{n} {version(n)}" for n in names)
 
@@ -69,16 +74,10 @@ def log_mels(window: np.ndarray) -> None:
             return librosa.power_to_db(mel, top_db=None)
 
         theirs()
-        pairs = np.array(
-            [
-                [milliseconds(lambda s=spec: log_mel(window, s), 1)[0], milliseconds(theirs, 1)[0]]
-                for _ in range(REPEATS)
-            ]
-        )
+        pairs = np.array([[once(lambda s=spec: log_mel(window, s)), once(theirs)] for _ in range(REPEATS)])
         low, middle, high = np.quantile(pairs[:, 0] / pairs[:, 1], [0.05, 0.5, 0.95])
-        print(
-            f"  n_fft {n_fft}: {told(pairs[:, 0])}   librosa {told(pairs[:, 1])}   ratio {middle:.2f} ({low:.2f} to {high:.2f})"
-        )
+        ratio = f"ratio {middle:.2f} ({low:.2f} to {high:.2f})"
+        print(f"  n_fft {n_fft}: {told(pairs[:, 0])}   librosa {told(pairs[:, 1])}   {ratio}")
 
 
 def stages(path: Path, window: np.ndarray) -> None:
@@ -102,12 +101,10 @@ def stages(path: Path, window: np.ndarray) -> None:
         ready = WindowFeatures(window[None])
         seen = observe(ready, section)
         arrays = scorer_arrays(bundle.scorers, use.scorer)
-        print(
-            f"  network          {told(milliseconds(lambda o=observe, r=ready: o(r, section)))}   {use.member}, all replicas"
-        )
-        print(
-            f"  density, pooling {told(milliseconds(lambda s=seen, u=use, a=arrays: member_scores(s, u, a)))}   {use.member}"
-        )
+        network = milliseconds(lambda o=observe, r=ready: o(r, section))
+        density = milliseconds(lambda s=seen, u=use, a=arrays: member_scores(s, u, a))
+        print(f"  network          {told(network)}   {use.member}, all replicas")
+        print(f"  density, pooling {told(density)}   {use.member}")
     whole = milliseconds(lambda: scorer.score(window[None], section, domain, explained=True))
     print(f"  all of it        {told(whole)}   with its explanation")
 
@@ -141,9 +138,8 @@ def service(path: Path, seconds: float) -> None:
             process.terminate()
             process.wait(10)
     print(f"\nthe service, one monitor at hop 5 s, broker away, for {seconds:g} s")
-    print(
-        f"  ready after {ready:.1f} s; {100 * share:.1f} % of one core; {resident / 2**20:.0f} MiB resident, child included"
-    )
+    print(f"  ready after {ready:.1f} s; {100 * share:.1f} % of one core")
+    print(f"  {resident / 2**20:.0f} MiB resident, its capture child included")
 
 
 def family(pid: int) -> list[int]:
