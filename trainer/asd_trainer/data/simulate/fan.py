@@ -16,7 +16,7 @@ from asd_trainer.data.simulate.defects import Bearing, OuterRaceDefect, Rub
 from asd_trainer.data.simulate.machine import Domain, Machine
 from asd_trainer.data.simulate.parts import Drift, Hiss, Noise, Shaft, Turning, Wave, bump, spectrum
 
-SPEEDS: Mapping[Domain, tuple[float, ...]] = {"source": (0.94, 1.0, 1.06), "target": (0.82, 0.88)}
+SPEEDS: Mapping[Domain, tuple[float, ...]] = {"source": (0.94, 1.0, 1.06), "target": (0.86, 0.9)}
 
 
 class Fan:
@@ -27,7 +27,7 @@ class Fan:
         self.blades = int(u.integers(4, 10))
         rated = float(u.uniform(18.0, 30.0))
         self.speed = float(r.choice(SPEEDS[domain]))
-        load = float(r.uniform(0.35, 0.55) if domain == "source" else r.uniform(0.55, 0.8))
+        load = float(r.uniform(0.35, 0.55) if domain == "source" else r.uniform(0.5, 0.7))
         self.hz = rated * self.speed
         self.attributes = {"speed": f"{round(self.hz * 60):d}", "load": f"{round(load * 100):03d}"}
         self.bearing = Bearing.drawn(u)

@@ -16,7 +16,7 @@ from asd_trainer.data.simulate.defects import Bearing, OuterRaceDefect
 from asd_trainer.data.simulate.machine import Domain, Machine
 from asd_trainer.data.simulate.parts import Drift, Hiss, Noise, Ringing, Shaft, Turning, Wave, bump, spectrum, strikes
 
-SPEEDS: Mapping[Domain, tuple[float, ...]] = {"source": (0.94, 1.0, 1.06), "target": (0.82, 0.88)}
+SPEEDS: Mapping[Domain, tuple[float, ...]] = {"source": (0.94, 1.0, 1.06), "target": (0.86, 0.9)}
 
 
 class Gearbox:
@@ -28,7 +28,7 @@ class Gearbox:
         self._ratio = self.pinion / wheel
         speed = float(r.choice(SPEEDS[domain]))
         self.hz = float(u.uniform(20.0, 30.0)) * speed
-        load = float(r.uniform(0.35, 0.6) if domain == "source" else r.uniform(0.6, 0.9))
+        load = float(r.uniform(0.35, 0.6) if domain == "source" else r.uniform(0.55, 0.75))
         self.attributes = {"speed": f"{round(self.hz * 60):d}", "load": f"{round(load * 100):03d}"}
         self.bearing = Bearing.drawn(u)
         modes = [(float(u.uniform(300, 5000)), float(u.uniform(5, 12)), float(u.uniform(30, 140))) for _ in range(6)]
@@ -82,5 +82,5 @@ class Gearbox:
 
 
 GEARBOX = Machine(
-    "gearbox", {"tooth": 0.8, "wear": 0.7, "misalignment": 0.7, "bearing": 1.4, "dry": 0.25}, Gearbox, 4.0
+    "gearbox", {"tooth": 0.8, "wear": 0.7, "misalignment": 0.7, "bearing": 1.4, "dry": 0.5}, Gearbox, 4.0
 )

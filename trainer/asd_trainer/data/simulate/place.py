@@ -28,7 +28,7 @@ from asd_trainer.data.simulate.parts import (
 
 LEVEL = 0.04
 """Root mean square of the machine at the microphone, full scale being 1."""
-SNR_SHIFT_DB = {"source": 0.0, "target": -2.0}
+SNR_SHIFT_DB = {"source": 0.0, "target": -1.0}
 MICROPHONES = {"source": ("a", "b"), "target": ("c",)}
 
 
@@ -36,24 +36,24 @@ def microphone(name: str) -> Wave:
     """Response of a microphone, shape (128,): a few dB up and down over the band, linear phase."""
     rng = Chance(("microphone", name)).rng()
     hz = np.array([20.0, 150.0, 500.0, 1500.0, 3000.0, 5000.0, 7900.0])
-    slope = {"a": 0.0, "b": 0.7, "c": -1.2}[name]
-    db = rng.normal(0.0, 1.2, len(hz)) + slope * np.log2(hz / 1000.0)
+    slope = {"a": 0.0, "b": 0.7, "c": -0.6}[name]
+    db = rng.normal(0.0, 0.8, len(hz)) + slope * np.log2(hz / 1000.0)
     full = spectrum(list(zip(hz.tolist(), db.tolist(), strict=True)))
     return np.asarray(full[448:576] * np.hanning(128))
 
 
 def room(unit: Chance, domain: Domain) -> Wave:
     """Impulse response of the room, shape (taps,): the direct sound, early echoes and a decaying tail."""
-    rng = unit.rng("room", domain)
-    decay = float(rng.uniform(0.12, 0.2) if domain == "source" else rng.uniform(0.18, 0.3))
+    rng = unit.rng("room")
+    decay = float(rng.uniform(0.12, 0.2)) * (1.0 if domain == "source" else 1.3)
     taps = round(decay * SAMPLE_RATE)
     t = np.arange(taps) / SAMPLE_RATE
-    response = rng.standard_normal(taps) * np.exp(-6.9 * t / decay)
+    response = rng.standard_normal(SAMPLE_RATE // 2)[:taps] * np.exp(-6.9 * t / decay)
     response[: round(0.012 * SAMPLE_RATE)] = 0.0
     response *= 0.35 / np.sqrt(np.sum(response**2))
     response[0] = 1.0
     early = rng.integers(20, 200, 6)
-    response[early] += rng.uniform(-0.3, 0.3, 6)
+    response[early] += rng.uniform(-0.3, 0.3, 6) * (1.0 if domain == "source" else 1.3)
     return np.asarray(response / np.sqrt(np.sum(response**2)))
 
 
@@ -61,8 +61,8 @@ class Factory:
     """The noise of everything else, of root mean square about 1."""
 
     def __init__(self, unit: Chance, domain: Domain, run: Chance) -> None:
-        u, r = unit.rng("factory", domain), run.rng("factory")
-        tilt = float(u.uniform(-2, 2)) + (1.5 if domain == "target" else 0.0) + float(r.normal(0.0, 0.7))
+        u, r = unit.rng("factory"), run.rng("factory")
+        tilt = float(u.uniform(-2, 2)) + (0.8 if domain == "target" else 0.0) + float(r.normal(0.0, 0.7))
         modes = [(float(u.uniform(80, 3000)), float(u.uniform(2, 7)), float(u.uniform(30, 200))) for _ in range(3)]
         curve = [
             (30.0, 4.0),
@@ -73,7 +73,7 @@ class Factory:
         ]
         self._hall = Noise(run.rng("hall"), spectrum(curve, modes))
         self._rumble = Drift(run.rng("rumble"), 1.5)
-        self._hum_gains = 0.12 * u.lognormal(0.0, 0.5, 4) * r.lognormal(0.0, 0.4)
+        self._hum_gains = (0.12 if domain == "source" else 0.16) * u.lognormal(0.0, 0.5, 4) * r.lognormal(0.0, 0.4)
         self._hum = Turning(r.random())
         self._hum_hz = float(r.normal(50.0, 0.02))
         self._neighbour_gain = 0.25 * float(r.random() < 0.5) * float(r.lognormal(-0.3, 0.5))

@@ -29,7 +29,7 @@ from asd_trainer.data.simulate.parts import (
     strikes,
 )
 
-SPEEDS: Mapping[Domain, tuple[float, ...]] = {"source": (0.95, 1.0, 1.05), "target": (0.85, 0.9)}
+SPEEDS: Mapping[Domain, tuple[float, ...]] = {"source": (0.95, 1.0, 1.05), "target": (0.88, 0.92)}
 COLLAPSES = 900.0
 """Bubbles that collapse in a second of full cavitation."""
 
@@ -42,7 +42,7 @@ class Pump:
         self.vanes = int(u.integers(5, 8))
         speed = float(r.choice(SPEEDS[domain]))
         self.hz = float(u.uniform(40.0, 50.0)) * speed
-        load = float(r.uniform(0.5, 0.7) if domain == "source" else r.uniform(0.7, 0.95))
+        load = float(r.uniform(0.5, 0.7) if domain == "source" else r.uniform(0.65, 0.85))
         self.attributes = {"speed": f"{round(self.hz * 60):d}", "flow": f"{round(load * 100):03d}"}
         self.bearing = Bearing.drawn(u)
         modes = [(float(u.uniform(300, 5000)), float(u.uniform(4, 10)), float(u.uniform(30, 140))) for _ in range(6)]
@@ -99,5 +99,5 @@ class Pump:
 
 
 PUMP = Machine(
-    "pump", {"cavitation": 0.5, "bearing": 1.2, "leak": 0.25, "misalignment": 0.6, "clogging": 0.6}, Pump, 4.0
+    "pump", {"cavitation": 0.9, "bearing": 1.2, "leak": 0.35, "misalignment": 0.6, "clogging": 0.6}, Pump, 4.0
 )

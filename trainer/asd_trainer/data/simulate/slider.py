@@ -16,7 +16,7 @@ from asd_trainer.data.simulate.chance import Chance
 from asd_trainer.data.simulate.machine import Domain, Machine
 from asd_trainer.data.simulate.parts import Drift, Hiss, Noise, Ringing, Shaft, Turning, Wave, bump, spectrum, strikes
 
-SPEEDS: Mapping[Domain, tuple[float, ...]] = {"source": (0.95, 1.0, 1.05), "target": (0.83, 0.89)}
+SPEEDS: Mapping[Domain, tuple[float, ...]] = {"source": (0.95, 1.0, 1.05), "target": (0.88, 0.92)}
 
 SLAPS = ((300, 1.0), (900, 0.6), (1800, 0.35))
 """When a loose belt slaps after a reversal, in samples, and how hard."""
@@ -33,7 +33,7 @@ class Slider:
         top = float(u.uniform(0.5, 0.9)) * speed
         self._rest, self._ramp = float(u.uniform(0.05, 0.12)), float(u.uniform(0.07, 0.13))
         self._period = 2 * stroke / top / (1.0 - 2 * self._rest - self._ramp * 2)
-        load = float(r.uniform(0.3, 0.5) if domain == "source" else r.uniform(0.5, 0.75))
+        load = float(r.uniform(0.3, 0.5) if domain == "source" else r.uniform(0.45, 0.65))
         self.attributes = {"vel": f"{round(top * 1000):d}", "load": f"{round(load * 100):03d}"}
         self._heavy = 0.8 + 0.5 * load
         self._motor_hz = float(u.uniform(260, 480)) * speed
@@ -111,4 +111,4 @@ class Slider:
         return out
 
 
-SLIDER = Machine("slider", {"stick-slip": 0.8, "dent": 0.8, "belt": 0.7, "dry": 0.2, "bearing": 0.9}, Slider, 3.0)
+SLIDER = Machine("slider", {"stick-slip": 0.8, "dent": 1.6, "belt": 1.8, "dry": 0.25, "bearing": 1.1}, Slider, 3.0)

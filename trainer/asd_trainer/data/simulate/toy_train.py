@@ -16,7 +16,7 @@ from asd_trainer.data.simulate.defects import Rub
 from asd_trainer.data.simulate.machine import Domain, Machine
 from asd_trainer.data.simulate.parts import Drift, Noise, Ringing, Shaft, Turning, Turns, Wave, bump, spectrum, strikes
 
-SPEEDS: Mapping[Domain, tuple[float, ...]] = {"source": (0.93, 1.0, 1.07), "target": (0.8, 0.86)}
+SPEEDS: Mapping[Domain, tuple[float, ...]] = {"source": (0.93, 1.0, 1.07), "target": (0.86, 0.9)}
 
 
 class ToyTrain:
@@ -74,7 +74,7 @@ class ToyTrain:
         """Every joint is struck by two axles; the first joint is the one that opens."""
         out = np.zeros(n)
         for k, place in enumerate(self._places):
-            strength = self._loudness[k] * (1.0 + (4.0 * opened if k == 0 else 0.0))
+            strength = 3.0 * self._loudness[k] * (1.0 + (4.0 * opened if k == 0 else 0.0))
             for axle in (0.0, self._bogie):
                 at = lap.ticks(offset=float(place + axle) % 1.0)
                 out += strikes(n, at, strength * self._rng.lognormal(0.0, 0.2, len(at)))
@@ -82,5 +82,5 @@ class ToyTrain:
 
 
 TOY_TRAIN = Machine(
-    "ToyTrain", {"flat": 0.8, "axle": 0.6, "joint": 0.9, "obstruction": 0.9, "gear": 0.7}, ToyTrain, 4.0
+    "ToyTrain", {"flat": 1.6, "axle": 0.6, "joint": 1.2, "obstruction": 0.5, "gear": 1.6}, ToyTrain, 4.0
 )

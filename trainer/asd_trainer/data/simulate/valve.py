@@ -15,9 +15,10 @@ import scipy.signal
 from asd_agent.audio import SAMPLE_RATE
 from asd_trainer.data.simulate.chance import Chance
 from asd_trainer.data.simulate.machine import Domain, Machine
-from asd_trainer.data.simulate.parts import Drift, Hiss, Ringing, Shaft, Turning, Turns, Wave
+from asd_trainer.data.simulate.parts import Drift, Hiss, Ringing, Shaft, Turning, Wave
 
-PERIODS: Mapping[Domain, tuple[float, ...]] = {"source": (0.96, 1.0, 1.04), "target": (0.84, 0.9)}
+Steps = npt.NDArray[np.intp]
+PERIODS: Mapping[Domain, tuple[float, ...]] = {"source": (0.96, 1.0, 1.04), "target": (0.88, 0.92)}
 SMOOTHING = 0.004
 """Seconds that the flow takes to follow the armature."""
 
@@ -31,7 +32,7 @@ class Valve:
         edges = np.sort(u.uniform(0.0, 0.14, 2 * strokes)) + np.arange(2 * strokes) * 0.82 / (2 * strokes)
         self.opens, self.closes = edges[::2], edges[1::2]
         period = float(u.uniform(1.4, 2.4)) * float(r.choice(PERIODS[domain]))
-        pressure = float(r.uniform(0.4, 0.6) if domain == "source" else r.uniform(0.6, 0.85))
+        pressure = float(r.uniform(0.4, 0.6) if domain == "source" else r.uniform(0.55, 0.75))
         self.attributes = {
             "period": f"{round(period * 1000):04d}",
             "pressure": f"{round(pressure * 100):03d}",
@@ -51,16 +52,20 @@ class Valve:
         self._coil = 0.02 * u.lognormal(0.0, 0.3, 4)
         self._supply, self._leak = Drift(run.rng("supply"), 0.5), Drift(run.rng("leaking"), 0.3)
         self._clock = Shaft(run.rng("clock"), 1.0 / period, jitter=0.01, seconds=1.5)
-        self._cycle, self._mains = Turning(r.random()), Turning(r.random())
+        start = float(r.random())
+        self._open = bool(np.any((self.opens <= start) & (start < self.closes)))
+        self._cycle, self._mains = Turning(start), Turning(r.random())
         self._rng, self._failing = run.rng("strokes"), run.rng("failing")
         self._pending = np.zeros(SAMPLE_RATE // 4)
-        self._opening = 0.0
+        self._opening = float(self._open)
 
     def take(self, n: int, amounts: Mapping[str, float]) -> Wave:
         """The next n samples, shape (n,); see `Voice`."""
         turns = self._cycle.take(self._clock.take(n))
         sluggish, wear = amounts.get("sluggish", 0.0), amounts.get("wear", 0.0)
         late = 0.05 * sluggish / self._period
+        opens: list[Steps] = []
+        closes: list[Steps] = []
         hard, soft = np.zeros(n + len(self._pending)), np.zeros(n + len(self._pending))
         hard[: len(self._pending)] = self._pending
         for offset in self.opens:
@@ -68,16 +73,18 @@ class Valve:
             force = self._rng.lognormal(0.0, 0.12, len(at))
             self._strike(hard, at, force * (1.0 - 0.75 * sluggish), 0.35)
             self._strike(soft, at, force * (1.0 - 0.3 * sluggish), 0.0)
+            opens.append(at)
         for offset in self.closes:
             at = self._failed(turns.ticks(offset=offset), amounts.get("missing", 0.0))
             force = self._close_gain * self._rng.lognormal(0.0, 0.12, len(at))
             self._strike(hard, at, force, 0.3)
             self._strike(soft, at, 0.6 * force, 0.0)
             self._chatter(hard, at, force * amounts.get("chatter", 0.0))
+            closes.append(at)
         self._pending = hard[n:].copy()
         sound = (1.0 - 0.6 * wear) * self._metal.take(hard[:n]) + self._body.take(soft[:n])
         sound += self._loose.take(wear * hard[:n])
-        opened = self._opened(turns, late)
+        opened = self._opened(n, np.concatenate(opens), np.concatenate(closes))
         flow = opened * (1.0 + 0.12 * self._supply.take(n))
         sound += self._flow_gain * flow * self._flow.take(n)
         tones = self._mains.take(np.full(n, 100.0 / SAMPLE_RATE)).orders(self._coil, (0.0, 1.0, 2.0, 3.0))
@@ -87,25 +94,26 @@ class Valve:
             sound += leak * (1.0 - opened) * np.exp(0.3 * self._leak.take(n)) * self._hiss.take(n)
         return np.asarray(sound)
 
-    def _failed(self, at: npt.NDArray[np.intp], probability: float) -> npt.NDArray[np.intp]:
+    def _failed(self, at: Steps, probability: float) -> Steps:
         return at[self._failing.random(len(at)) >= probability]
 
-    def _strike(self, out: Wave, at: npt.NDArray[np.intp], force: Wave, bounce: float) -> None:
+    def _strike(self, out: Wave, at: Steps, force: Wave, bounce: float) -> None:
         np.add.at(out, at, force)
         if bounce:
             np.add.at(out, at + self._bounce, bounce * force)
 
-    def _chatter(self, out: Wave, at: npt.NDArray[np.intp], force: Wave) -> None:
+    def _chatter(self, out: Wave, at: Steps, force: Wave) -> None:
         for k in range(1, 7):
             np.add.at(out, at + round(self._bounce * (1.0 + 2.2 * k)), force * 0.8**k)
 
-    def _opened(self, turns: Turns, late: float) -> Wave:
-        """How far the valve is open, 0 to 1, with the flow's inertia."""
-        position = turns.position
-        wanted = np.zeros(len(position))
-        for opens, closes in zip(self.opens + late, self.closes, strict=True):
-            wanted[(position >= opens) & (position < closes)] = 1.0
-        return self._smooth(wanted)
+    def _opened(self, n: int, opened: Steps, closed: Steps) -> Wave:
+        """How far the valve is open, 0 to 1, with the flow's inertia; a stroke that fails leaves it as it was."""
+        said = np.zeros(n, dtype=np.intp)
+        said[closed], said[opened] = -1, 1
+        last = np.maximum.accumulate(np.where(said != 0, np.arange(n), -1))
+        wanted = np.where(last >= 0, said[last] > 0, self._open)
+        self._open = bool(wanted[-1])
+        return self._smooth(wanted.astype(np.float64))
 
     def _smooth(self, wanted: Wave) -> Wave:
         a = float(np.exp(-1.0 / (SMOOTHING * SAMPLE_RATE)))
