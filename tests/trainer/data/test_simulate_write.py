@@ -136,3 +136,18 @@ def test_other_seeds_give_other_clips(tmp_path):
     simulate(tmp_path / "one", **small)
     simulate(tmp_path / "two", **small, seed=1)
     assert not set(files(tmp_path / "one").values()) & set(files(tmp_path / "two").values())
+
+
+def test_a_place_that_takes_no_files_is_named_and_what_was_written_is_kept(tmp_path):
+    out = tmp_path / "data"
+    small = {**SMALL, "machines": ("fan",), "sections": (0,)}
+
+    def put_a_file_in_the_way(done, _total):
+        if done == 3:
+            (out / "fan" / "source_test").write_text("in the way")
+
+    with pytest.raises(DataError, match=r"source_test.* cannot be written"):
+        simulate(out, **small, progress=put_a_file_in_the_way)
+    assert len(files(out)) == 3
+    (out / "fan" / "source_test").unlink()
+    assert simulate(out, **small).kept == 3

@@ -81,6 +81,4 @@ class Gearbox:
         return np.asarray(sound)
 
 
-GEARBOX = Machine(
-    "gearbox", {"tooth": 0.8, "wear": 0.7, "misalignment": 0.7, "bearing": 1.4, "dry": 0.5}, Gearbox, 4.0
-)
+GEARBOX = Machine("gearbox", {"tooth": 0.8, "wear": 0.7, "misalignment": 0.7, "bearing": 1.4, "dry": 0.5}, Gearbox, 4.0)

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from itertools import product
 from multiprocessing import get_context
@@ -21,6 +22,7 @@ from asd_trainer.whole_files import whole_file, write_json
 SIMULATOR_VERSION = 1
 """Raised whenever the same plan would give other samples."""
 PLAN = "simulation.json"
+_KEPT = "clips that were written are kept."
 Progress = Callable[[int, int], None]
 """Is told the number of clips that are there and of all clips."""
 
@@ -258,12 +260,18 @@ def _written(out: Path, clips: Sequence[Clip], seconds: float, workers: int) -> 
         try:
             for future in as_completed(waiting):
                 yield future.result()
+        except BrokenProcessPool as error:
+            raise DataError("a worker process was killed", f"Call again with fewer workers; {_KEPT}") from error
         finally:
             pool.shutdown(cancel_futures=True)
 
 
 def write_clip(out: Path, clip: Clip, seconds: float) -> Path:
-    """Render one clip and write it, whole or not at all; 16 bit, 16 kHz."""
+    """Render one clip and write it, whole or not at all; 16 bit, 16 kHz.
+
+    Raises:
+        DataError: The disk does not take it.
+    """
     import soundfile
 
     sound, attributes = render(
@@ -271,6 +279,9 @@ def write_clip(out: Path, clip: Clip, seconds: float) -> Path:
         seed=clip.seed, fault=clip.fault, severity=clip.severity, seconds=seconds,
     )  # fmt: skip
     path = out / clip.machine / clip.folder / file_name(clip, attributes)
-    with whole_file(path) as partial:
-        soundfile.write(partial, sound, SAMPLE_RATE, subtype="PCM_16", format="WAV")
+    try:
+        with whole_file(path) as partial:
+            soundfile.write(partial, sound, SAMPLE_RATE, subtype="PCM_16", format="WAV")
+    except (OSError, soundfile.SoundFileError) as error:
+        raise DataError(f"{path}: cannot be written ({error})", f"Make room and call again; {_KEPT}") from error
     return path
