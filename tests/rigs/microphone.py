@@ -75,6 +75,7 @@ class VirtualMicrophone:
                 said = (self.folder / "pulse.log").read_text()[-2000:]
                 raise RuntimeError(f"pulseaudio did not start: {said}")
             _pause()
+        self._open_window()
 
     def play(self, path: Path) -> subprocess.Popen[bytes]:
         """Play a recording into the microphone's air; returns the player, which ends with the sound."""
@@ -105,6 +106,7 @@ class VirtualMicrophone:
         form = (f"rate={self._rate}", f"channels={self._channels}", "format=s16le")
         self._pactl("load-module", "module-null-sink", "sink_name=play", *form)
         self._pactl("load-module", "module-remap-source", "source_name=mic", "master=play.monitor")
+        self._open_window()
 
     def kill(self) -> None:
         """The server dies; `start` brings it back."""
@@ -141,6 +143,12 @@ class VirtualMicrophone:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+    def _open_window(self) -> None:
+        """Play zeros for ever: a sink that somebody hurries wakes in half a second, a lonely one in two."""
+        form = ("--raw", f"--rate={self._rate}", f"--channels={self._channels}", "--format=s16le", "--latency-msec=300")
+        command = ["pacat", "--playback", "-d", "play", *form, "/dev/zero"]
+        self._players.append(subprocess.Popen(command, env=self._own_environment(), stderr=subprocess.DEVNULL))
 
     def _own_environment(self) -> dict[str, str]:
         run = self.folder / "run"
