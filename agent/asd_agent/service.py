@@ -47,7 +47,7 @@ TURN_SECONDS = 0.2
 """The longest time between two looks at everything."""
 HEALTH_SECONDS = 30.0
 DRAIN_SECONDS = 3.0
-_LOST, _BACK = {"stalled", "restarting", "failed"}, {"healthy", "ended"}
+_LOST, _BACK = {"stalled", "restarting", "failed"}, {"healthy", "silent", "ended"}
 
 
 class Watcher(Protocol):
@@ -145,7 +145,7 @@ class Service:
             for source in self.sources.values():
                 source.tick(now)
                 self._tell_changes(source)
-            if not ready and all(s.state != "starting" or s.status.reason for s in self.sources.values()):
+            if not ready and all(s.attempted for s in self.sources.values()):
                 ready = True
                 self._notifier.ready()
                 log.info("listening: %d sources, %d monitors", len(self.sources), len(self.monitors))
@@ -156,7 +156,7 @@ class Service:
             if now >= self._next_health:
                 self._next_health = now + HEALTH_SECONDS
                 self._publish_health()
-            if self._publisher.alive():
+            if self._publisher.alive() and all(s.alive or s.state == "ended" for s in self.sources.values()):
                 self._notifier.feed(now)
             if worked:
                 self._turn.set()
@@ -176,6 +176,8 @@ class Service:
     def _score_due(self) -> bool:
         """Score everything that is due, the windows of one condition together; whether there was any."""
         due: list[tuple[Monitor, Window]] = [(m, w) for m in self.monitors for w in m.take_due()]
+        for source in self.sources.values():
+            source.keep_from(min((m.needs_from for m in self.monitors if m.source is source), default=source.ring.end))
         groups: dict[tuple[int, str, str], list[tuple[Monitor, Window]]] = defaultdict(list)
         for monitor, window in due:
             if window.to_score:

@@ -183,14 +183,14 @@ def test_a_bundle_that_lacks_the_section_exits_78_with_those_it_has(bundle_path:
 
 
 def test_a_recording_is_played_to_its_end_every_window_counted(bundle_path: Path, tmp_path: Path):
-    path = write_wav(tmp_path / "a.wav", hum(60, 71))
+    path = write_wav(tmp_path / "a.wav", hum(200, 71))
     with Broker(tmp_path) as broker, Listener(broker.settings(), "asd/#") as heard:
         heard.wait_subscribed()
-        config = write_config(tmp_path, bundle_path, {"kind": "file", "path": str(path), "speed": 40}, broker.port)
+        config = write_config(tmp_path, bundle_path, {"kind": "file", "path": str(path), "speed": 1000}, broker.port)
         with running(config) as agent:
             assert agent.process.wait(timeout=60) == 0
         heard.wait_text("asd/box/status", "offline")
         health = json.loads(heard.texts("asd/box/health")[-1])
     windows = health["windows"]
-    assert (windows["scored"], windows["skipped"], windows["invalid"]) == (11, 0, 0)
-    assert health["sources"]["sound"]["frames"] == 60 * 16_000
+    assert (windows["scored"], windows["skipped"], windows["invalid"]) == (39, 0, 0)
+    assert health["sources"]["sound"]["frames"] == 200 * 16_000
