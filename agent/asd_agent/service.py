@@ -1,45 +1,30 @@
-"""The supervisor: one loop that judges sources, scores the windows that are due and hands alarms to the publisher."""
+"""The supervisor: one loop that judges sources, scores the windows that are due and lets alarms be told."""
 
 from __future__ import annotations
 
 import logging
 import threading
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from asd_agent import __version__
 from asd_agent.alarm import Event, Moment, Observation, restored
 from asd_agent.bundle import Bundle
 from asd_agent.capture.source import CaptureSource
-from asd_agent.clock import Clock, SystemClock, iso_utc
-from asd_agent.config import Config, TopicGate
+from asd_agent.clock import Clock, SystemClock
+from asd_agent.config import Config
 from asd_agent.errors import AsdError, ConfigError
-from asd_agent.health.box import disk_free_bytes, temperature_celsius
-from asd_agent.monitor import Counts, Monitor, Window
-from asd_agent.publish.connection import Received
+from asd_agent.monitor import Monitor, Window
+from asd_agent.orders import Orders
 from asd_agent.publish.mqtt import Publisher
 from asd_agent.publish.outbox import Outbox
-from asd_agent.publish.payloads import (
-    AgentEvent,
-    Health,
-    OutboxHealth,
-    SourceHealth,
-    SourceState,
-    WindowCounts,
-    alert_of,
-    clock_word,
-    monitor_state_of,
-    score_of,
-)
-from asd_agent.publish.rows import Message
-from asd_agent.publish.topics import Topics
-from asd_agent.scoring.scorer import BundleScorer, check_golden
+from asd_agent.scoring.scorer import BundleScorer, WindowScore, check_golden
 from asd_agent.scoring.sessions import Sessions
 from asd_agent.systemd import Notifier
+from asd_agent.telling import Teller
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +32,6 @@ TURN_SECONDS = 0.2
 """The longest time between two looks at everything."""
 HEALTH_SECONDS = 30.0
 DRAIN_SECONDS = 3.0
-_LOST, _BACK = {"stalled", "restarting", "failed"}, {"healthy", "silent", "ended"}
 
 
 class Watcher(Protocol):
@@ -69,28 +53,26 @@ class Service:
         watcher: Told of everything, from the supervisor's thread.
 
     Raises:
-        ConfigError: A bundle cannot be used, or lacks what a monitor asks for; nothing was started.
+        ConfigError: A bundle cannot be used or lacks what a monitor asks for, or the state folder cannot be written;
+            nothing was started.
     """
 
     def __init__(self, config: Config, *, clock: Clock | None = None, watcher: Watcher | None = None) -> None:
         self._config, self._clock, self._watcher = config, clock or SystemClock(), watcher
-        self._started = self._clock.monotonic()
         self._stop, self._turn = threading.Event(), threading.Event()
         self._sessions = Sessions(config.providers)
         self._notifier = Notifier()
-        self._topics = Topics(config.agent.name)
         scorers = _load_scorers(config, self._sessions)
-        config.paths.state.mkdir(parents=True, exist_ok=True)
-        self._outbox = Outbox(config.paths.state / "outbox.sqlite3", self._clock)
+        _make_folder(config.paths.state)
+        self._outbox = Outbox(config.paths.state / "outbox.sqlite3", self._clock, config.mqtt.outbox_rows)
         self._publisher = Publisher(config.mqtt, config.agent.name, self._outbox, self._clock)
+        self._teller = Teller(config, self._outbox, self._publisher, self._clock)
+        self._orders = Orders(config, self._outbox, self._publisher, self._teller, self._clock, notify=self._turn.set)
         self.sources = {
             name: CaptureSource(name, settings, clock=self._clock, notify=self._turn.set)
             for name, settings in config.sources.items()
         }
-        self.monitors = [self._monitor(name, scorers) for name in config.monitors]
-        self._next_health = 0.0
-        self._lost: set[str] = set()
-        self._events = 0
+        self.monitors = {name: self._monitor(name, scorers) for name in config.monitors}
 
     def stop(self) -> None:
         """End the loop; may be called from a signal handler or any thread."""
@@ -108,26 +90,83 @@ class Service:
         Args:
             drain_seconds: How long the end waits for a broker to take what is left; the rest stays in the outbox.
         """
-        self._publisher.keep_retained(self._topics.retained(self._config.monitors, self.sources))
-        for monitor in self.monitors:
-            gate = monitor.settings.active_when
-            if isinstance(gate, TopicGate):
-                self._publisher.subscribe(gate.topic, _gate_handler(monitor))
-        self._publisher.start()
+        self._teller.start(list(self.monitors.values()), self.sources)
+        self._orders.start()
         for source in self.sources.values():
             source.start()
-        for monitor in self.monitors:
-            self._publish_monitor(monitor, self._now())
         try:
             self._loop()
         finally:
             self._notifier.stopping()
+            self._orders.stop()
             for source in self.sources.values():
                 source.stop()
-            self._publish_health()
+            self._tell_health()
             self._drain(drain_seconds)
             self._publisher.stop()
             self._outbox.close()
+
+    def _loop(self) -> None:
+        ready, next_health = False, 0.0
+        sources = list(self.sources.values())
+        while not self._stop.is_set():
+            self._turn.wait(TURN_SECONDS)
+            self._turn.clear()
+            now = self._clock.monotonic()
+            for source in sources:
+                source.tick(now)
+                self._teller.source(source)
+            if not ready and all(s.attempted for s in sources):
+                ready = True
+                self._notifier.ready()
+                log.info("listening: %d sources, %d monitors", len(self.sources), len(self.monitors))
+            worked = self._score_due()
+            self._orders.carry_out(self.monitors, self._watch)
+            for monitor in self.monitors.values():
+                events = monitor.tick(Moment.read(self._clock))
+                if events:
+                    self._tell(monitor, events)
+            self._teller.notices()
+            if now >= next_health:
+                next_health = now + HEALTH_SECONDS
+                self._tell_health()
+            if self._publisher.alive() and all(s.alive or s.state == "ended" for s in sources):
+                self._notifier.feed(now)
+            if worked:
+                self._turn.set()
+            elif all(s.state == "ended" for s in sources):
+                log.info("every recording is over")
+                return
+
+    def _score_due(self) -> bool:
+        """Score everything that is due, the windows of one condition together; whether there was any."""
+        monitors = list(self.monitors.values())
+        due = [(m, w) for m in monitors for w in m.take_due()]
+        for source in self.sources.values():
+            needed = [m.needs_from for m in monitors if m.source is source]
+            source.keep_from(min(needed, default=source.ring.end))
+        scores = _score([(m, w) for m, w in due if w.to_score])
+        for monitor, window in due:
+            observation, events = monitor.judge(window, scores.get(id(window)), Moment.read(self._clock))
+            self._tell(monitor, events)
+            self._teller.score(monitor, observation)
+            if self._watcher:
+                self._watcher.window(monitor, observation)
+        return bool(due)
+
+    def _tell(self, monitor: Monitor, events: Sequence[Event]) -> None:
+        self._teller.change(monitor, events)
+        self._teller.state(monitor)
+        for event in events:
+            self._watch(monitor, event)
+
+    def _watch(self, monitor: Monitor, event: Event) -> None:
+        if self._watcher:
+            self._watcher.event(monitor, event)
+
+    def _tell_health(self) -> None:
+        provider = self._sessions.provider()
+        self._notifier.status(self._teller.health(list(self.monitors.values()), self.sources, provider))
 
     def _drain(self, seconds: float) -> None:
         until = self._clock.monotonic() + seconds
@@ -136,180 +175,28 @@ class Service:
             self._turn.clear()
             self._turn.wait(min(left, TURN_SECONDS))
 
-    def _loop(self) -> None:
-        ready = False
-        while not self._stop.is_set():
-            self._turn.wait(TURN_SECONDS)
-            self._turn.clear()
-            now = self._clock.monotonic()
-            for source in self.sources.values():
-                source.tick(now)
-                self._tell_changes(source)
-            if not ready and all(s.attempted for s in self.sources.values()):
-                ready = True
-                self._notifier.ready()
-                log.info("listening: %d sources, %d monitors", len(self.sources), len(self.monitors))
-            worked = self._score_due()
-            for monitor in self.monitors:
-                self._store(monitor, monitor.tick(self._now()))
-            self._tell_notices()
-            if now >= self._next_health:
-                self._next_health = now + HEALTH_SECONDS
-                self._publish_health()
-            if self._publisher.alive() and all(s.alive or s.state == "ended" for s in self.sources.values()):
-                self._notifier.feed(now)
-            if worked:
-                self._turn.set()
-            elif all(s.state == "ended" for s in self.sources.values()):
-                log.info("every recording is over")
-                return
-
     def _monitor(self, name: str, scorers: dict[Path, BundleScorer]) -> Monitor:
         settings = self._config.monitors[name]
         scorer = scorers[self._config.bundle_path(settings.bundle)]
         full_name = f"{self._config.agent.name}/{name}"
-        state, complaint = restored(self._outbox.load(name), full_name, scorer.bundle.digest, self._now())
+        now = Moment.read(self._clock)
+        state, complaint = restored(self._outbox.load(name), full_name, scorer.bundle.digest, now)
         if complaint:
             log.warning("%s", complaint)
         return Monitor(name, settings, self.sources[settings.source], scorer, state)
 
-    def _score_due(self) -> bool:
-        """Score everything that is due, the windows of one condition together; whether there was any."""
-        due: list[tuple[Monitor, Window]] = [(m, w) for m in self.monitors for w in m.take_due()]
-        for source in self.sources.values():
-            source.keep_from(min((m.needs_from for m in self.monitors if m.source is source), default=source.ring.end))
-        groups: dict[tuple[int, str, str], list[tuple[Monitor, Window]]] = defaultdict(list)
-        for monitor, window in due:
-            if window.to_score:
-                groups[id(monitor.scorer), monitor.settings.section, monitor.settings.domain].append((monitor, window))
-        scores = {}
-        for (_, section, domain), members in groups.items():
-            windows = np.stack([w.signal for _, w in members])
-            got = members[0][0].scorer.score(windows, section, domain, explained=True)
-            scores.update({id(w): s for (_, w), s in zip(members, got, strict=True)})
-        for monitor, window in due:
-            now = self._now()
-            observation, events = monitor.judge(window, scores.get(id(window)), now)
-            self._store(monitor, events, always=True)
-            self._publisher.publish_score(
-                self._topics.score(monitor.name), score_of(observation, monitor.identity).to_json()
-            )
-            self._publish_monitor(monitor, now)
-            if self._watcher:
-                self._watcher.window(monitor, observation)
-        return bool(due)
 
-    def _store(self, monitor: Monitor, events: tuple[Event, ...], *, always: bool = False) -> None:
-        """A state and the alerts it caused, in one transaction."""
-        if not (events or always):
-            return
-        topic = self._topics.alert(monitor.name)
-        alerts = [Message.of(topic, alert_of(e, monitor.identity)) for e in events]
-        self._outbox.commit(monitor.name, monitor.state.to_json(), alerts)
-        if alerts:
-            self._publisher.wake()
-        for event in events:
-            log.info("monitor %s: %s (severity %d)", monitor.name, event.event, event.severity)
-            if self._watcher:
-                self._watcher.event(monitor, event)
-
-    def _publish_monitor(self, monitor: Monitor, now: Moment) -> None:
-        payload = monitor_state_of(monitor.state, monitor.identity, now)
-        self._publisher.publish_state(self._topics.monitor_state(monitor.name), payload.to_json())
-
-    def _tell_changes(self, source: CaptureSource) -> None:
-        changes = source.take_changes()
-        for change in changes:
-            said = f": {change.reason}" if change.reason else ""
-            level = logging.INFO if change.state in _BACK else logging.WARNING
-            log.log(level, "source %s is %s%s", source.name, change.state, said)
-            waiting = change.state == "starting" and bool(change.reason) and source.counters.restarts > 0
-            if (change.state in _LOST or waiting) and source.name not in self._lost:
-                self._lost.add(source.name)
-                self._tell("source_lost", source.name, change.reason or change.state)
-            elif change.state in _BACK and source.name in self._lost:
-                self._lost.discard(source.name)
-                self._tell("source_back", source.name, "delivers again")
-        if changes:
-            newest = changes[-1]
-            since = self._clock.utc() - (self._clock.monotonic() - newest.since)
-            payload = SourceState(
-                state=newest.state, reason=newest.reason, since=iso_utc(since), restarts=source.counters.restarts
-            )
-            self._publisher.publish_state(self._topics.source_state(source.name), payload.to_json())
-
-    def _tell_notices(self) -> None:
-        for notice in self._outbox.notices():
-            self._tell(notice.event, "outbox", notice.text, notice.count)
-
-    def _tell(self, event: str, subject: str, text: str, count: int = 1) -> None:
-        """An event that concerns the agent."""
-        self._events += 1
-        boot_id = self._clock.boot_id
-        payload = AgentEvent(
-            id=f"{self._config.agent.name}-{boot_id[:8]}-{round(self._started * 1000)}-{self._events}",
-            event=event,
-            subject=subject,
-            text=text,
-            count=count,
-            time=iso_utc(self._clock.utc()),
-            boot_id=boot_id,
-            clock=clock_word(self._clock.synchronised()),
-            late=False,
-            durable=True,
-        )
-        self._outbox.append([Message.of(self._topics.event, payload)])
-        self._publisher.wake()
-
-    def _publish_health(self) -> None:
-        counts = Counts()
-        for monitor in self.monitors:
-            counts = counts.plus(monitor.counts)
-        sources = {}
-        for name, source in self.sources.items():
-            heard = source.counters
-            sources[name] = SourceHealth(
-                state=source.state, frames=heard.frames, gaps=heard.gaps, level_dbfs=heard.level_dbfs
-            )
-        faults = dict(self._publisher.faults)
-        if self._outbox.fault:
-            faults["outbox"] = self._outbox.fault
-        payload = Health(
-            time=iso_utc(self._clock.utc()),
-            uptime_seconds=round(self._clock.monotonic() - self._started, 1),
-            versions={"asd-agent": __version__},
-            providers={m.scorer.bundle.manifest.name: self._sessions.provider() for m in self.monitors},
-            sources=sources,
-            windows=WindowCounts(
-                scored=counts.scored,
-                skipped=counts.skipped,
-                suspect=counts.suspect,
-                invalid=counts.invalid,
-                suspended=counts.suspended,
-            ),
-            outbox=OutboxHealth(
-                depth=self._outbox.depth(),
-                oldest_seconds=round(self._outbox.oldest_seconds(), 1),
-                dropped=self._outbox.dropped,
-                durable=self._outbox.fault is None,
-            ),
-            disk_free_bytes=disk_free_bytes(self._config.paths.state),
-            temperature_celsius=temperature_celsius(),
-            boot_id=self._clock.boot_id,
-            clock=clock_word(self._clock.synchronised()),
-            faults=faults,
-        )
-        self._publisher.publish_state(self._topics.health, payload.to_json())
-        state = "connected" if self._publisher.connected else "broker not connected"
-        self._notifier.status(f"{counts.scored} windows scored, {payload.outbox.depth} alerts waiting, {state}")
-
-    def _now(self) -> Moment:
-        clock = self._clock
-        return Moment(clock.utc(), clock.monotonic(), clock.boot_id, bool(clock.synchronised()))
-
-
-def _gate_handler(monitor: Monitor) -> Callable[[Received], None]:
-    return lambda message: monitor.hear_gate(message.payload.decode("utf-8", "replace").strip())
+def _score(wanted: Sequence[tuple[Monitor, Window]]) -> dict[int, WindowScore]:
+    """Scores by the windows' identities; those of one bundle, section and domain are scored together."""
+    groups: dict[tuple[int, str, str], list[tuple[Monitor, Window]]] = defaultdict(list)
+    for monitor, window in wanted:
+        groups[id(monitor.scorer), monitor.settings.section, monitor.settings.domain].append((monitor, window))
+    scores: dict[int, WindowScore] = {}
+    for (_, section, domain), members in groups.items():
+        windows = np.stack([w.signal for _, w in members])
+        got = members[0][0].scorer.score(windows, section, domain, explained=True)
+        scores.update({id(w): s for (_, w), s in zip(members, got, strict=True)})
+    return scores
 
 
 def _load_scorers(config: Config, sessions: Sessions) -> dict[Path, BundleScorer]:
@@ -325,3 +212,12 @@ def _load_scorers(config: Config, sessions: Sessions) -> dict[Path, BundleScorer
         except AsdError as error:
             raise ConfigError(f"monitor {name}: {error.what}", error.remedy) from error
     return scorers
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"paths.state: {path} cannot be made ({error.strerror})", "Name a folder to write to."
+        ) from error

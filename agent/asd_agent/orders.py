@@ -1,0 +1,91 @@
+"""Commands on alarms, over MQTT where allowed and from this box, carried out on the supervisor's turn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from asd_agent.alarm import CommandResult, Event, Moment, command
+from asd_agent.clock import Clock
+from asd_agent.config import Config
+from asd_agent.control import SOCKET_NAME, ControlServer, Request
+from asd_agent.monitor import Monitor
+from asd_agent.publish.commands import CommandDesk, LocalOrder
+from asd_agent.publish.mqtt import Publisher
+from asd_agent.publish.outbox import Outbox
+from asd_agent.telling import Teller
+
+
+class Orders:
+    """Takes commands and carries them out, each with its answer and its entry in the log.
+
+    Args:
+        config: Which verbs may come over MQTT, and where the socket lies.
+        outbox: Of the log.
+        publisher: Where MQTT commands come in; not started yet.
+        teller: Stores and says what a command changed.
+        clock: The clocks.
+        notify: Called, from any thread, when something waits.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        outbox: Outbox,
+        publisher: Publisher,
+        teller: Teller,
+        clock: Clock,
+        notify: Callable[[], None],
+    ) -> None:
+        self._teller, self._clock = teller, clock
+        self._desk = CommandDesk(teller.topics, config.commands, config.monitors, outbox, clock)
+        self._desk.attach(publisher)
+        self._control = ControlServer(config.paths.state / SOCKET_NAME, notify)
+
+    def start(self) -> None:
+        """Open the socket."""
+        self._control.start()
+
+    def stop(self) -> None:
+        """Close it."""
+        self._control.stop()
+
+    def carry_out(self, monitors: Mapping[str, Monitor], said: Callable[[Monitor, Event], None]) -> None:
+        """Carry out everything that waits.
+
+        Args:
+            monitors: By name.
+            said: Told of each event that a command caused.
+        """
+        for order in self._desk.take():
+            monitor = monitors[order.command.monitor]
+            events, result = self._obey(monitor, order.verb, order.args)
+            answer, record = self._desk.answer(order, result)
+            self._teller.change(monitor, events, [answer], record)
+            self._finish(monitor, events, said)
+        for request in self._control.take():
+            self._local(request, monitors, said)
+
+    def _local(self, request: Request, monitors: Mapping[str, Monitor], said: Callable[[Monitor, Event], None]) -> None:
+        try:
+            if request.document.get("command") != "alarm":
+                request.reply({"error": "unknown command"})
+                return
+            order = LocalOrder.read(request.document, monitors)
+            monitor = monitors[order.monitor]
+            events, result = self._obey(monitor, order.verb, order.args)
+        except ValueError as error:
+            request.reply({"error": str(error)})
+            return
+        self._teller.change(monitor, events, record=order.record(result))
+        self._finish(monitor, events, said)
+        request.reply({"done": result.done, "text": result.text})
+
+    def _obey(self, monitor: Monitor, verb: str, args: dict[str, object]) -> tuple[tuple[Event, ...], CommandResult]:
+        now = Moment.read(self._clock)
+        monitor.state, events, result = command(monitor.state, verb, args, monitor.settings.alarm, now)
+        return events, result
+
+    def _finish(self, monitor: Monitor, events: tuple[Event, ...], said: Callable[[Monitor, Event], None]) -> None:
+        self._teller.state(monitor)
+        for event in events:
+            said(monitor, event)

@@ -1,0 +1,181 @@
+"""What the service has to say: alerts with the state that caused them, states of monitors and sources, health."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+from asd_agent import __version__
+from asd_agent.alarm import Event, Moment, Observation
+from asd_agent.capture.source import CaptureSource
+from asd_agent.clock import Clock, iso_utc
+from asd_agent.config import Config, TopicGate
+from asd_agent.health.box import disk_free_bytes, temperature_celsius
+from asd_agent.monitor import Counts, Monitor
+from asd_agent.publish.connection import Received
+from asd_agent.publish.homeassistant import Card, announce
+from asd_agent.publish.mqtt import Publisher
+from asd_agent.publish.outbox import Outbox
+from asd_agent.publish.payloads import (
+    AgentEvent,
+    Health,
+    OutboxHealth,
+    SourceHealth,
+    SourceState,
+    WindowCounts,
+    alert_of,
+    clock_word,
+    monitor_state_of,
+    score_of,
+)
+from asd_agent.publish.rows import Message, Record
+from asd_agent.publish.topics import Topics
+
+log = logging.getLogger(__name__)
+
+_LOST, _BACK = {"stalled", "restarting", "failed"}, {"healthy", "silent", "ended"}
+
+
+class Teller:
+    """Hands everything to the outbox or the publisher, each as its topic wants it.
+
+    Args:
+        config: Names and the broker.
+        outbox: Where alerts wait.
+        publisher: Sends; started and stopped here.
+        clock: The clocks.
+    """
+
+    def __init__(self, config: Config, outbox: Outbox, publisher: Publisher, clock: Clock) -> None:
+        self._config, self._outbox, self._publisher, self._clock = config, outbox, publisher, clock
+        self.topics = Topics(config.agent.name)
+        self._started = clock.monotonic()
+        self._lost: set[str] = set()
+        self._events = 0
+
+    def start(self, monitors: Sequence[Monitor], sources: Collection[str]) -> None:
+        """Begin to publish, with the state of every monitor."""
+        keep = self.topics.retained([m.name for m in monitors], sources)
+        self._publisher.keep_retained(keep)
+        for monitor in monitors:
+            gate = monitor.settings.active_when
+            if isinstance(gate, TopicGate):
+                self._publisher.subscribe(gate.topic, _gate_handler(monitor))
+        if self._config.mqtt.home_assistant:
+            cards = {
+                m.name: Card(m.identity.machine, m.identity.section, m.source.name, m.settings.hop_seconds)
+                for m in monitors
+            }
+            announce(self._publisher, self._config.mqtt.home_assistant, cards, self._config.commands)
+        self._publisher.start()
+        for monitor in monitors:
+            self.state(monitor)
+
+    def change(
+        self, monitor: Monitor, events: Sequence[Event], more: Sequence[Message] = (), record: Record | None = None
+    ) -> None:
+        """Store a monitor's state with the alerts that its change caused, all or nothing."""
+        topic = self.topics.alert(monitor.name)
+        alerts = [Message.of(topic, alert_of(e, monitor.identity)) for e in events]
+        self._outbox.commit(monitor.name, monitor.state.to_json(), [*alerts, *more], record)
+        if alerts or more:
+            self._publisher.wake()
+        for event in events:
+            log.info("monitor %s: %s (severity %d)", monitor.name, event.event, event.severity)
+
+    def state(self, monitor: Monitor) -> None:
+        """Publish a monitor's state, retained."""
+        payload = monitor_state_of(monitor.state, monitor.identity, Moment.read(self._clock))
+        self._publisher.publish_state(self.topics.monitor_state(monitor.name), payload)
+
+    def score(self, monitor: Monitor, observation: Observation) -> None:
+        """Publish a window's score, if anybody can hear it now."""
+        self._publisher.publish_score(self.topics.score(monitor.name), score_of(observation, monitor.identity))
+
+    def source(self, source: CaptureSource) -> None:
+        """Log and publish what changed about a source, and say when it is lost and back."""
+        changes = source.take_changes()
+        for change in changes:
+            said = f": {change.reason}" if change.reason else ""
+            level = logging.INFO if change.state in _BACK else logging.WARNING
+            log.log(level, "source %s is %s%s", source.name, change.state, said)
+            waits = change.state == "starting" and source.attempted
+            if (change.state in _LOST or waits) and source.name not in self._lost:
+                self._lost.add(source.name)
+                self.event("source_lost", source.name, change.reason or change.state)
+            elif change.state in _BACK and source.name in self._lost:
+                self._lost.discard(source.name)
+                self.event("source_back", source.name, "delivers again")
+        if changes:
+            newest = changes[-1]
+            since = self._clock.utc() - (self._clock.monotonic() - newest.since)
+            restarts = source.counters.restarts
+            payload = SourceState(state=newest.state, reason=newest.reason, since=iso_utc(since), restarts=restarts)
+            self._publisher.publish_state(self.topics.source_state(source.name), payload)
+
+    def notices(self) -> None:
+        """Say what happened to the outbox itself."""
+        for notice in self._outbox.notices():
+            self.event(notice.event, "outbox", notice.text, notice.count)
+
+    def event(self, event: str, subject: str, text: str, count: int = 1) -> None:
+        """Say what concerns the agent as a whole."""
+        self._events += 1
+        boot_id = self._clock.boot_id
+        payload = AgentEvent(
+            id=f"{self._config.agent.name}-{boot_id[:8]}-{round(self._started * 1000)}-{self._events}",
+            event=event,
+            subject=subject,
+            text=text,
+            count=count,
+            time=iso_utc(self._clock.utc()),
+            boot_id=boot_id,
+            clock=clock_word(self._clock.synchronised()),
+            late=False,
+            durable=True,
+        )
+        self._outbox.append([Message.of(self.topics.event, payload)])
+        self._publisher.wake()
+
+    def health(self, monitors: Sequence[Monitor], sources: Mapping[str, CaptureSource], provider: str) -> str:
+        """Publish how the agent fares; returns it in one line."""
+        counts = Counts()
+        for monitor in monitors:
+            counts = counts.plus(monitor.counts)
+        payload = Health(
+            time=iso_utc(self._clock.utc()),
+            uptime_seconds=round(self._clock.monotonic() - self._started, 1),
+            versions={"asd-agent": __version__},
+            providers={m.scorer.bundle.manifest.name: provider for m in monitors},
+            sources={name: _source_health(source) for name, source in sources.items()},
+            windows=WindowCounts(
+                scored=counts.scored,
+                skipped=counts.skipped,
+                suspect=counts.suspect,
+                invalid=counts.invalid,
+                suspended=counts.suspended,
+            ),
+            outbox=OutboxHealth(
+                depth=self._outbox.depth(),
+                oldest_seconds=round(self._outbox.oldest_seconds(), 1),
+                dropped=self._outbox.dropped,
+                durable=self._outbox.fault is None,
+            ),
+            disk_free_bytes=disk_free_bytes(self._config.paths.state),
+            temperature_celsius=temperature_celsius(),
+            boot_id=self._clock.boot_id,
+            clock=clock_word(self._clock.synchronised()),
+            faults=self._publisher.faults,
+        )
+        self._publisher.publish_state(self.topics.health, payload)
+        broker = "connected" if self._publisher.connected else "broker not connected"
+        return f"{counts.scored} windows scored, {payload.outbox.depth} alerts waiting, {broker}"
+
+
+def _source_health(source: CaptureSource) -> SourceHealth:
+    heard = source.counters
+    return SourceHealth(state=source.state, frames=heard.frames, gaps=heard.gaps, level_dbfs=heard.level_dbfs)
+
+
+def _gate_handler(monitor: Monitor) -> Callable[[Received], None]:
+    return lambda message: monitor.hear_gate(message.payload.decode("utf-8", "replace").strip())
