@@ -99,5 +99,5 @@ class Pump:
 
 
 PUMP = Machine(
-    "pump", {"cavitation": 0.9, "bearing": 1.2, "leak": 0.35, "misalignment": 0.6, "clogging": 0.6}, Pump, 4.0
+    "pump", {"cavitation": 0.75, "bearing": 1.2, "leak": 0.3, "misalignment": 0.5, "clogging": 0.5}, Pump, 4.0
 )

@@ -16,7 +16,7 @@ from asd_trainer.data.simulate.chance import Chance
 from asd_trainer.data.simulate.machine import Domain, Machine
 from asd_trainer.data.simulate.parts import Drift, Hiss, Noise, Ringing, Shaft, Turning, Wave, bump, spectrum, strikes
 
-SPEEDS: Mapping[Domain, tuple[float, ...]] = {"source": (0.95, 1.0, 1.05), "target": (0.88, 0.92)}
+SPEEDS: Mapping[Domain, tuple[float, ...]] = {"source": (0.94, 1.0, 1.06), "target": (0.91, 0.97)}
 
 SLAPS = ((300, 1.0), (900, 0.6), (1800, 0.35))
 """When a loose belt slaps after a reversal, in samples, and how hard."""
@@ -111,4 +111,4 @@ class Slider:
         return out
 
 
-SLIDER = Machine("slider", {"stick-slip": 0.8, "dent": 1.6, "belt": 1.8, "dry": 0.25, "bearing": 1.1}, Slider, 3.0)
+SLIDER = Machine("slider", {"stick-slip": 1.0, "dent": 1.9, "belt": 2.4, "dry": 0.3, "bearing": 1.3}, Slider, 3.0)

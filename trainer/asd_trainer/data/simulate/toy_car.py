@@ -16,7 +16,7 @@ from asd_trainer.data.simulate.chance import Chance
 from asd_trainer.data.simulate.machine import Domain, Machine
 from asd_trainer.data.simulate.parts import Drift, Hiss, Noise, Ringing, Shaft, Turning, Wave, bump, spectrum, strikes
 
-VOLTS: Mapping[Domain, tuple[float, ...]] = {"source": (2.8, 3.1, 3.4), "target": (3.6, 3.7)}
+VOLTS: Mapping[Domain, tuple[float, ...]] = {"source": (2.8, 3.1, 3.4), "target": (2.9, 3.3)}
 
 
 class ToyCar:
@@ -61,12 +61,12 @@ class ToyCar:
         axle = self._axle.take(step * self._ratio)
         swell = 1.0 + 0.9 * bent * np.sin(2 * np.pi * axle.position) + 0.4 * bent * np.sin(2 * np.pi * motor.position)
         sound = (1.0 + 0.1 * self._tyre.take(n)) * swell * self._brushes.take(n)
-        sound += swell * (1.0 - 0.35 * min(1.0, melted)) * mesh.orders(self._mesh_orders, self._angles)
+        sound += swell * (1.0 - 0.15 * min(1.0, melted)) * mesh.orders(self._mesh_orders, self._angles)
         segments = self._segments.take(step * self._commutator)
         sound += segments.orders(self._spark_orders, self._angles[:3])
         sound += motor.orders(self._motor_orders * (1.0 + 3.0 * bent), self._angles)
         if melted:
-            sound += 0.8 * melted * (0.6 + 0.4 * mesh.orders([1.0], [0.0])) * self._plastic.take(n)
+            sound += melted * (0.6 + 0.4 * mesh.orders([1.0], [0.0])) * self._plastic.take(n)
         if sagging:
             sound += 0.5 * sagging * bump(segments.position, 0.5, 0.12) * self._sparks.take(n)
         sound += self._knocks.take(self._hits(n, axle.ticks(offset=0.4), amounts.get("gear", 0.0)))

@@ -82,5 +82,5 @@ class ToyTrain:
 
 
 TOY_TRAIN = Machine(
-    "ToyTrain", {"flat": 1.6, "axle": 0.6, "joint": 1.2, "obstruction": 0.5, "gear": 1.6}, ToyTrain, 4.0
+    "ToyTrain", {"flat": 1.9, "axle": 0.6, "joint": 1.7, "obstruction": 0.7, "gear": 1.0}, ToyTrain, 4.0
 )

@@ -122,4 +122,4 @@ class Valve:
         return np.asarray(out)
 
 
-VALVE = Machine("valve", {"sluggish": 0.9, "missing": 0.6, "chatter": 0.7, "leak": 0.06, "wear": 0.35}, Valve, 0.0)
+VALVE = Machine("valve", {"sluggish": 0.9, "missing": 0.6, "chatter": 0.7, "leak": 0.06, "wear": 0.16}, Valve, 0.0)
