@@ -45,7 +45,7 @@ def demo(
             player = Demo(speed, seconds, show=lambda p: live.update(render(p), refresh=True))
             outcome = player.run()
         if picture:
-            _save(picture, render(player.picture))
+            _save(picture, render(player.at_last_alarm))
         _say(outcome)
     if not outcome.good:
         raise typer.Exit(1)
@@ -66,6 +66,6 @@ def _save(path: Path, screen: object) -> None:
 
     from rich.console import Console
 
-    console = Console(record=True, width=98, file=StringIO(), force_terminal=True)
+    console = Console(record=True, width=90, file=StringIO(), force_terminal=True)
     console.print(screen)
     path.write_text(console.export_svg(title="asd-agent demo"), encoding="utf-8")

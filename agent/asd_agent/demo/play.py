@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import subprocess
@@ -74,6 +75,10 @@ class Demo:
         speed: Seconds of recording a second.
         seconds: How much to play; None plays all.
         show: Called with the picture whenever it has changed, from the service's thread.
+
+    Attributes:
+        picture: What the screen shows now.
+        at_last_alarm: What it showed when the last alarm was raised.
     """
 
     def __init__(self, speed: float, seconds: float | None, show: Callable[[Picture], None] | None = None) -> None:
@@ -83,6 +88,7 @@ class Demo:
         self.picture = Picture(
             f"asd-agent demo: {self._truth.machine}, section {self._truth.section}, {speed:g}× real time", self._length
         )
+        self.at_last_alarm = self.picture
         self._alarms: list[Raised] = []
         self._received: list[dict[str, Any]] = []
         self._broker: DemoBroker | None = None
@@ -114,7 +120,8 @@ class Demo:
         picture = self.picture
         picture.seconds = observation.end
         picture.truth = self._playing(observation.end)
-        picture.level_dbfs = monitor.source.counters.level_dbfs
+        if monitor.source.state == "healthy":
+            picture.level_dbfs = monitor.source.counters.level_dbfs
         picture.state = monitor.state.state
         if observation.score is not None and observation.threshold is not None:
             picture.score, picture.threshold = observation.score, observation.threshold
@@ -137,12 +144,18 @@ class Demo:
         window = event.observation
         if event.event == "raised" and window is not None:
             self._alarms.append(Raised(event.id, window.start, window.end))
-        at = f"{window.end:4.0f} s" if window else ""
+        self.picture.state = event.state
+        if window is not None:
+            self.picture.seconds = window.end
+        at = f"{window.end:.0f} s" if window else ""
         heard = f": {window.explanation.text}" if window and window.explanation and event.event == "raised" else ""
         colour = "red" if event.event in ("raised", "escalated") else "green"
-        said = f"[{colour}]{monitor.name} {event.event}[/] at {at}, severity {event.severity}{heard}"
+        severity = f", severity {event.severity}" if event.event in ("raised", "escalated") else ""
+        said = f"[{colour}]{monitor.name} {event.event}[/] at {at}{severity}{heard}"
         self.picture.events.append(said)
         self._changed()
+        if event.event == "raised":
+            self.at_last_alarm = copy.deepcopy(self.picture)
 
     def _on_received(self, alert: dict[str, Any]) -> None:
         self._received.append(alert)

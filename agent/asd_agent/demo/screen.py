@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 _STATE_STYLE = {"normal": "green", "active": "bold red", "acknowledged": "yellow"}
-_BAR = 46
+_BAR = 34
 _TRACE = " ▁▂▃▄▅▆▇█"
 _LEVEL_FLOOR_DBFS = -60.0
 
@@ -69,8 +69,8 @@ def render(picture: Picture) -> RenderableType:
     grid.add_row("broker", broker + Text(f", {picture.waiting} alerts waiting" if picture.waiting else "", style="dim"))
     events = Text("\n").join(Text.from_markup(line) for line in picture.events) or Text("nothing yet", style="dim")
     return Group(
-        Panel(grid, title=picture.title, border_style="cyan", width=96),
-        Panel(events, title="what happened", border_style="dim", width=96, height=10),
+        Panel(grid, title=picture.title, border_style="cyan", width=88),
+        Panel(events, title="what happened", border_style="dim", width=88, height=10),
     )
 
 

@@ -1,0 +1,46 @@
+"""The demo, whole: shipped sound, the shipped bundle, a broker that fails, a subscriber in a process of its own."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import soundfile
+
+from asd_agent.bundle import Bundle
+from asd_agent.demo.assets import demo_bundle, demo_recording, demo_truth
+from asd_agent.demo.play import Demo
+from asd_agent.scoring.scorer import BundleScorer, check_golden
+
+
+def demo(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from asd_agent.cli import main; main()", "demo", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+
+
+def test_every_fault_is_found_nothing_else_is_said_and_the_late_alert_arrives():
+    done = demo("--speed", "12", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    got = json.loads(done.stdout)
+    assert got["ok"] is True
+    assert got["faults"] == got["detected"] == got["received"] == 2
+    assert (got["false_alarms"], got["received_late"], got["repeated"]) == (0, 1, 0)
+    assert all(10 <= seconds <= 60 for seconds in got["latency_seconds"])
+
+
+def test_a_short_play_of_normal_sound_raises_nothing_and_shows_its_screen():
+    pictures = []
+    outcome = Demo(30, 60, show=lambda p: pictures.append((p.seconds, p.state, p.score))).run()
+    assert (outcome.faults, outcome.raised, outcome.false_alarms) == (0, 0, 0)
+    assert [s for s, _, _ in pictures if s] == sorted(s for s, _, _ in pictures if s)
+    assert {state for _, state, _ in pictures} == {"normal"}
+
+
+def test_the_recording_is_normal_for_two_minutes_and_lasts_as_labelled():
+    truth = demo_truth()
+    assert min(f.start for f in truth.faults) >= 120
+    assert soundfile.info(demo_recording()).duration == pytest.approx(truth.seconds)
+
+
+def test_the_shipped_bundle_is_whole_and_gives_its_golden_scores():
+    assert check_golden(BundleScorer(Bundle.open(demo_bundle()))) < 1e-3
