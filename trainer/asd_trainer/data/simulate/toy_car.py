@@ -16,7 +16,7 @@ from asd_trainer.data.simulate.chance import Chance
 from asd_trainer.data.simulate.machine import Domain, Machine
 from asd_trainer.data.simulate.parts import Drift, Hiss, Noise, Ringing, Shaft, Turning, Wave, bump, spectrum, strikes
 
-VOLTS: Mapping[Domain, tuple[float, ...]] = {"source": (2.8, 3.1, 3.4), "target": (2.9, 3.3)}
+VOLTS: Mapping[Domain, tuple[float, ...]] = {"source": (2.8, 3.1, 3.4), "target": (3.0, 3.2)}
 
 
 class ToyCar:
@@ -79,4 +79,4 @@ class ToyCar:
         return self._thumps.take(self._hits(n, at, 2.0 * amount))
 
 
-TOY_CAR = Machine("ToyCar", {"shaft": 0.6, "gear": 1.1, "melted": 1.0, "wheel": 0.6, "voltage": 0.5}, ToyCar, 4.0)
+TOY_CAR = Machine("ToyCar", {"shaft": 0.6, "gear": 1.4, "melted": 1.0, "wheel": 0.6, "voltage": 0.5}, ToyCar, 4.0)
