@@ -54,7 +54,7 @@ def demo(
 def _say(outcome: Outcome) -> None:
     latencies = ", ".join(f"{seconds:g} s" for seconds in outcome.latency_seconds)
     sys.stdout.write(
-        f"{outcome.detected} of {outcome.faults} faults found, {outcome.false_alarms} false alarms "
+        f"\n{outcome.detected} of {outcome.faults} faults found, {outcome.false_alarms} false alarms "
         f"in {outcome.seconds:.0f} s of sound\n"
         f"from the start of a fault to its alarm: {latencies}\n"
         f"{outcome.received} of {outcome.raised} alarms reached the subscriber, {outcome.received_late} of them late\n"
