@@ -2,7 +2,8 @@
 
 DCASE Task 2 of 2020 (`machine/train/normal_id_00_00000000.wav`), 2021 (`machine/source_test/section_00_source_test_
 normal_0000_….wav`) and 2022 to 2025 (`machine/test/section_00_source_test_normal_0000_….wav`, attribute files beside
-it), MIMII (`machine/id_00/abnormal/00000000.wav`) and ToyADMOS (`ToyCar/case1/AnomalousSound_IND/….wav`).
+it), MIMII (`0_dB_fan/fan/id_00/abnormal/00000000.wav`) and ToyADMOS
+(`ToyCar/case1/AnomalousSound_IND/1101010001_ToyCar_case1_ab01_IND_ch1_0001.wav`).
 """
 
 from __future__ import annotations
@@ -19,12 +20,18 @@ Label = Literal["normal", "anomaly"]
 SUFFIXES = (".wav", ".flac")
 
 _SECTION = re.compile(
-    r"section_(?P<section>\d{2})(?:_(?P<domain>source|target))?(?:_(?P<split>train|test|supplemental))?"
+    r"section_(?P<section>\d{2})(?:_(?P<domain>source|target))?(?:_(?P<split>train|test))?"
     r"(?:_(?P<label>normal|anomaly))?_(?P<index>\d{4,})(?:_(?P<attributes>.+))?\Z"
+)
+_SUPPLEMENT = re.compile(
+    r"section_(?P<section>\d{2})_(?:(?P<domain>source|target)_)?(?P<kind>.*?)_?(?P<index>\d{4,})(?:_(?P<attributes>.+))?\Z"
 )
 _ID = re.compile(r"(?:(?P<label>normal|anomaly)_)?id_(?P<section>\d{2})_(?P<index>\d{4,})\Z")
 _NUMBER = re.compile(r"(?P<index>\d{4,})\Z")
-_CASE = re.compile(r"case(?P<section>\d)_?(?P<attributes>.*?)_(?P<index>\d{4,})\Z")
+_CASE = re.compile(
+    r"\d+_(?P<machine>[A-Za-z]+)_case(?P<section>\d+)_(?P<kind>[A-Za-z]+\d*)_(?P<how>IND|CNT)_ch(?P<channel>\d+)_(?P<index>\d+)\Z"
+)
+_SNR = re.compile(r"(?P<snr>-?\d+)_dB_")
 _FOLDERS: Mapping[str, tuple[Split, Domain | None]] = {
     "train": ("train", None),
     "test": ("test", None),
@@ -69,12 +76,14 @@ class Clip:
 def parse(path: Path) -> Clip | None:
     """What a file's name and folders say; None when they follow no official layout."""
     stem, folder = path.stem, path.parent.name
+    if folder == "supplemental":
+        return _of_supplement(path, match) if (match := _SUPPLEMENT.match(stem)) else None
     if match := _SECTION.match(stem):
         return _of_section(path, match, folder)
     if (match := _ID.match(stem)) and folder in ("train", "test"):
         split, _ = _FOLDERS[folder]
-        label = _label(match["label"])
-        return Clip(path, path.parent.parent.name, match["section"], "source", split, label, int(match["index"]))
+        label = _label(match["label"]) or ("normal" if split == "train" else None)
+        return Clip(path, _ancestor(path, 2), match["section"], "source", split, label, int(match["index"]))
     if (match := _NUMBER.match(stem)) and folder in ("normal", "abnormal"):
         return _of_mimii(path, match, folder)
     if (match := _CASE.match(stem)) and folder.startswith(("NormalSound", "AnomalousSound")):
@@ -88,14 +97,18 @@ def with_attributes(clip: Clip, more: Mapping[str, str]) -> Clip:
 
 
 def split_attributes(text: str) -> dict[str, str]:
-    """`vel_730_ac_0.11` as names and values; a word without a value keeps its place as `attribute`."""
+    """`vel_730_ac_0.11` as names and values; a word without a value is called `attribute`.
+
+    In 2021 a value stands before its unit, `25_mm_2000_mV`; the unit is then its name.
+    """
     if not text or text == "noAttribute":
         return {}
     words = text.split("_")
-    if len(words) == 1:
-        return {"attribute": text}
-    pairs = {words[i]: words[i + 1] for i in range(0, len(words) - 1, 2)}
-    return pairs | ({"attribute": words[-1]} if len(words) % 2 else {})
+    found: dict[str, str] = {}
+    for first, second in zip(words[::2], words[1::2], strict=False):
+        name, value = (second, first) if _is_number(first) and not _is_number(second) else (first, second)
+        found[name] = value
+    return found | ({"attribute": words[-1]} if len(words) % 2 else {})
 
 
 def _of_section(path: Path, match: re.Match[str], folder: str) -> Clip | None:
@@ -109,31 +122,58 @@ def _of_section(path: Path, match: re.Match[str], folder: str) -> Clip | None:
     said = _domain(match["domain"]) or domain
     label = _label(match["label"]) or ("normal" if split == "train" else None)
     attributes = split_attributes(match["attributes"] or "")
-    return Clip(path, path.parent.parent.name, match["section"], said, split, label, int(match["index"]), attributes)
+    return Clip(path, _ancestor(path, 2), match["section"], said, split, label, int(match["index"]), attributes)
+
+
+def _of_supplement(path: Path, match: re.Match[str]) -> Clip:
+    """Clean or noise-only sound of 2025; its name says which, and it belongs to neither class."""
+    attributes = split_attributes(match["attributes"] or "")
+    kind = match["kind"].replace("supplemental", "").strip("_").replace("__", "_")
+    if kind:
+        attributes["kind"] = kind
+    recording = f"{match['section']}_supplemental_{path.stem}"
+    domain, index = _domain(match["domain"]), int(match["index"])
+    return Clip(path, _ancestor(path, 2), match["section"], domain, "supplemental", None, index, attributes, recording)
 
 
 def _of_mimii(path: Path, match: re.Match[str], folder: str) -> Clip | None:
-    unit = path.parent.parent.name
+    """Noise was added to one and the same recording at each ratio, so that these clips share their recording."""
+    unit = _ancestor(path, 2)
     if not re.fullmatch(r"id_\d{2}", unit):
         return None
     label: Label = "normal" if folder == "normal" else "anomaly"
     split: Split = "train" if folder == "normal" else "test"
-    return Clip(path, path.parent.parent.parent.name, unit[3:], "source", split, label, int(match["index"]))
+    noise = _SNR.match(_ancestor(path, 4))
+    attributes = {"snr": noise["snr"]} if noise else {}
+    return Clip(path, _ancestor(path, 3), unit[3:], "source", split, label, int(match["index"]), attributes)
 
 
 def _of_toyadmos(path: Path, match: re.Match[str], folder: str) -> Clip:
+    """Four microphones heard each event, so that their clips share its recording."""
     normal = folder.startswith("Normal")
-    attributes = {"name": match["attributes"]} if match["attributes"] else {}
+    kind, how, index = match["kind"], match["how"], int(match["index"])
+    section = f"{int(match['section']):02d}"
     return Clip(
         path,
-        path.parent.parent.parent.name,
-        f"{int(match['section']):02d}",
+        match["machine"],
+        section,
         "source",
         "train" if normal else "test",
         "normal" if normal else "anomaly",
-        int(match["index"]),
-        attributes,
+        index,
+        {"mic": match["channel"], "how": how} | ({} if normal else {"fault": kind}),
+        f"{section}_{kind}_{how}_{index}",
     )
+
+
+def _ancestor(path: Path, levels: int) -> str:
+    """Name of a folder above a file, also where the path is a relative one."""
+    parents = path.absolute().parents
+    return parents[levels - 1].name if len(parents) >= levels else ""
+
+
+def _is_number(word: str) -> bool:
+    return re.fullmatch(r"-?\d+(\.\d+)?", word) is not None
 
 
 def _domain(text: str | None) -> Domain | None:
