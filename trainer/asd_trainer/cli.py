@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from asd_agent.console import run_command
-from asd_trainer.commands import simulate, train
+from asd_trainer.commands import jobs, simulate, table, train
 
 app = typer.Typer(
     help="Learns what a healthy machine sounds like and exports bundles for asd-agent.",
@@ -17,6 +17,8 @@ app.command("simulate")(simulate.simulate)
 app.command("train")(train.train)
 app.command("evaluate")(train.evaluate)
 app.command("export")(train.export)
+app.command("table")(table.table)
+app.command("jobs")(jobs.jobs)
 
 
 @app.callback()

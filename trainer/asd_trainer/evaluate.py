@@ -6,7 +6,9 @@ the test clips of a cell, as in the paper, for comparison with its table.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ import numpy.typing as npt
 from asd_agent.audio import read_clip
 from asd_agent.bundle import Bundle
 from asd_agent.bundle.manifest import Condition
+from asd_agent.bundle.store import load_arrays, save_arrays
 from asd_agent.calibrate.condition import standardisation
 from asd_agent.errors import DataError
 from asd_agent.scoring.combine import combine
@@ -24,66 +27,139 @@ from asd_agent.scoring.scorer import BundleScorer, WindowScore, score_long
 from asd_agent.scoring.sessions import Sessions
 from asd_trainer.data.dataset import scan
 from asd_trainer.data.layout import Clip
-from asd_trainer.metrics.bootstrap import cell_intervals, mean_interval
+from asd_trainer.digests import Digests
+from asd_trainer.jobs import Job, Task, run_jobs
+from asd_trainer.jobs import digests as job_digests
+from asd_trainer.jobs.executor import Observe
+from asd_trainer.jobs.store import folder_of
+from asd_trainer.metrics.bootstrap import DRAWS, Cell, interval, resampled
 from asd_trainer.metrics.result import measure, to_csv
+from asd_trainer.metrics.roc import auc, harmonic_mean, pauc
 from asd_trainer.metrics.submission import ScoredCell, write_submission
-from asd_trainer.train import Run
-from asd_trainer.whole_files import whole_file, write_json
+from asd_trainer.plan import evaluation_job, labelled_clips
+from asd_trainer.runs import SCORES, Run, jobs_of, publish_evaluation, read_summary
+from asd_trainer.train import Steps, tell
+from asd_trainer.whole_files import whole_file
 from asd_trainer.windows import Progress
 
-EVALUATION = "evaluation.json"
+DRAWN = "draws.npz"
+Drawn = Mapping[str, npt.NDArray[np.float64]]
+"""By `<section>/<domain>`: AUC and pAUC under resampling of the cell's clips, shape (2, draws)."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A run's test clips, scored.
+    """How a run fared.
 
     Attributes:
-        streaming: Cells with frozen statistics.
-        transductive: The same cells standardised over their own clips; without decisions.
-        unscored: Test clips that no condition of the bundle can score, in words.
+        document: What evaluation.json says.
+        drawn: Its cells under resampling; the same clips are drawn for every run that scored the same.
     """
 
     run: Run
-    streaming: tuple[ScoredCell, ...]
-    transductive: tuple[ScoredCell, ...]
-    unscored: tuple[str, ...]
+    document: Mapping[str, Any]
+    drawn: Drawn
+
+
+def evaluate_runs(runs: Sequence[Run], *, workers: int = 1, observe: Observe | None = None) -> list[Evaluation]:
+    """Score every labelled test clip of each run's machine and set out submission files, result.csv, evaluation.json.
+
+    What was scored before is not scored again.
+
+    Raises:
+        DataError: A data set is gone or has no labelled test clips of a machine; a run's jobs are gone.
+        JobsFailedError: A job failed, for instance on a clip that cannot be read; the others are done.
+    """
+    graphs: dict[Path, dict[str, Job]] = defaultdict(dict)
+    wanted: list[tuple[Run, Path, str]] = []
+    remembered: dict[Path, Digests] = {}
+    scanned = {root: scan(root) for root in {run.data for run in runs}}
+    for run in runs:
+        out, jobs = jobs_of(run)
+        clips = labelled_clips(scanned[run.data], run.machine)
+        if not clips:
+            raise DataError(f"{run.data}: has no labelled test clips of {run.machine}", "See `asd-trainer inspect`.")
+        digest = remembered.setdefault(out, Digests(out)).of(clips, run.data)
+        name = f"{run.folder.resolve().relative_to(out)}/evaluation"
+        job = evaluation_job(name, run.machine, digest, run.data, run.job)
+        graphs[out].update({j.name: j for j in [*jobs, job]})
+        wanted.append((run, out, name))
+    for known in remembered.values():
+        known.remember()
+    digests = {out: job_digests(list(jobs.values())) for out, jobs in graphs.items()}
+    try:
+        for out, graph in graphs.items():
+            run_jobs(list(graph.values()), out, workers=workers, observe=observe)
+    finally:
+        for run, out, name in wanted:
+            publish_evaluation(run, folder_of(out, digests[out][name]))
+    return [read_evaluation(run) for run in runs]
 
 
 def evaluate_run(run: Run, progress: Progress | None = None) -> Evaluation:
-    """Score every labelled test clip of a run's machine and write submission files, result.csv and evaluation.json.
+    """The same for one run."""
+    (one,) = evaluate_runs([run], observe=tell(progress) if progress else None)
+    return one
+
+
+def read_evaluation(run: Run) -> Evaluation:
+    """What was measured of a run.
 
     Raises:
-        DataError: The data set is gone or has no labelled test clips of this machine.
-        BundleError: The run's bundle is damaged.
+        DataError: It has not been evaluated.
     """
-    clips = [c for c in scan(run.data).select(machine=run.machine, split="test") if c.label is not None]
-    if not clips:
-        raise DataError(f"{run.data}: has no labelled test clips of {run.machine}", "See `asd-trainer inspect`.")
-    scorer = BundleScorer(Bundle.open(run.bundle), Sessions(threads=2))
+    document = read_summary(run)
+    if document is None:
+        raise DataError(f"{run.folder}: has not been evaluated", "Run asd-trainer evaluate.")
+    return Evaluation(run, document, load_arrays(run.folder / SCORES / DRAWN))
+
+
+def summary(evaluation: Evaluation) -> dict[str, Any]:
+    """What was measured, for programs and for the manifest."""
+    return dict(evaluation.document)
+
+
+def evaluate_bundle(task: Task, machine: str, data: str) -> dict[str, Any]:
+    """A job: score a machine's test clips with the bundle of the job it depends on.
+
+    Returns:
+        What evaluation.json says of the cells.
+
+    Raises:
+        AudioError: A clip cannot be read.
+        BundleError: The bundle is damaged.
+    """
+    (made,) = task.dependencies.values()
+    scorer = BundleScorer(Bundle.open(made.folder / "bundle"), Sessions(threads=2))
+    clips = labelled_clips(scan(Path(data)), machine)
+    steps = Steps(task, len(clips))
     streaming: list[ScoredCell] = []
     transductive: list[ScoredCell] = []
     unscored: list[str] = []
-    done = 0
-    for section, domain in sorted({(c.section, c.domain or "source") for c in clips}):
-        cell = [c for c in clips if (c.section, c.domain or "source") == (section, domain)]
+    for section, domain in sorted({_place(c) for c in clips}):
+        chosen = [c for c in clips if _place(c) == (section, domain)]
         condition = scorer.bundle.manifest.condition(section, domain)
         if condition is None:
-            unscored.append(f"{run.machine} section {section} {domain}: {len(cell)} test clips, no training clips")
+            unscored.append(f"{machine} section {section} {domain}: {len(chosen)} test clips, no training clips")
             continue
         got: dict[str, WindowScore] = {}
-        for clip in cell:
+        for clip in chosen:
             got[clip.path.name] = score_long(scorer, read_clip(clip.path).samples, section, domain)
-            done += 1
-            if progress:
-                progress(f"{run.recipe}, {run.machine}: clips scored", done, len(clips))
+            steps(f"{section} {domain}", len(got), len(chosen))
         frozen = {n: s.score for n, s in got.items()}
-        streaming.append(_cell(run.machine, cell, frozen, condition, decide=True))
+        streaming.append(_cell(machine, chosen, frozen, condition, decide=True))
         over_cell = dict(zip(got, _transductive(list(got.values()), condition).tolist(), strict=True))
-        transductive.append(_cell(run.machine, cell, over_cell, condition, decide=False))
-    evaluation = Evaluation(run, tuple(streaming), tuple(transductive), tuple(unscored))
-    _write(evaluation)
-    return evaluation
+        transductive.append(_cell(machine, chosen, over_cell, condition, decide=False))
+    write_submission(task.folder / SCORES, streaming)
+    with whole_file(task.folder / SCORES / "result.csv") as partial:
+        partial.write_text(to_csv(measure(streaming)), encoding="utf-8")
+    drawn = {f"{c.section}/{c.domain}": _draw(c, pair) for c in streaming if (pair := c.cell()) is not None}
+    save_arrays(task.folder / SCORES / DRAWN, drawn)
+    return _measures(scorer.bundle, streaming, transductive, drawn, unscored)
+
+
+def _place(clip: Clip) -> tuple[str, str]:
+    return clip.section, clip.domain or "source"
 
 
 def _cell(
@@ -94,7 +170,7 @@ def _cell(
         machine,
         condition.section,
         condition.domain,
-        scores,
+        dict(sorted(scores.items())),
         {n: s > level for n, s in scores.items()} if decide else None,
         {c.path.name: c.label == "anomaly" for c in clips},
     )
@@ -110,65 +186,71 @@ def _transductive(scores: Sequence[WindowScore], condition: Condition) -> npt.ND
     return combine(stacked, [standardisation(e) for e in stacked], [np.sort(e) for e in stacked], condition.combination)
 
 
-def _write(evaluation: Evaluation) -> None:
-    folder = evaluation.run.folder
-    write_submission(folder / "scores", evaluation.streaming)
-    result = measure(evaluation.streaming)
-    with whole_file(folder / "scores" / "result.csv") as partial:
-        partial.write_text(to_csv(result), encoding="utf-8")
-    write_json(folder / EVALUATION, summary(evaluation))
+def _draw(scored: ScoredCell, pair: Cell) -> npt.NDArray[np.float64]:
+    """AUC and pAUC under resampling; chance comes from the clips' names, so that systems are paired clip by clip."""
+    rng = np.random.default_rng(int(_clips_digest(scored), 16))
+    return np.stack(resampled(pair, DRAWS, rng))
 
 
-def summary(evaluation: Evaluation) -> dict[str, Any]:
-    """What was measured, for programs and for the manifest."""
-    run = evaluation.run
-    result = measure(evaluation.streaming)
+def _clips_digest(scored: ScoredCell) -> str:
+    where = f"{scored.machine}/{scored.section}/{scored.domain}"
+    names = "\n".join(f"{name} {int(anomalous)}" for name, anomalous in sorted(scored.labels.items()))
+    return hashlib.sha256(f"{where}\n{names}".encode()).hexdigest()[:16]
+
+
+def _measures(
+    bundle: Bundle,
+    streaming: Sequence[ScoredCell],
+    transductive: Sequence[ScoredCell],
+    drawn: Drawn,
+    unscored: Sequence[str],
+) -> dict[str, Any]:
+    result = measure(streaming)
+    scored = {(c.section, c.domain): c for c in streaming}
+    paper = {(c.section, c.domain): c.cell() for c in transductive}
     cells = []
-    for got, scored in zip(result.cells, _in_order(evaluation.streaming), strict=True):
-        pair = scored.cell()
-        assert pair is not None
-        auc, pauc = cell_intervals(pair)
+    for got in result.cells:
+        key = got.section, got.domain
+        condition, other = bundle.condition(*key), paper[key]
+        assert other is not None
+        draws = drawn[f"{got.section}/{got.domain}"]
+        first, second = got.values[0] or 0.0, got.values[1] or 0.0
         cells.append(
             {
                 "section": got.section,
                 "domain": got.domain,
                 "normal": got.normal,
                 "anomalous": got.anomalous,
-                "auc": [auc.value, auc.low, auc.high],
-                "pauc": [pauc.value, pauc.low, pauc.high],
+                "clips": _clips_digest(scored[key]),
+                "training_clips": condition.clips,
+                "provisional": condition.provisional,
+                "auc": _triple(first, draws[0]),
+                "pauc": _triple(second, draws[1]),
+                "auc_transductive": auc(other.normal, other.anomalous),
+                "pauc_transductive": pauc(other.normal, other.anomalous),
                 "precision": got.values[2],
                 "recall": got.values[3],
                 "f1": got.values[4],
-                "false_alarm_rate": _false_alarms(scored),
+                "false_alarm_rate": _false_alarms(scored[key]),
             }
         )
-    pairs = [c for c in (s.cell() for s in evaluation.streaming) if c]
-    over_all = mean_interval(pairs) if pairs else None
+    over_all = None
+    if cells:
+        together = np.concatenate([drawn[f"{c.section}/{c.domain}"] for c in result.cells])
+        over_all = _triple(result.harmonic(), np.array([harmonic_mean(v) for v in together.T]))
     return {
-        "schema": 1,
-        "recipe": run.recipe,
-        "seed": run.seed,
-        "machine": run.machine,
-        "data": str(run.data),
         "cells": cells,
-        "harmonic_mean": [over_all.value, over_all.low, over_all.high] if over_all else None,
-        "harmonic_mean_transductive": measure(evaluation.transductive).harmonic() if pairs else None,
-        "left_out": [*result.left_out, *evaluation.unscored],
+        "harmonic_mean": over_all,
+        "harmonic_mean_transductive": measure(transductive).harmonic() if cells else None,
+        "left_out": [*result.left_out, *unscored],
     }
 
 
-def _in_order(cells: Sequence[ScoredCell]) -> list[ScoredCell]:
-    return [c for c in sorted(cells, key=lambda c: (c.machine, c.domain, c.section)) if c.cell() is not None]
+def _triple(value: float, drawn: npt.NDArray[np.float64]) -> list[float]:
+    found = interval(value, drawn)
+    return [found.value, found.low, found.high]
 
 
 def _false_alarms(scored: ScoredCell) -> float | None:
     normal = [scored.decisions[n] for n, a in scored.labels.items() if not a] if scored.decisions else []
     return float(np.mean(normal)) if normal else None
-
-
-def read_summary(run: Run) -> dict[str, Any] | None:
-    """What was measured of a run, if it was."""
-    import json
-
-    path: Path = run.folder / EVALUATION
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None

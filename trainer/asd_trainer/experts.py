@@ -1,9 +1,10 @@
-"""From a recipe's expert to members that can observe: networks are trained and exported, detectors just described."""
+"""From a recipe's experts to members that can observe: what networks learn from, and what detectors there are."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,16 +14,53 @@ import numpy.typing as npt
 from asd_agent.bundle.manifest import MaskBank, Member
 from asd_agent.errors import DataError
 from asd_agent.features import FeatureSpec, log_mel
-from asd_trainer.augment import mask_bank
+from asd_trainer.data.layout import Clip
 from asd_trainer.fitting import ExpertPlan
-from asd_trainer.onnx_export import export_autoencoder
 from asd_trainer.recipe import AutoencoderExpert, HeldOut, PlainExpert, Recipe
-from asd_trainer.training.autoencoder import train_autoencoder
-from asd_trainer.windows import ClipWindows, Progress
+from asd_trainer.windows import WINDOW_SAMPLES, ClipWindows, Progress, load_windows
 
 MANY_CLIPS = 100
 """From so many clips on the held-out fraction serves; below, one fold by recording."""
 LEAST_HELD_OUT = 2
+LEAST_RECORDINGS = 2
+"""Of a section's source domain, for detectors without a network."""
+_SEEDS = 1000
+_SEEDS_AN_EXPERT = 100
+
+
+@dataclass(frozen=True)
+class Numbered:
+    """An expert of a recipe under a name of its own.
+
+    Attributes:
+        name: Its kind, with a number from the second of a kind on.
+        nth: How many of its kind come before it.
+    """
+
+    name: str
+    nth: int
+    expert: AutoencoderExpert | PlainExpert
+
+    def member_id(self, number: int) -> str:
+        """Id of one of its members: `ae-0`, and `ae2-0` in the second autoencoder expert."""
+        if isinstance(self.expert, PlainExpert):
+            return self.name
+        return f"ae{self.nth + 1 if self.nth else ''}-{number}"
+
+    def member_seed(self, seed: int, number: int) -> int:
+        """Seed of a member's training in a run with this seed."""
+        return seed * _SEEDS + self.nth * _SEEDS_AN_EXPERT + number
+
+
+def numbered(recipe: Recipe) -> list[Numbered]:
+    """A recipe's experts, told apart where several are of one kind."""
+    seen: Counter[str] = Counter()
+    found = []
+    for expert in recipe.experts:
+        nth = seen[expert.kind]
+        seen[expert.kind] += 1
+        found.append(Numbered(f"{expert.kind}-{nth + 1}" if nth else expert.kind, nth, expert))
+    return found
 
 
 @dataclass(frozen=True)
@@ -43,38 +81,135 @@ class MachineData:
         """Section ids, sorted."""
         return sorted(self.source)
 
-    def section_values(self) -> dict[str, float]:
-        """The scaled ID of each section, 0 up to but not including 1; an integer's error would drown the rest."""
-        return {s: i / len(self.sections) for i, s in enumerate(self.sections)}
+
+def load_machine(clips: Sequence[Clip], machine: str, progress: Progress | None = None) -> MachineData:
+    """Read a machine's training clips.
+
+    Raises:
+        AudioError: A clip cannot be read.
+        DataError: A clip is shorter than a window.
+    """
+    source, target = by_section(clips, "source"), by_section(clips, "target")
+    return MachineData(
+        machine,
+        {section: load_windows(chosen, progress) for section, chosen in source.items()},
+        {section: load_windows(chosen, progress) for section, chosen in target.items()},
+    )
 
 
-def held_out_clips(windows: ClipWindows, settings: HeldOut, seed: int) -> frozenset[str]:
-    """Names of the clips that no network is trained on, whole recordings at a time.
+def by_section(clips: Sequence[Clip], domain: str) -> dict[str, list[Clip]]:
+    """The clips of one domain by section, sections sorted; what names no domain counts as source."""
+    found: dict[str, list[Clip]] = {}
+    for clip in sorted(clips, key=lambda c: c.section):
+        if (clip.domain or "source") == domain:
+            found.setdefault(clip.section, []).append(clip)
+    return found
+
+
+def check_permits(recipe: Recipe, machine: str, clips: Sequence[Clip]) -> None:
+    """See that a machine's normal training clips permit what a recipe wants, from their names alone.
+
+    Raises:
+        DataError: There are none, a section has target clips alone, or recordings too few.
+    """
+    source = by_section(clips, "source")
+    for section in sorted(set(by_section(clips, "target")) - set(source)):
+        raise DataError(
+            f"section {section} of {machine} has target clips but no source clips for training",
+            "Name the clips that there are most of 'source'.",
+        )
+    if not source:
+        raise DataError(f"machine {machine} has no normal clips for training", "See `asd-trainer inspect`.")
+    networks = any(isinstance(e, AutoencoderExpert) for e in recipe.experts)
+    for chosen in source.values():
+        if networks:
+            held_out_clips(chosen, recipe.held_out, 0)
+            continue
+        recordings = {c.recording for c in chosen}
+        if len(recordings) < LEAST_RECORDINGS:
+            raise DataError(
+                f"{chosen[0].path.parent}: {len(chosen)} normal clips of {len(recordings)} recording of section "
+                f"{chosen[0].section} cannot be told apart into fitting and judging",
+                f"Give at least {LEAST_RECORDINGS} normal recordings of each section.",
+            )
+
+
+def section_values(sections: Sequence[str]) -> dict[str, float]:
+    """The scaled ID of each section, 0 up to but not including 1; an integer's error would drown the rest."""
+    return {s: i / len(sections) for i, s in enumerate(sections)}
+
+
+def held_out_clips(clips: Sequence[Clip], settings: HeldOut, seed: int) -> frozenset[str]:
+    """Names of one section's source clips that no network is trained on, whole recordings at a time.
 
     Raises:
         DataError: There are not recordings enough to leave some for training and some for scoring.
     """
-    recordings = sorted({c.recording for c in windows.clips})
-    share = settings.fraction if len(windows) >= MANY_CLIPS else 1.0 / settings.folds
+    recordings = sorted({c.recording for c in clips})
+    share = settings.fraction if len(clips) >= MANY_CLIPS else 1.0 / settings.folds
     count = max(LEAST_HELD_OUT, math.ceil(share * len(recordings)))
     if len(recordings) < 2 * LEAST_HELD_OUT:
-        where = windows.clips[0].path.parent
         raise DataError(
-            f"{where}: {len(recordings)} recordings of one section are too few to train a network on some and to set "
-            "thresholds by others",
+            f"{clips[0].path.parent}: {len(recordings)} normal recordings of section {clips[0].section} are too few to "
+            "train a network on some and to set thresholds by others",
             f"Give at least {2 * LEAST_HELD_OUT} normal recordings of each section.",
         )
     order = np.random.default_rng([seed, len(recordings)]).permutation(len(recordings))
     chosen = {recordings[i] for i in order[: min(count, len(recordings) - LEAST_HELD_OUT)]}
-    return frozenset(c.path.name for c in windows.clips if c.recording in chosen)
+    return frozenset(c.path.name for c in clips if c.recording in chosen)
 
 
-def plain_plan(expert: PlainExpert, recipe: Recipe) -> ExpertPlan:
+def held_out_of_machine(clips: Sequence[Clip], settings: HeldOut, seed: int) -> frozenset[str]:
+    """The same over all sections of a machine.
+
+    Raises:
+        DataError: As above.
+    """
+    return frozenset[str]().union(*(held_out_clips(c, settings, seed) for c in by_section(clips, "source").values()))
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """What a network learns from.
+
+    Attributes:
+        features: Log-mels, shape (clips, frames, n_mels).
+        sections: Scaled section value of each clip, shape (clips,).
+        names: Of the clips.
+    """
+
+    features: npt.NDArray[np.float32]
+    sections: npt.NDArray[np.float32]
+    names: list[str]
+
+
+def training_set(clips: Sequence[Clip], settings: HeldOut, spec: FeatureSpec, seed: int) -> TrainingSet:
+    """Log-mels of a machine's source clips less those held out.
+
+    Target clips are kept out of training: with three of them, each is worth more for the scorer.
+
+    Raises:
+        AudioError: A clip cannot be read.
+        DataError: A clip is shorter than a window, or there are too few.
+    """
+    held_out = held_out_of_machine(clips, settings, seed)
+    source = by_section(clips, "source")
+    values = section_values(list(source))
+    chosen = [c for section in source.values() for c in section if c.path.name not in held_out]
+    features = np.empty((len(chosen), spec.frames(WINDOW_SAMPLES), spec.n_mels), np.float32)
+    for row, clip in enumerate(chosen):
+        features[row] = log_mel(load_windows([clip]).floats(0), spec)
+    return TrainingSet(
+        features, np.array([values[c.section] for c in chosen], np.float32), [c.path.name for c in chosen]
+    )
+
+
+def plain_plan(one: Numbered, expert: PlainExpert, recipe: Recipe) -> ExpertPlan:
     """A detector that needs no training."""
     features = recipe.features_of(expert) if expert.kind == "mel_statistics" else None
-    member = Member(id=expert.kind, kind=expert.kind, features=features)
+    member = Member(id=one.member_id(0), kind=expert.kind, features=features)
     return ExpertPlan(
-        name=expert.kind,
+        name=one.name,
         members=[member],
         density=expert.density,
         pooling=expert.frame_pooling,
@@ -83,89 +218,49 @@ def plain_plan(expert: PlainExpert, recipe: Recipe) -> ExpertPlan:
 
 
 def autoencoder_plan(
+    one: Numbered,
     expert: AutoencoderExpert,
     recipe: Recipe,
-    data: MachineData,
-    out: Path,
+    clips: Sequence[Clip],
+    graphs: Sequence[Path],
     seed: int,
-    progress: Progress | None = None,
 ) -> tuple[ExpertPlan, dict[str, npt.NDArray[np.uint8]]]:
-    """Train and export every member of an autoencoder expert, going on where an earlier call was interrupted.
+    """An autoencoder expert with its trained members.
 
-    Target clips are kept out of training: with three of them, each is worth more for the scorer.
+    Args:
+        one: Its name and number.
+        expert: Its settings.
+        recipe: Where they stand.
+        clips: The machine's normal training clips.
+        graphs: An ONNX file for each member.
+        seed: Of the run.
 
     Returns:
         The plan, and the mask bank by its key.
     """
-    held_out = frozenset[str]().union(*(held_out_clips(w, recipe.held_out, seed) for w in data.source.values()))
+    from asd_trainer.augment import mask_bank
+
     spec = recipe.features_of(expert)
-    values = data.section_values()
-    names, sections, rows = [], [], []
-    for section in data.sections:
-        windows = data.source[section]
-        for index, clip in enumerate(windows.clips):
-            if clip.path.name not in held_out:
-                names.append(clip.path.name)
-                sections.append(values[section])
-                rows.append(log_mel(windows.floats(index), spec))
-                if progress:
-                    progress(f"section {section}: log-mels", index + 1, len(windows))
-    features = np.stack(rows)
-    replicas = expert.replicas.count
-    frames = spec.frames(round(10 * spec.sample_rate))
-    bank = mask_bank(replicas * expert.members, frames, spec.n_mels, expert.masks, seed)
-    members, graphs = [], {}
-    for number in range(expert.members):
-        member_id = f"ae-{number}"
-        folder = out / member_id
-        checkpoint = train_autoencoder(
-            features,
-            np.array(sections, np.float32),
-            names,
-            recipe,
-            folder,
-            seed=seed * 1000 + number,
-            progress=_steps(progress, member_id),
-            expert=expert,
+    values = section_values(list(by_section(clips, "source")))
+    replicas = expert.replicas
+    key = f"masks-{one.nth + 1}" if one.nth else "masks"
+    bank = mask_bank(replicas.count * expert.members, spec.frames(WINDOW_SAMPLES), spec.n_mels, expert.masks, seed)
+    members, files = [], {}
+    for number, graph in enumerate(graphs):
+        member_id = one.member_id(number)
+        name = f"members/{member_id}.onnx"
+        files[name] = graph
+        masks = MaskBank(array=key, first=number * replicas.count, count=replicas.count, pooling=replicas.pooling)
+        members.append(
+            Member(id=member_id, kind="autoencoder", features=spec, graph=name, sections=values, masks=masks)
         )
-        graph = folder / "model.onnx"
-        if not graph.exists():
-            export_autoencoder(checkpoint, graph)
-        graphs[f"members/{member_id}.onnx"] = graph
-        members.append(_member(member_id, spec, values, expert, number))
     plan = ExpertPlan(
-        name="autoencoder",
+        name=one.name,
         members=members,
         density=expert.density,
-        graphs=graphs,
-        held_out=held_out,
+        graphs=files,
+        held_out=held_out_of_machine(clips, recipe.held_out, seed),
         pooling=expert.frame_pooling,
         combination=expert.combination,
     )
-    return plan, {"masks": bank}
-
-
-def _member(
-    member_id: str, spec: FeatureSpec, values: dict[str, float], expert: AutoencoderExpert, number: int
-) -> Member:
-    replicas = expert.replicas
-    masks = MaskBank(array="masks", first=number * replicas.count, count=replicas.count, pooling=replicas.pooling)
-    return Member(
-        id=member_id,
-        kind="autoencoder",
-        features=spec,
-        graph=f"members/{member_id}.onnx",
-        sections=values,
-        masks=masks,
-    )
-
-
-def _steps(progress: Progress | None, member_id: str) -> Callable[[int, int, float, float], None] | None:
-    """A training loop's progress told as a stage of the whole."""
-    if progress is None:
-        return None
-
-    def told(step: int, steps: int, loss: float, seconds_left: float) -> None:
-        progress(f"{member_id}: steps, loss {loss:.3f}, {seconds_left:.0f} s left", step, steps)
-
-    return told
+    return plan, {key: bank}

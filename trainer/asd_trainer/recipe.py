@@ -7,6 +7,7 @@ gives them.
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,6 +20,8 @@ from asd_agent.errors import ConfigError
 from asd_agent.features import FeatureSpec
 
 FOLDER = Path(__file__).parent / "recipes"
+TABLE = FOLDER / "table.yaml"
+"""The recipes that a table compares; no recipe itself."""
 
 
 class Part(BaseModel):
@@ -223,7 +226,7 @@ class Recipe(Part):
 
 def recipe_names() -> list[str]:
     """Names of the packaged recipes."""
-    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+    return sorted(path.stem for path in FOLDER.glob("*.yaml") if path != TABLE)
 
 
 def load_recipe(name_or_path: str | Path) -> Recipe:
@@ -244,3 +247,38 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
             f"no recipe is called '{name_or_path}'", f"{remedy}There are {', '.join(names)}, or give a file's path."
         )
     return load_settings(FOLDER / f"{path.name}.yaml", Recipe)
+
+
+class TableRecipes(Part):
+    """A file that names recipes to compare, such as recipes/table.yaml.
+
+    Attributes:
+        recipes: Names of packaged recipes, or files; paths are taken from this file's folder.
+    """
+
+    recipes: list[str] = Field(min_length=1)
+
+
+def load_recipes(named: Sequence[str | Path]) -> list[Recipe]:
+    """The recipes that are named, or those of the packaged table where none is.
+
+    Args:
+        named: Names of packaged recipes, files, or files with `recipes: […]`; several with commas between them.
+
+    Raises:
+        ConfigError: No recipe has this name.
+        ConfigFileError: A file cannot be read or is wrong.
+    """
+    found: list[Recipe] = []
+    for name in [part.strip() for text in named or [TABLE] for part in str(text).split(",")]:
+        path = Path(name)
+        if path.suffix and path.is_file() and _names_recipes(path):
+            listed = load_settings(path, TableRecipes).recipes
+            found += [load_recipe(n if n in recipe_names() else path.parent / n) for n in listed]
+        else:
+            found.append(load_recipe(name))
+    return found
+
+
+def _names_recipes(path: Path) -> bool:
+    return any(line.startswith("recipes:") for line in path.read_text(encoding="utf-8", errors="replace").splitlines())

@@ -1,11 +1,9 @@
-"""From a data set and a recipe to one bundle a machine, each kept where the next command finds it."""
+"""From data sets and recipes to one bundle a machine and seed: what the jobs do, and how they are carried out."""
 
 from __future__ import annotations
 
-import hashlib
-import json
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
@@ -13,69 +11,44 @@ from typing import Any
 
 from asd_agent.bundle import Bundle
 from asd_agent.bundle.manifest import Provenance
-from asd_agent.bundle.store import file_digest
-from asd_agent.errors import DataError
-from asd_trainer.data.dataset import DataSet
+from asd_trainer.data.dataset import DataSet, scan
 from asd_trainer.data.layout import Clip
-from asd_trainer.experts import MachineData, autoencoder_plan, plain_plan
-from asd_trainer.fitting import Fitter, ThresholdSettings
-from asd_trainer.recipe import AutoencoderExpert, Recipe
-from asd_trainer.whole_files import whole_file
-from asd_trainer.windows import ClipWindows, Progress, load_windows
+from asd_trainer.jobs import JobStatus, Task, run_jobs
+from asd_trainer.jobs.executor import Observe
+from asd_trainer.jobs.store import folder_of
+from asd_trainer.plan import Plan, make_plan
+from asd_trainer.recipe import AutoencoderExpert, PlainExpert, Recipe
+from asd_trainer.runs import Run, publish_bundle, publish_evaluation
+from asd_trainer.windows import Progress
 
-RUN = "run.json"
 _TOLD = ("asd", "numpy", "scipy", "scikit-learn", "onnxruntime")
 _TOLD_OF_NETWORKS = ("torch", "onnx", "onnxscript")
+GRAPH = "model.onnx"
 
 
-@dataclass(frozen=True)
-class Run:
-    """One machine trained by one recipe from one seed.
+def carry_out(plan: Plan, *, workers: int = 1, observe: Observe | None = None) -> list[Run]:
+    """Do what is not done yet of a plan. What is done is set out in its runs' folders, even when other jobs fail.
 
-    Attributes:
-        folder: Where it lies: RUNS/<recipe>/seed-<n>/<machine>.
-        data: Root of the data set.
-        data_digest: Of the training clips' names and contents.
-    """
+    Args:
+        plan: What to do.
+        workers: Processes at a time.
+        observe: Called twice a second with where every job stands.
 
-    folder: Path
-    recipe: str
-    seed: int
-    machine: str
-    data: Path
-    data_digest: str
-
-    @property
-    def bundle(self) -> Path:
-        """Folder of its bundle."""
-        return self.folder / "bundle"
-
-    @classmethod
-    def read(cls, folder: Path) -> Run:
-        """The run that lies in a folder.
-
-        Raises:
-            DataError: There is none.
-        """
-        try:
-            said = json.loads((folder / RUN).read_text(encoding="utf-8"))
-            return cls(folder, said["recipe"], said["seed"], said["machine"], Path(said["data"]), said["data_digest"])
-        except (OSError, ValueError, KeyError) as error:
-            raise DataError(f"{folder}: holds no finished run", "Train first.") from error
-
-
-def find_runs(root: Path) -> list[Run]:
-    """Every finished run below a folder, by recipe, machine and seed.
+    Returns:
+        The runs.
 
     Raises:
-        DataError: There is none.
+        JobsFailedError: Jobs failed; the others are done.
     """
-    runs = [Run.read(p.parent) for p in root.rglob(RUN)] if root.is_dir() else []
-    if not runs:
-        raise DataError(
-            f"{root}: holds no finished run", "Train first: asd-trainer train DATA --recipe quick --out RUNS."
-        )
-    return sorted(runs, key=lambda r: (r.recipe, r.machine, r.seed))
+    try:
+        run_jobs(plan.jobs, plan.out, workers=workers, observe=observe)
+    finally:
+        for one in plan.runs:
+            if folder_of(plan.out, one.run.job).result() is not None:
+                publish_bundle(one.run, dict(one.settings), plan.out)
+                if one.evaluation is not None:
+                    publish_evaluation(one.run, folder_of(plan.out, one.evaluation))
+    return [one.run for one in plan.runs]
 
 
 def train_machine(
@@ -85,82 +58,115 @@ def train_machine(
 
     Raises:
         DataError: The data set does not permit it.
+        JobsFailedError: A job failed.
     """
-    folder = out / recipe.name / f"seed-{seed}" / machine
-    clips = data.select(machine=machine, split="train", label="normal")
-    root = data.root.resolve()
-    digest = data_digest(clips, root, progress)
-    settings = recipe.model_dump(mode="json")
-    wanted = {
-        "recipe": recipe.name,
-        "seed": seed,
-        "machine": machine,
-        "data": str(root),
-        "data_digest": digest,
-        "recipe_settings": settings,
-    }
-    if (folder / RUN).is_file() and json.loads((folder / RUN).read_text(encoding="utf-8")) == wanted:
-        return Run.read(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / RUN).unlink(missing_ok=True)
-    machine_data = _load(clips, machine, progress)
-    plans, arrays = [], {}
-    for expert in recipe.experts:
-        if isinstance(expert, AutoencoderExpert):
-            plan, masks = autoencoder_plan(expert, recipe, machine_data, folder, seed, progress)
-            arrays.update(masks)
-        else:
-            plan = plain_plan(expert, recipe)
-        plans.append(plan)
-    asked = ThresholdSettings(recipe.thresholds.method, recipe.thresholds.false_alarms_per_day)
-    fitter = Fitter(machine, plans, arrays, asked, recipe.combination, seed, progress)
-    for section in machine_data.sections:
-        fitter.add_section(section, machine_data.source[section], machine_data.target.get(section))
-    fitter.write(folder / "bundle", machine, _provenance(recipe, settings, digest, seed))
-    with whole_file(folder / RUN) as partial:
-        partial.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
-    return Run.read(folder)
+    plan = make_plan([data], [recipe], [seed], out, machines=[machine], progress=progress)
+    (run,) = carry_out(plan, observe=tell(progress) if progress else None)
+    return run
 
 
-def data_digest(clips: Sequence[Clip], root: Path, progress: Progress | None = None) -> str:
-    """SHA-256 over the names and contents of clips, in the order of their names."""
-    digest = hashlib.sha256()
-    for index, clip in enumerate(sorted(clips, key=lambda c: c.path)):
-        name = clip.path.resolve().relative_to(root).as_posix()
-        digest.update(f"{name}\0{file_digest(clip.path)}\n".encode())
-        if progress:
-            progress("digests of clips", index + 1, len(clips))
-    return digest.hexdigest()
+def tell(progress: Progress) -> Observe:
+    """Tell of running jobs as stages of a whole."""
+
+    def observe(statuses: Sequence[JobStatus]) -> None:
+        for s in statuses:
+            if s.state == "running" and s.step is not None and s.total is not None:
+                progress(f"{s.name}: steps", s.step, s.total)
+
+    return observe
 
 
-def _load(clips: Sequence[Clip], machine: str, progress: Progress | None) -> MachineData:
-    source: dict[str, ClipWindows] = {}
-    target: dict[str, ClipWindows] = {}
-    for section in sorted({c.section for c in clips}):
-        for domain, into in (("source", source), ("target", target)):
-            chosen = [c for c in clips if (c.section, c.domain) == (section, domain)]
-            if chosen:
-                into[section] = load_windows(chosen, progress)
-    for section in sorted(set(target) - set(source)):
-        raise DataError(
-            f"section {section} of {machine} has target clips but no source clips for training",
-            "Name the clips that there are most of 'source'.",
-        )
-    if not source:
-        raise DataError(f"machine {machine} has no normal clips for training", "See `asd-trainer inspect`.")
-    return MachineData(machine, source, target)
+class Steps:
+    """Progress over several stages, told to a job's task as steps of one whole.
+
+    Args:
+        task: Whom to tell.
+        total: Steps in all stages.
+    """
+
+    def __init__(self, task: Task, total: int) -> None:
+        self._task, self._total = task, total
+        self._before, self._last, self._stage = 0, 0, ""
+        self._started = time.monotonic()
+
+    def __call__(self, stage: str, done: int, _: int) -> None:
+        """Take one stage's progress; where it has another name or falls back, another stage has begun."""
+        if stage != self._stage or done <= self._last:
+            self._before += self._last
+        self._stage, self._last = stage, done
+        step = min(self._before + done, self._total)
+        seconds = time.monotonic() - self._started
+        self._task.progress(step, self._total, float("nan"), seconds / max(step, 1) * (self._total - step))
 
 
-def _provenance(recipe: Recipe, settings: dict[str, Any], digest: str, seed: int) -> Provenance:
-    networks = any(isinstance(e, AutoencoderExpert) for e in recipe.experts)
-    return Provenance(
-        created=datetime.now(tz=timezone.utc).replace(microsecond=0),
-        recipe=recipe.name,
-        recipe_settings=settings,
-        data_digest=digest,
-        seed=seed,
-        versions={name: version(name) for name in _TOLD + (_TOLD_OF_NETWORKS if networks else ())},
+def train_network(
+    task: Task, machine: str, part: dict[str, Any], seed: int, member_seed: int, data: str
+) -> dict[str, Any]:
+    """A job: train one network and export it.
+
+    Raises:
+        DataError: The clips do not permit it.
+        DivergedError: The training diverged.
+        ExportError: The exported graph computes something else.
+    """
+    from asd_trainer.experts import training_set
+    from asd_trainer.onnx_export import export_autoencoder
+    from asd_trainer.training.autoencoder import train_autoencoder
+
+    recipe = Recipe.model_validate(part)
+    expert = recipe.autoencoder()
+    learnt = training_set(_training_clips(data, machine), recipe.held_out, recipe.features_of(expert), seed)
+    checkpoint = train_autoencoder(
+        learnt.features,
+        learnt.sections,
+        learnt.names,
+        recipe,
+        task.folder,
+        seed=member_seed,
+        progress=task.progress,
+        expert=expert,
     )
+    difference = export_autoencoder(checkpoint, task.folder / GRAPH)
+    return {"clips": len(learnt.names), "off_by": difference}
+
+
+def fit_bundle(
+    task: Task, machine: str, recipe: dict[str, Any], seed: int, data_digest: str, data: str
+) -> dict[str, Any]:
+    """A job: fit scorers and thresholds to held-out normal clips and write the bundle; networks come from other jobs.
+
+    Raises:
+        DataError: The clips do not permit it.
+    """
+    from asd_trainer.experts import autoencoder_plan, load_machine, numbered, plain_plan
+    from asd_trainer.fitting import ExpertPlan, Fitter, ThresholdSettings
+
+    settings = Recipe.model_validate(recipe)
+    clips = _training_clips(data, machine)
+    graphs = [result.folder / GRAPH for result in task.dependencies.values()]
+    plans: list[ExpertPlan] = []
+    arrays = {}
+    for one in numbered(settings):
+        if isinstance(one.expert, PlainExpert):
+            plans.append(plain_plan(one, one.expert, settings))
+            continue
+        mine, graphs = graphs[: one.expert.members], graphs[one.expert.members :]
+        plan, masks = autoencoder_plan(one, one.expert, settings, clips, mine, seed)
+        plans.append(plan)
+        arrays.update(masks)
+    asked = ThresholdSettings(settings.thresholds.method, settings.thresholds.false_alarms_per_day)
+    windows = load_machine(clips, machine)
+    observed = sum(
+        len(plan.members)
+        * sum(plan.held_out is None or c.domain == "target" or c.path.name in plan.held_out for c in clips)
+        for plan in plans
+    )
+    steps = Steps(task, observed)
+    fitter = Fitter(machine, plans, arrays, asked, settings.combination, seed, steps)
+    for section in windows.sections:
+        fitter.add_section(section, windows.source[section], windows.target.get(section))
+    bundle = fitter.write(task.folder / "bundle", machine, _provenance(settings, data_digest, seed))
+    return {"bundle": bundle.digest}
 
 
 def export_run(run: Run, out: Path, metrics: dict[str, Any] | None = None) -> Bundle:
@@ -178,3 +184,19 @@ def export_run(run: Run, out: Path, metrics: dict[str, Any] | None = None) -> Bu
     arrays = {name: load_arrays(bundle.path / name) for name in (SCORERS, GOLDEN)}
     graphs = {name: bundle.path / name for name in bundle.manifest.files if name not in arrays}
     return write_bundle(out, manifest, arrays, graphs)
+
+
+def _training_clips(data: str, machine: str) -> list[Clip]:
+    return scan(Path(data)).select(machine=machine, split="train", label="normal")
+
+
+def _provenance(recipe: Recipe, digest: str, seed: int) -> Provenance:
+    networks = any(isinstance(e, AutoencoderExpert) for e in recipe.experts)
+    return Provenance(
+        created=datetime.now(tz=timezone.utc).replace(microsecond=0),
+        recipe=recipe.name,
+        recipe_settings=recipe.model_dump(mode="json"),
+        data_digest=digest,
+        seed=seed,
+        versions={name: version(name) for name in _TOLD + (_TOLD_OF_NETWORKS if networks else ())},
+    )

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections import defaultdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from asd_agent.console import print_json
 from asd_agent.errors import DataError, UsageError
+from asd_trainer.commands.jobs import DryRun, Workers, print_plan, watched
 from asd_trainer.progress import progress_bars
 
 _Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
@@ -24,6 +25,8 @@ def train(
     machine: _Machine = None,
     seed: Annotated[int, typer.Option(help="The first seed.", min=0)] = 0,
     seeds: Annotated[int, typer.Option(help="How many seeds, each a run of its own.", min=1)] = 1,
+    workers: Workers = 1,
+    dry_run: DryRun = False,
     json: _Json = False,
 ) -> None:
     """Train one bundle a machine and seed. What is finished is kept, what was interrupted goes on.
@@ -31,53 +34,58 @@ def train(
     Example: asd-trainer train data --recipe quick --machine fan --out runs
     """
     from asd_trainer.data.dataset import scan
+    from asd_trainer.plan import make_plan
     from asd_trainer.recipe import load_recipe
-    from asd_trainer.train import train_machine
+    from asd_trainer.train import carry_out
 
     settings = load_recipe(recipe)
-    found = scan(data)
-    wanted = machine or found.machines
-    for name in wanted:
-        if name not in found.machines:
-            raise UsageError(f"{data}: has no machine {name!r}", f"It has: {', '.join(found.machines)}.")
-    rows: list[dict[str, Any]] = []
-    for number in range(seed, seed + seeds):
-        for name in wanted:
-            with progress_bars(f"{name} seed {number}") as progress:
-                run = train_machine(found, name, settings, number, out, progress)
-            rows.append({"machine": name, "seed": number, "recipe": settings.name, "bundle": str(run.bundle)})
-            if not json:
-                sys.stdout.write(f"{name}, seed {number}: {run.bundle}\n")
+    with progress_bars("train") as progress:
+        plan = make_plan(
+            [scan(data)], [settings], range(seed, seed + seeds), out, machines=machine or (), progress=progress
+        )
+    if dry_run:
+        print_plan(plan, json=json)
+        return
+    with watched(workers) as observe:
+        runs = carry_out(plan, workers=workers, observe=observe)
     if json:
+        rows = [{"machine": r.machine, "seed": r.seed, "recipe": r.recipe, "bundle": str(r.bundle)} for r in runs]
         print_json({"schema": 1, "runs": rows})
+    else:
+        for run in runs:
+            sys.stdout.write(f"{run.machine}, seed {run.seed}: {run.bundle}\n")
 
 
 def evaluate(
     runs: Annotated[Path, typer.Argument(help="Where runs are kept.")] = Path("runs"),
     machine: _Machine = None,
+    reference: Annotated[str | None, typer.Option(help="Recipe that the others are compared with.")] = None,
+    workers: Workers = 1,
     json: _Json = False,
 ) -> None:
     """Score the test clips of every run and measure AUC and pAUC the official way.
 
-    Submission files and result.csv are written beside each run.
+    Submission files and result.csv are written beside each run; what was scored before is not scored again.
 
     Example: asd-trainer evaluate runs
     """
-    from asd_trainer.evaluate import evaluate_run, summary
-    from asd_trainer.train import find_runs
+    from asd_trainer.evaluate import evaluate_runs, summary
+    from asd_trainer.runs import find_runs
+    from asd_trainer.table import make_table
+    from asd_trainer.table_text import cells_table, print_table
 
-    summaries: list[dict[str, Any]] = []
-    for run in find_runs(runs):
-        if machine and run.machine not in machine:
-            continue
-        with progress_bars(f"{run.machine} seed {run.seed}") as progress:
-            summaries.append(summary(evaluate_run(run, progress)))
-    if not summaries:
+    found = [r for r in find_runs(runs) if not machine or r.machine in machine]
+    if not found:
         raise DataError(f"{runs}: holds no run of {', '.join(machine or [])}", "Train it first.")
+    with watched(workers) as observe:
+        evaluations = evaluate_runs(found, workers=workers, observe=observe)
+    table = make_table(evaluations, reference)
     if json:
-        print_json({"schema": 1, "runs": summaries})
-    else:
-        _print_table(summaries)
+        print_json({"schema": 1, "runs": [summary(e) for e in evaluations], "table": table.document()})
+        return
+    console = Console(width=None if sys.stdout.isatty() else 150)
+    console.print(cells_table(evaluations))
+    print_table(table, console)
 
 
 def export(
@@ -92,8 +100,8 @@ def export(
 
     Example: asd-trainer export runs --recipe quick --out exported_models
     """
-    from asd_trainer.evaluate import read_summary
-    from asd_trainer.train import export_run, find_runs
+    from asd_trainer.runs import find_runs, read_summary
+    from asd_trainer.train import export_run
 
     found = [r for r in find_runs(runs) if r.seed == seed and (not machine or r.machine in machine)]
     recipes = sorted({r.recipe for r in found})
@@ -112,42 +120,3 @@ def export(
             sys.stdout.write(f"{run.machine}: {bundle.path} ({bundle.digest[:12]})\n")
     if json:
         print_json({"schema": 1, "bundles": rows})
-
-
-def _print_table(summaries: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    from asd_trainer.metrics.roc import harmonic_mean
-
-    console = Console(width=None if sys.stdout.isatty() else 150)
-    table = Table("recipe", "machine", "section", "domain", "clips", "AUC %", "pAUC %", "false alarms %", "found %")
-    for column in table.columns[4:]:
-        column.justify = "right"
-    by_recipe: dict[tuple[str, int], list[float]] = defaultdict(list)
-    for one in summaries:
-        key = f"{one['recipe']} seed {one['seed']}"
-        for c in one["cells"]:
-            by_recipe[one["recipe"], one["seed"]] += [c["auc"][0], c["pauc"][0]]
-            table.add_row(
-                key,
-                one["machine"],
-                c["section"],
-                c["domain"],
-                f"{c['normal']}+{c['anomalous']}",
-                _percent(c["auc"]),
-                _percent(c["pauc"]),
-                f"{100 * c['false_alarm_rate']:.0f}" if c["false_alarm_rate"] is not None else "",
-                f"{100 * c['recall']:.0f}" if c["recall"] is not None else "",
-            )
-    console.print(table)
-    for (recipe, seed), values in by_recipe.items():
-        console.print(f"{recipe} seed {seed}: harmonic mean over AUC and pAUC {100 * harmonic_mean(values):.2f} %")
-    for one in summaries:
-        for line in one["left_out"]:
-            sys.stderr.write(f"left out: {line}\n")
-
-
-def _percent(interval: list[float]) -> str:
-    value, low, high = (100 * v for v in interval)
-    return f"{value:.1f} ({low:.0f}–{high:.0f})"

@@ -21,14 +21,15 @@ class Job:
     """One piece of work that runs in a process of its own.
 
     Attributes:
-        name: For people and for `depends_on`, such as `fan/autoencoder/0`.
+        name: For people and for `depends_on`, such as `fan/autoencoder/0`; no part of the digest.
         kind: What sort of work it is; times left are estimated by it.
         run: `package.module:function`, called as function(task, **arguments, **paths); it returns
             what JSON can hold.
         arguments: JSON-able, part of the digest.
         inputs: JSON-able, part of the digest but not passed: digest of the data, version of the code.
         paths: Passed but no part of the digest: where things lie is not what they are.
-        depends_on: Names of jobs whose results it needs.
+        depends_on: Names of jobs whose results it needs; their order is part of the digest, and that in which it gets
+            them.
         retries: How often it is tried again after a failure or a killed worker.
     """
 
@@ -107,7 +108,7 @@ def _digest(job: Job, found: Mapping[str, str]) -> str:
         "run": job.run,
         "arguments": dict(job.arguments),
         "inputs": dict(job.inputs),
-        "depends_on": {name: found[name] for name in job.depends_on},
+        "depends_on": [found[name] for name in job.depends_on],
     }
     try:
         text = json.dumps(content, sort_keys=True, allow_nan=False)

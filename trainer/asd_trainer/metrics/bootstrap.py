@@ -60,13 +60,13 @@ def cell_intervals(cell: Cell, draws: int = DRAWS, seed: int = 0) -> tuple[Inter
     """AUC and pAUC with their intervals."""
     auc, pauc = _both(cell.normal, cell.anomalous)
     drawn = resampled(cell, draws, np.random.default_rng(seed))
-    return _interval(auc, drawn[0]), _interval(pauc, drawn[1])
+    return interval(auc, drawn[0]), interval(pauc, drawn[1])
 
 
 def mean_interval(cells: Sequence[Cell], draws: int = DRAWS, seed: int = 0) -> Interval:
     """Harmonic mean over the AUCs and pAUCs of all cells, with its interval."""
     value = harmonic_mean([v for c in cells for v in _both(c.normal, c.anomalous)])
-    return _interval(value, _means(cells, draws, seed))
+    return interval(value, _means(cells, draws, seed))
 
 
 def paired_difference(a: Sequence[Cell], b: Sequence[Cell], draws: int = DRAWS, seed: int = 0) -> Interval:
@@ -79,7 +79,7 @@ def paired_difference(a: Sequence[Cell], b: Sequence[Cell], draws: int = DRAWS, 
     if sizes[0] != sizes[1]:
         raise ValueError("the systems were not scored on the same clips")
     value = mean_interval(a, 1).value - mean_interval(b, 1).value
-    return _interval(value, _means(a, draws, seed) - _means(b, draws, seed))
+    return interval(value, _means(a, draws, seed) - _means(b, draws, seed))
 
 
 def _means(cells: Sequence[Cell], draws: int, seed: int) -> Array:
@@ -88,6 +88,7 @@ def _means(cells: Sequence[Cell], draws: int, seed: int) -> Array:
     return np.array([harmonic_mean(values) for values in drawn.T])
 
 
-def _interval(value: float, drawn: Array) -> Interval:
+def interval(value: float, drawn: Array) -> Interval:
+    """A value with the 95 % interval of what was drawn for it, shape (draws,)."""
     low, high = np.quantile(drawn, [0.025, 0.975])
     return Interval(value, float(low), float(high))

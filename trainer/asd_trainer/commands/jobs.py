@@ -1,0 +1,89 @@
+"""asd-trainer jobs: where the work of earlier and running commands stands; and what commands that start jobs share."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from asd_agent.console import print_json
+from asd_agent.errors import DataError
+
+if TYPE_CHECKING:
+    from asd_trainer.jobs.executor import Observe
+    from asd_trainer.plan import Plan
+
+Workers = Annotated[int, typer.Option(help="Processes at a time.", min=1)]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="List every job with its size and do nothing.")]
+
+
+def jobs(
+    runs: Annotated[Path, typer.Argument(help="Where runs are kept.")] = Path("runs"),
+    json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """List the jobs of a runs folder and how far they are, also while they run.
+
+    Example: asd-trainer jobs runs
+    """
+    from dataclasses import asdict
+
+    from asd_trainer.jobs import status
+    from asd_trainer.jobs.screen import duration, seconds_left, status_table
+
+    found = status(runs)
+    if not found:
+        raise DataError(f"{runs}: holds no jobs", "Train first: asd-trainer train DATA --recipe quick --out RUNS.")
+    running = sum(s.state == "running" for s in found)
+    left = seconds_left(found, max(running, 1))
+    if json:
+        print_json({"schema": 1, "jobs": [asdict(s) for s in found], "seconds_left": left})
+        return
+    _console().print(status_table(found))
+    done = sum(s.state == "done" for s in found)
+    ahead = f", {duration(left)} left" if left and running else ""
+    sys.stdout.write(f"{done} of {len(found)} done, {running} running{ahead}\n")
+
+
+@contextmanager
+def watched(workers: int) -> Iterator[Observe | None]:
+    """A live display of jobs on stderr; silence where nobody looks."""
+    from asd_trainer.jobs.screen import JobScreen
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    with JobScreen(console, workers) as screen:
+        yield screen
+
+
+def print_plan(plan: Plan, *, json: bool) -> None:
+    """Say what a plan would do: each job, its size and whether it is done already."""
+    from asd_trainer.jobs import digests
+    from asd_trainer.jobs.store import folder_of
+
+    found = digests(plan.jobs)
+    rows: list[dict[str, Any]] = []
+    for job in plan.jobs:
+        status = folder_of(plan.out, found[job.name]).status()
+        state = status.state if status else "pending"
+        rows.append({"name": job.name, "kind": job.kind, "state": state, "size": dict(plan.sizes[job.name])})
+    if json:
+        print_json({"schema": 1, "jobs": rows})
+        return
+    table = Table("job", "kind", "size", "state")
+    for row in rows:
+        size = ", ".join(f"{n} {what}" for what, n in row["size"].items())
+        table.add_row(row["name"], row["kind"], size, row["state"])
+    _console().print(table)
+    sys.stdout.write(f"{len(rows)} jobs, {sum(r['state'] == 'done' for r in rows)} of them done\n")
+
+
+def _console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else 150)

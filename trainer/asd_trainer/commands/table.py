@@ -1,0 +1,81 @@
+"""asd-trainer table: every recipe on every data set from the same seeds, and one table of how they compare."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from asd_agent.console import print_json
+from asd_trainer.commands.jobs import DryRun, Workers, print_plan, watched
+from asd_trainer.progress import progress_bars
+
+
+def table(
+    data: Annotated[list[Path], typer.Argument(help="Data sets: each a folder for each machine.")],
+    recipes: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Recipes by name or file, with commas or given again, or a file with `recipes: […]`. "
+            "Default: the packaged table.yaml."
+        ),
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="How many seeds, the same for every recipe.", min=1)] = 3,
+    seed: Annotated[int, typer.Option(help="The first of them.", min=0)] = 0,
+    out: Annotated[Path, typer.Option(help="Where runs are kept, and table.json and table.md.")] = Path("runs"),
+    reference: Annotated[
+        str | None, typer.Option(help="Recipe that the others are compared with. Default: the first.")
+    ] = None,
+    machine: Annotated[list[str] | None, typer.Option(help="Only this machine; may be given again.")] = None,
+    workers: Workers = 1,
+    dry_run: DryRun = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Train and evaluate every recipe on every data set and compare them. An interrupted call goes on.
+
+    Example: asd-trainer table data --recipes level,quick --seeds 3 --out runs
+    """
+    from asd_trainer.data.dataset import scan
+    from asd_trainer.evaluate import read_evaluation
+    from asd_trainer.plan import make_plan
+    from asd_trainer.recipe import load_recipes
+    from asd_trainer.table import check_reference, make_table
+    from asd_trainer.table_text import markdown, print_table
+    from asd_trainer.train import carry_out
+    from asd_trainer.whole_files import whole_file, write_json
+
+    settings = load_recipes(recipes or [])
+    names = [r.name for r in settings]
+    against = check_reference(reference, names)
+    with progress_bars("table") as progress:
+        plan = make_plan(
+            [scan(root) for root in data],
+            settings,
+            range(seed, seed + seeds),
+            out,
+            machines=machine or (),
+            evaluations=True,
+            progress=progress,
+        )
+    if dry_run:
+        print_plan(plan, json=json)
+        return
+    with watched(workers) as observe:
+        carry_out(plan, workers=workers, observe=observe)
+    found = make_table(
+        [read_evaluation(one.run) for one in plan.runs if one.evaluation is not None],
+        against,
+        order=names,
+        left_out=plan.left_out,
+    )
+    write_json(out / "table.json", found.document())
+    with whole_file(out / "table.md") as partial:
+        partial.write_text(markdown(found), encoding="utf-8")
+    if json:
+        print_json(found.document())
+    else:
+        print_table(found, Console(width=None if sys.stdout.isatty() else 150))
+        sys.stdout.write(f"{out / 'table.json'}, {out / 'table.md'}\n")

@@ -1,0 +1,277 @@
+"""What there is to do for recipes on data sets, as a graph of jobs: one a network, one a bundle, one an evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from asd_agent.bundle.manifest import ARITHMETIC_VERSION, SCHEMA_VERSION
+from asd_agent.errors import UsageError
+from asd_trainer.data.dataset import DataSet
+from asd_trainer.data.layout import Clip
+from asd_trainer.digests import Digests
+from asd_trainer.experts import Numbered, by_section, check_permits, held_out_of_machine, numbered
+from asd_trainer.jobs import Job
+from asd_trainer.jobs import digests as job_digests
+from asd_trainer.recipe import AutoencoderExpert, Recipe
+from asd_trainer.runs import JOBS, Run, data_names
+from asd_trainer.windows import Progress
+
+ARITHMETIC = 1
+"""Raised when the same inputs give another network, bundle or evaluation than before."""
+MEMBER, BUNDLE, EVALUATION = "network", "bundle", "evaluation"
+"""Kinds of jobs."""
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """One run to be.
+
+    Attributes:
+        run: Where it will lie.
+        settings: Of its recipe.
+        evaluation: Digest of the job that scores it; None where none is wanted or no test clip is labelled.
+    """
+
+    run: Run
+    settings: Mapping[str, Any]
+    evaluation: str | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Jobs, and the runs that come of them.
+
+    Attributes:
+        out: RUNS.
+        sizes: Of each job by its name: clips, and steps for a network.
+        left_out: Runs that cannot be evaluated, in words.
+    """
+
+    out: Path
+    jobs: tuple[Job, ...]
+    runs: tuple[RunPlan, ...]
+    sizes: Mapping[str, Mapping[str, int]]
+    left_out: tuple[str, ...] = ()
+
+
+def make_plan(
+    data: Sequence[DataSet],
+    recipes: Sequence[Recipe],
+    seeds: Sequence[int],
+    out: Path,
+    *,
+    machines: Collection[str] = (),
+    evaluations: bool = False,
+    progress: Progress | None = None,
+) -> Plan:
+    """Everything that recipes on data sets ask for. With several data sets, runs lie in RUNS/<data>/<recipe>/….
+
+    Args:
+        data: The data sets.
+        recipes: The recipes.
+        seeds: A run for each.
+        out: RUNS.
+        machines: Only these; all where none is named.
+        evaluations: Whether bundles are also scored.
+        progress: Told of clips whose digests are taken.
+
+    Raises:
+        UsageError: A machine is in none of the data sets; data sets or recipes cannot be told apart by name.
+        DataError: A data set does not permit a recipe.
+    """
+    names = _names(data, recipes)
+    there = sorted({m for d in data for m in d.machines})
+    for machine in machines:
+        if machine not in there:
+            where = ", ".join(str(d.root) for d in data)
+            raise UsageError(f"{where}: has no machine {machine!r}", f"It has: {', '.join(there)}.")
+    remembered = Digests(out)
+    builder = _Builder(out, evaluations)
+    for one in data:
+        for machine in (m for m in one.machines if not machines or m in machines):
+            clips = _Clips.of(one, machine, remembered, evaluations, progress)
+            for recipe in recipes:
+                check_permits(recipe, machine, clips.training)
+                for seed in seeds:
+                    builder.add(names[one.root.resolve()], clips, recipe, seed)
+    remembered.remember()
+    return builder.plan()
+
+
+def code_version() -> dict[str, Any]:
+    """What every job depends on besides its settings and its data."""
+    return {"asd": version("asd"), "arithmetic": ARITHMETIC}
+
+
+def network_part(recipe: Recipe, expert: AutoencoderExpert) -> Recipe:
+    """What of a recipe decides a network; the rest is at its defaults."""
+    return Recipe(
+        name=MEMBER,
+        features=recipe.features_of(expert),
+        experts=[
+            AutoencoderExpert(
+                id_regression=expert.id_regression,
+                network=expert.network,
+                masks=expert.masks,
+                training=expert.training,
+            )
+        ],
+        held_out=recipe.held_out,
+        checkpoint_every=recipe.checkpoint_every,
+        device=recipe.device,
+        deterministic=recipe.deterministic,
+    )
+
+
+@dataclass(frozen=True)
+class _Clips:
+    """One machine's clips and their digests; those of the source alone decide a network."""
+
+    root: Path
+    machine: str
+    training: list[Clip]
+    testing: list[Clip]
+    source_digest: str
+    training_digest: str
+    testing_digest: str
+
+    @classmethod
+    def of(cls, data: DataSet, machine: str, digests: Digests, evaluations: bool, progress: Progress | None) -> _Clips:
+        root = data.root.resolve()
+        training = data.select(machine=machine, split="train", label="normal")
+        testing = labelled_clips(data, machine) if evaluations else []
+        source = [c for section in by_section(training, "source").values() for c in section]
+        return cls(
+            root,
+            machine,
+            training,
+            testing,
+            digests.of(source, root, progress),
+            digests.of(training, root, progress),
+            digests.of(testing, root, progress),
+        )
+
+
+def labelled_clips(data: DataSet, machine: str) -> list[Clip]:
+    """The test clips of a machine whose labels are known."""
+    return [c for c in data.select(machine=machine, split="test") if c.label is not None]
+
+
+def evaluation_job(name: str, machine: str, testing_digest: str, data: Path, bundle: str) -> Job:
+    """The job that scores a bundle, which another job makes."""
+    return Job(
+        name=name,
+        kind=EVALUATION,
+        run="asd_trainer.evaluate:evaluate_bundle",
+        arguments={"machine": machine},
+        inputs={"data": testing_digest, "code": code_version()},
+        paths={"data": str(data)},
+        depends_on=(bundle,),
+    )
+
+
+class _Builder:
+    def __init__(self, out: Path, evaluations: bool) -> None:
+        self._out, self._evaluations = out, evaluations
+        self._jobs: list[Job] = []
+        self._sizes: dict[str, dict[str, int]] = {}
+        self._wanted: list[tuple[Path, _Clips, Recipe, int, str]] = []
+        self._left_out: list[str] = []
+
+    def add(self, prefix: str, clips: _Clips, recipe: Recipe, seed: int) -> None:
+        """One machine by one recipe from one seed."""
+        place = Path(prefix, recipe.name, f"seed-{seed}", clips.machine)
+        members: list[str] = []
+        for one in numbered(recipe):
+            if isinstance(one.expert, AutoencoderExpert):
+                members += self._members(place, clips, recipe, one, one.expert, seed)
+        bundle = Job(
+            name=f"{place}/{BUNDLE}",
+            kind=BUNDLE,
+            run="asd_trainer.train:fit_bundle",
+            arguments={
+                "machine": clips.machine,
+                "recipe": recipe.model_dump(mode="json"),
+                "seed": seed,
+                "data_digest": clips.training_digest,
+            },
+            inputs={"code": {**code_version(), "scores": ARITHMETIC_VERSION, "bundle": SCHEMA_VERSION}},
+            paths={"data": str(clips.root)},
+            depends_on=tuple(members),
+        )
+        self._take(bundle, clips=len(clips.training))
+        self._wanted.append((place, clips, recipe, seed, bundle.name))
+        if clips.testing:
+            job = evaluation_job(f"{place}/{EVALUATION}", clips.machine, clips.testing_digest, clips.root, bundle.name)
+            self._take(job, clips=len(clips.testing))
+        elif self._evaluations:
+            self._left_out.append(f"{place}: {clips.root} has no labelled test clips of {clips.machine}")
+
+    def plan(self) -> Plan:
+        """All that was added."""
+        digests = job_digests(self._jobs)
+        runs = [
+            RunPlan(
+                Run(
+                    self._out / place,
+                    recipe.name,
+                    seed,
+                    clips.machine,
+                    clips.root,
+                    clips.training_digest,
+                    digests[bundle],
+                ),
+                recipe.model_dump(mode="json"),
+                digests.get(f"{place}/{EVALUATION}"),
+            )
+            for place, clips, recipe, seed, bundle in self._wanted
+        ]
+        return Plan(self._out, tuple(self._jobs), tuple(runs), self._sizes, tuple(self._left_out))
+
+    def _members(
+        self, place: Path, clips: _Clips, recipe: Recipe, one: Numbered, expert: AutoencoderExpert, seed: int
+    ) -> list[str]:
+        names = []
+        source = sum(len(c) for c in by_section(clips.training, "source").values())
+        learnt = source - len(held_out_of_machine(clips.training, recipe.held_out, seed))
+        for number in range(expert.members):
+            job = Job(
+                name=f"{place}/{one.member_id(number)}",
+                kind=MEMBER,
+                run="asd_trainer.train:train_network",
+                arguments={
+                    "machine": clips.machine,
+                    "part": network_part(recipe, expert).model_dump(mode="json"),
+                    "seed": seed,
+                    "member_seed": one.member_seed(seed, number),
+                },
+                inputs={"data": clips.source_digest, "code": code_version()},
+                paths={"data": str(clips.root)},
+            )
+            self._take(job, clips=learnt, steps=expert.training.steps)
+            names.append(job.name)
+        return names
+
+    def _take(self, job: Job, **size: int) -> None:
+        self._jobs.append(job)
+        self._sizes[job.name] = size
+
+
+def _names(data: Sequence[DataSet], recipes: Sequence[Recipe]) -> dict[Path, str]:
+    """The folder between RUNS and the recipes for each data set: none where there is one data set."""
+    called = [r.name for r in recipes]
+    for name in called:
+        if called.count(name) > 1:
+            raise UsageError(f"two recipes are called {name!r}", "Give each a `name:` of its own.")
+    roots = [d.root.resolve() for d in data]
+    names = data_names(roots)
+    if len(set(names.values())) < len(roots):
+        raise UsageError("two of the data sets are the same or have the same name", "Rename the folder of one.")
+    used = [*called, *(names.values() if len(roots) > 1 else ())]
+    if JOBS in used:
+        raise UsageError(f"neither a recipe nor a data set can be called {JOBS!r}", "Rename it.")
+    return names if len(roots) > 1 else dict.fromkeys(roots, "")
