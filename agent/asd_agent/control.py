@@ -115,6 +115,7 @@ class ControlServer:
 
 class _Server(socketserver.ThreadingUnixStreamServer):
     daemon_threads = True
+    request_queue_size = MAX_WAITING  # a full backlog refuses at once
     block_on_close = False
 
     def __init__(self, path: str, hear: Callable[[bytes], dict[str, Any]]) -> None:

@@ -19,6 +19,7 @@ from asd_agent.config import Config
 from asd_agent.errors import AsdError, ConfigError
 from asd_agent.monitor import Monitor, Window
 from asd_agent.orders import Orders
+from asd_agent.publish.database import OUTBOX_NAME
 from asd_agent.publish.mqtt import Publisher
 from asd_agent.publish.outbox import Outbox
 from asd_agent.scoring.scorer import BundleScorer, WindowScore, check_golden
@@ -64,7 +65,7 @@ class Service:
         self._notifier = Notifier()
         scorers = _load_scorers(config, self._sessions)
         _make_folder(config.paths.state)
-        self._outbox = Outbox(config.paths.state / "outbox.sqlite3", self._clock, config.mqtt.outbox_rows)
+        self._outbox = Outbox(config.paths.state / OUTBOX_NAME, self._clock, config.mqtt.outbox_rows)
         self._publisher = Publisher(config.mqtt, config.agent.name, self._outbox, self._clock)
         self._teller = Teller(config, self._outbox, self._publisher, self._clock)
         self._orders = Orders(config, self._outbox, self._publisher, self._teller, self._clock, notify=self._turn.set)

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +149,31 @@ def test_an_alert_survives_kill_9_while_the_broker_is_down(bundle_path: Path, tm
     assert len({a["id"] for a in raised}) == 1
     assert raised[0]["late"] is True
     assert raised[0]["seq"] == 1
+
+
+def test_a_standing_alarm_is_acknowledged_over_mqtt_and_on_the_box(bundle_path: Path, tmp_path: Path):
+    path = write_wav(tmp_path / "faulty.wav", hum(60, 81, knocks=True))
+    source = {"kind": "file", "path": str(path), "speed": 10, "loop": True}
+    with Broker(tmp_path) as broker, Listener(broker.settings(), "asd/#") as heard:
+        config = write_config(tmp_path, bundle_path, source, broker.port)
+        config.write_text(config.read_text() + "commands: [acknowledge]\n")
+        with running(config):
+            heard.wait_for("asd/box/monitor/m/alert", 1)
+            order = {"schema": "asd.command/1", "id": "one", "monitor": "m", "by": "night shift"}
+            order["expires"] = (datetime.now(timezone.utc) + timedelta(minutes=5)).isoformat()
+            heard.publish("asd/box/command/acknowledge", json.dumps(order))
+            heard.wait_for("asd/box/monitor/m/alert", 2)
+            heard.wait_for("asd/box/command/result", 1)
+            heard.publish("asd/box/command/shelve", json.dumps({**order, "id": "two", "minutes": 5}))
+            heard.wait_for("asd/box/command/result", 2)
+            on_the_box = [sys.executable, "-c", "from asd_agent.cli import main; main()", "alerts", "shelve", "m"]
+            done = subprocess.run([*on_the_box, "--minutes", "5", "-c", str(config)], check=False, timeout=30)
+            assert done.returncode == 0
+            heard.wait_for("asd/box/monitor/m/alert", 3)
+    events = [a["event"] for a in heard.objects("asd/box/monitor/m/alert")][:3]
+    assert events == ["raised", "acknowledged", "shelved"]
+    answers = heard.objects("asd/box/command/result")
+    assert [a["done"] for a in answers] == [True, False]
 
 
 def test_without_a_microphone_the_agent_waits_for_it_and_says_so(bundle_path: Path, tmp_path: Path):

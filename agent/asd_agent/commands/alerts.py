@@ -15,10 +15,8 @@ from asd_agent.config_file import load_config
 from asd_agent.console import print_json
 from asd_agent.control import SOCKET_NAME, ControlError, ask
 from asd_agent.errors import UsageError
+from asd_agent.publish.database import OUTBOX_NAME
 from asd_agent.publish.look import alerts, commands, look, states
-
-OUTBOX_NAME = "outbox.sqlite3"
-"""Below `paths.state`."""
 
 app = typer.Typer(help="Alarms on this box: list, acknowledge, shelve.", no_args_is_help=True)
 ConfigPath = Annotated[Path, typer.Option("--config", "-c", help="The configuration.")]

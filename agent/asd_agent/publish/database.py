@@ -25,6 +25,9 @@ CREATE TABLE command(
   done INTEGER NOT NULL, text TEXT NOT NULL);
 """
 
+OUTBOX_NAME = "outbox.sqlite3"
+"""Below `paths.state`."""
+
 
 class DamagedError(Exception):
     """The file is no database, or not one that this version reads."""
