@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from asd_agent.errors import DataError
+from asd_trainer.data.clips import attribute_files, attributes_of, hold_out_for_test
 from asd_trainer.data.layout import SUFFIXES, Clip, Domain, Label, Split, parse, with_attributes
 
 _OFFICIAL = "Name it as in DCASE Task 2, such as fan/train/section_00_source_train_normal_0000.wav."
@@ -78,7 +76,7 @@ def scan(root: Path) -> DataSet:
         raise DataError(f"{root}: no such folder", "Give the folder that holds a folder for each machine.")
     clips: list[Clip] = []
     problems: list[Problem] = []
-    attributes = _attribute_files(root)
+    attributes = attribute_files(root)
     for path in sorted(p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()):
         clip = parse(path)
         if clip is None:
@@ -86,44 +84,9 @@ def scan(root: Path) -> DataSet:
                 Problem(path, "misnamed", "neither its name nor its folder follows a known layout", _OFFICIAL)
             )
         else:
-            clips.append(with_attributes(clip, attributes.get(path.name, {})))
+            clips.append(with_attributes(clip, attributes_of(path, attributes)))
     if not clips:
         raise DataError(f"{root}: holds no clips in a known layout", _OFFICIAL)
-    clips = list(_hold_out_for_test(clips))
+    clips = list(hold_out_for_test(clips))
     clips.sort(key=lambda c: (c.machine, c.split, c.section, c.domain or "", c.label or "", c.index, c.path.name))
     return DataSet(root, tuple(clips), tuple(problems))
-
-
-def _hold_out_for_test(clips: Sequence[Clip]) -> Iterator[Clip]:
-    """Layouts without a split (MIMII, ToyADMOS): as many normal clips as anomalous ones are kept for testing."""
-    unsplit = [
-        c for c in clips if c.path.parent.name not in ("train", "test", "source_test", "target_test", "supplemental")
-    ]
-    anomalous: dict[tuple[str, str], int] = defaultdict(int)
-    for clip in unsplit:
-        anomalous[clip.machine, clip.section] += clip.label == "anomaly"
-    names = {id(c) for c in unsplit}
-    for clip in clips:
-        key = (clip.machine, clip.section)
-        if id(clip) in names and clip.label == "normal" and anomalous[key] > 0:
-            anomalous[key] -= 1
-            yield replace(clip, split="test", recording="")
-        else:
-            yield clip
-
-
-def _attribute_files(root: Path) -> dict[str, dict[str, str]]:
-    """Attributes by clip name, from `attributes_00.csv` files: file_name, d1p, d1v, d2p, d2v, …"""
-    found: dict[str, dict[str, str]] = {}
-    for path in sorted(root.rglob("attributes_*.csv")):
-        with path.open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                name = Path(row.get("file_name") or "").name
-                pairs = {
-                    row[key]: row.get(key[:-1] + "v") or ""
-                    for key in row
-                    if key and key.startswith("d") and key.endswith("p") and row[key]
-                }
-                if name:
-                    found[name] = pairs
-    return found
