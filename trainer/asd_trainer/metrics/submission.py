@@ -6,9 +6,9 @@ score (or 0/1) a line. Labels stand in the names, or in a truth folder.
 
 from __future__ import annotations
 
-import csv
 import math
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +17,12 @@ import numpy as np
 
 from asd_agent.errors import DataError
 from asd_trainer.metrics.bootstrap import Cell
-from asd_trainer.whole_files import whole_file
+from asd_trainer.metrics.rows import read_rows, write_rows
+from asd_trainer.metrics.truth import Truth, read_truth
 
 _NAME = re.compile(
-    r"anomaly_score_(?P<machine>.+)_section_(?P<section>\d{2})(?:_(?P<domain>source|target))?(?:_test)?(?:_seed\d+)?\.csv\Z"
-)
-_TRUTH = re.compile(
-    r"ground_truth_(?P<machine>.+)_section_(?P<section>\d{2})_(?P<domain>source|target)(?:_test)?\.csv\Z"
+    r"(?P<what>anomaly_score|decision_result)_(?:DCASE\d{4}T2)?(?P<machine>.+)_(?P<kind>section|id)_(?P<section>\d{2})"
+    r"(?:_(?P<domain>source|target))?(?:_test)?(?:_seed\d+.*)?\.csv\Z"
 )
 
 
@@ -34,7 +33,7 @@ class ScoredCell:
     Attributes:
         scores: By clip name.
         decisions: By clip name; None without a decision file.
-        labels: Whether each clip is anomalous, by name; clips without a label are left out.
+        labels: Whether each clip is anomalous, by name.
     """
 
     machine: str
@@ -45,10 +44,29 @@ class ScoredCell:
     labels: Mapping[str, bool]
 
     def cell(self) -> Cell | None:
-        """Scores by class; None where only one class is there and no AUC is defined."""
-        normal = [s for name, s in self.scores.items() if self.labels[name] is False]
-        anomalous = [s for name, s in self.scores.items() if self.labels[name]]
+        """Scores by class, in the order of names, so that other systems' cells pair clip by clip.
+
+        None where only one class is there and no AUC is defined.
+        """
+        ordered = sorted(self.scores.items())
+        normal = [s for name, s in ordered if not self.labels[name]]
+        anomalous = [s for name, s in ordered if self.labels[name]]
         return Cell(np.array(normal), np.array(anomalous)) if normal and anomalous else None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a folder of score files holds.
+
+    Attributes:
+        cells: Everything that could be read.
+        problems: Every file that could not be, and every file that is missing.
+        within_domain: Whether the files hold one domain each, as those of 2020 and 2021 do.
+    """
+
+    cells: tuple[ScoredCell, ...]
+    problems: tuple[DataError, ...]
+    within_domain: bool
 
 
 def read_submission(folder: Path, truth: Path | None = None) -> list[ScoredCell]:
@@ -56,70 +74,110 @@ def read_submission(folder: Path, truth: Path | None = None) -> list[ScoredCell]
 
     Args:
         folder: The score files.
-        truth: Folder of `ground_truth_….csv` files or of clips whose names bear labels; None takes them from the
-            names inside the score files.
+        truth: Where labels stand (see `read_truth`); None takes them from the names inside the score files.
 
     Raises:
-        DataError: No score files; a name twice; a score that is no number; scores and decisions of different clips;
-            a clip without a label.
+        DataError: The first problem that `read_all` finds.
+    """
+    reading = read_all(folder, read_truth(truth) if truth else Truth())
+    if reading.problems:
+        raise reading.problems[0]
+    return list(reading.cells)
+
+
+def read_all(folder: Path, truth: Truth) -> Reading:
+    """Every score file that can be read, and what is wrong with the others.
+
+    A problem is: a file that is no csv of two columns; a name twice; a score that is no finite number; decisions of
+    other clips than the scores; a clip without label or domain; decisions without scores, and scores without
+    decisions where others have some; a file of the truth without scores.
+
+    Raises:
+        DataError: No such folder, or no score files in it.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder", "Give the folder that holds anomaly_score_….csv files.")
-    files = sorted((p, m) for p in folder.glob("anomaly_score_*.csv") if (m := _NAME.match(p.name)))
-    if not files:
+    files = [(p, m) for p in sorted(folder.glob("*.csv")) if (m := _NAME.match(p.name))]
+    scored = {p: m for p, m in files if m["what"] == "anomaly_score"}
+    if not scored:
         raise DataError(
             f"{folder}: holds no score files", "They are named anomaly_score_<machine>_section_00_source_test.csv."
         )
-    known = _truth_labels(truth) if truth else None
-    cells: list[ScoredCell] = []
-    for path, match in files:
-        scores = {name: _number(path, name, text) for name, text in _rows(path)}
-        decisions = _decisions(path, scores)
-        labels = {name: _label(path, match["machine"], name, known) for name in scores}
-        for domain, names in _by_domain(match["domain"], scores).items():
-            cells.append(
-                ScoredCell(
-                    match["machine"],
-                    match["section"],
-                    domain,
-                    {n: scores[n] for n in names},
-                    {n: decisions[n] for n in names} if decisions is not None else None,
-                    {n: labels[n] for n in names},
-                )
-            )
-    return cells
+    decided = {p for p, m in files if m["what"] == "decision_result"}
+    problems = _missing(folder, set(scored), decided, truth)
+    cells: dict[tuple[str, str, str], ScoredCell] = {}
+    for path, match in scored.items():
+        try:
+            for cell in _read(path, match, _decision_file(path), truth):
+                key = cell.machine, cell.section, cell.domain
+                if key in cells:
+                    raise DataError(  # noqa: TRY301 - collected with the others
+                        f"{path}: {cell.machine} section {cell.section} {cell.domain} is scored by another file too",
+                        "Keep one of them.",
+                    )
+                cells[key] = cell
+        except DataError as error:
+            problems.append(error)
+    return Reading(
+        tuple(cells.values()), tuple(problems), any(m["domain"] or m["kind"] == "id" for m in scored.values())
+    )
 
 
 def write_submission(folder: Path, cells: Iterable[ScoredCell]) -> None:
     """Write score and decision files in the official form."""
     for cell in cells:
         tail = f"{cell.machine}_section_{cell.section}_{cell.domain}_test.csv"
-        _write(folder / f"anomaly_score_{tail}", ((n, repr(float(s))) for n, s in sorted(cell.scores.items())))
+        write_rows(folder / f"anomaly_score_{tail}", ((n, repr(float(s))) for n, s in sorted(cell.scores.items())))
         if cell.decisions is not None:
-            _write(folder / f"decision_result_{tail}", ((n, str(int(d))) for n, d in sorted(cell.decisions.items())))
+            rows = ((n, str(int(d))) for n, d in sorted(cell.decisions.items()))
+            write_rows(folder / f"decision_result_{tail}", rows)
 
 
-def _write(path: Path, rows: Iterable[tuple[str, str]]) -> None:
-    with whole_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows(rows)
+def _read(path: Path, match: re.Match[str], decision_file: Path, truth: Truth) -> list[ScoredCell]:
+    machine = match["machine"]
+    scores = {name: _number(path, name, text) for name, text in read_rows(path)}
+    decisions = _decisions(decision_file, path.name, scores) if decision_file.is_file() else None
+    labels = {name: truth.is_anomalous(path, machine, name) for name in scores}
+    domains: dict[str, list[str]] = defaultdict(list)
+    for name in scores:
+        domains[match["domain"] or truth.domain(path, machine, name)].append(name)
+    return [
+        ScoredCell(
+            machine,
+            match["section"],
+            domain,
+            {n: scores[n] for n in names},
+            {n: decisions[n] for n in names} if decisions is not None else None,
+            {n: labels[n] for n in names},
+        )
+        for domain, names in sorted(domains.items())
+    ]
 
 
-def _rows(path: Path) -> list[tuple[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.reader(file) if row]
-    seen: set[str] = set()
-    found: list[tuple[str, str]] = []
-    for number, row in enumerate(rows, 1):
-        if len(row) != 2:
-            raise DataError(f"{path}: line {number} has {len(row)} columns", "Write a clip's name and its value.")
-        name = Path(row[0]).name
-        if name in seen:
-            raise DataError(f"{path}: {name} stands twice", "Score each clip once.")
-        seen.add(name)
-        found.append((name, row[1]))
-    if not found:
-        raise DataError(f"{path}: is empty", "Write a clip's name and its value on each line.")
-    return found
+def _missing(folder: Path, scored: set[Path], decided: set[Path], truth: Truth) -> list[DataError]:
+    wanted = {_decision_file(p): p for p in scored}
+    problems = [
+        DataError(f"{path}: decides on clips that nothing scores", "Add the score file of that name, or remove it.")
+        for path in sorted(decided - set(wanted))
+    ]
+    problems += [
+        DataError(f"{path}: is missing, while {wanted[path].name} is there", "Add it, or leave out all decisions.")
+        for path in (sorted(set(wanted) - decided) if decided else ())
+    ]
+    found = [m for p in scored if (m := _NAME.match(p.name))]
+    there = {(m["machine"], m["section"], m["domain"]) for m in found}
+    for machine, section, domain in sorted(truth.cells, key=str):
+        if not there & {(machine, section, d) for d in ((domain, None) if domain else (None, "source", "target"))}:
+            tail = (
+                f"{machine}_section_{section}_{domain}_test.csv" if domain else f"{machine}_section_{section}_test.csv"
+            )
+            problems.append(
+                DataError(
+                    f"{folder / f'anomaly_score_{tail}'}: is missing, the truth knows its clips",
+                    "Score them, or give the truth of what was scored.",
+                )
+            )
+    return problems
 
 
 def _number(path: Path, name: str, text: str) -> float:
@@ -132,59 +190,21 @@ def _number(path: Path, name: str, text: str) -> float:
     return value
 
 
-def _decisions(path: Path, scores: Mapping[str, float]) -> dict[str, bool] | None:
-    other = path.with_name(path.name.replace("anomaly_score_", "decision_result_", 1))
-    if not other.is_file():
-        return None
+def _decision_file(path: Path) -> Path:
+    return path.with_name(path.name.replace("anomaly_score_", "decision_result_", 1))
+
+
+def _decisions(path: Path, scores_name: str, scores: Mapping[str, float]) -> dict[str, bool]:
     decisions: dict[str, bool] = {}
-    for name, text in _rows(other):
+    for name, text in read_rows(path):
         if text.strip() not in ("0", "1"):
-            raise DataError(f"{other}: the decision on {name} is {text.strip()!r}", "Write 0 or 1.")
+            raise DataError(f"{path}: the decision on {name} is {text.strip()!r}", "Write 0 or 1.")
         decisions[name] = text.strip() == "1"
     if len(decisions) != len(scores):
         raise DataError(
-            f"{other}: decides on {len(decisions)} clips, {path.name} scores {len(scores)}", "Let both hold the same."
+            f"{path}: decides on {len(decisions)} clips, {scores_name} scores {len(scores)}", "Let both hold the same."
         )
     lacking = sorted(set(scores) - set(decisions))
     if lacking:
-        raise DataError(f"{other}: does not decide on {lacking[0]}", f"{path.name} scores it. Let both hold the same.")
+        raise DataError(f"{path}: does not decide on {lacking[0]}", f"{scores_name} scores it. Let both hold the same.")
     return decisions
-
-
-def _label(path: Path, machine: str, name: str, known: Mapping[tuple[str, str], bool] | None) -> bool:
-    if known is not None:
-        if (machine, name) not in known:
-            raise DataError(f"{path}: the truth folder says nothing of {name}", "Give the truth of this data set.")
-        return known[machine, name]
-    if "_anomaly_" in name or name.startswith("anomaly_"):
-        return True
-    if "_normal_" in name or name.startswith("normal_"):
-        return False
-    raise DataError(f"{path}: {name} bears no label", "Give the truth: --truth FOLDER.")
-
-
-def _truth_labels(folder: Path) -> dict[tuple[str, str], bool]:
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder", "Give the folder that holds ground_truth_….csv files, or clips.")
-    labels: dict[tuple[str, str], bool] = {}
-    for path in sorted(folder.rglob("ground_truth_*.csv")):
-        if match := _TRUTH.match(path.name):
-            labels.update({(match["machine"], name): text.strip() == "1" for name, text in _rows(path)})
-    if labels:
-        return labels
-    from asd_trainer.data.dataset import scan
-
-    for clip in scan(folder).clips:
-        if clip.label is not None:
-            labels[clip.machine, clip.path.name] = clip.label == "anomaly"
-    return labels
-
-
-def _by_domain(domain: str | None, names: Iterable[str]) -> dict[str, list[str]]:
-    """Official files of 2021 hold one domain each; later ones hold both, told by the clips' names."""
-    if domain:
-        return {domain: list(names)}
-    found: dict[str, list[str]] = {}
-    for name in names:
-        found.setdefault("target" if "_target_" in name else "source", []).append(name)
-    return found
