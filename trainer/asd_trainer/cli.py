@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from asd_agent.console import run_command
-from asd_trainer.commands import jobs, simulate, table, train
+from asd_trainer.commands import inspect, jobs, simulate, table, train
 
 app = typer.Typer(
     help="Learns what a healthy machine sounds like and exports bundles for asd-agent.",
@@ -14,6 +14,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command("simulate")(simulate.simulate)
+app.command("inspect")(inspect.inspect)
 app.command("train")(train.train)
 app.command("evaluate")(train.evaluate)
 app.command("export")(train.export)
