@@ -10,7 +10,6 @@ from asd_agent.audio import read_clip
 from asd_agent.errors import AudioError, DataError, UsageError
 from asd_trainer.data.cut import CutRecording, Place, cut, recording_names
 from asd_trainer.data.dataset import scan
-from asd_trainer.whole_files import whole_file
 
 RATE = 16_000
 
@@ -171,10 +170,3 @@ def test_progress_ends_at_the_length_of_all_recordings(tmp_path: Path):
     cut(recordings, Place(tmp_path / "data", "press"), progress=lambda _, done, total: told.append((done, total)))
     assert told == sorted(told)
     assert told[-1] == (24, 24)
-
-
-def test_whole_files_leave_nothing_behind_when_writing_fails(tmp_path: Path):
-    with pytest.raises(OSError, match="full"), whole_file(tmp_path / "clip.wav") as partial:
-        partial.write_bytes(b"RIFF")
-        raise OSError("full")
-    assert list(tmp_path.iterdir()) == []
