@@ -17,7 +17,8 @@ from asd_trainer.jobs import GraphError, Job, JobsFailedError, Task, digests, di
 from asd_trainer.jobs.screen import duration, picture, seconds_left
 from asd_trainer.jobs.store import JobStatus, folder_of
 
-HERE = Path(__file__).stem
+HERE = f"trainer.{Path(__file__).stem}"
+"""As a job's process finds this module: the folder of all tests is on its path."""
 
 
 # What the jobs of these tests run; each leaves a line for every time it was really called.
@@ -184,7 +185,7 @@ def start_holding_runner(out: Path) -> "subprocess.Popen[str]":
     program = f"""
 import sys
 import threading
-sys.path.insert(0, {str(Path(__file__).parent)!r})
+sys.path.insert(0, {str(Path(__file__).parents[1])!r})
 from pathlib import Path
 from asd_trainer.jobs import Job, run_jobs
 def tell(statuses):

@@ -32,11 +32,11 @@ from asd_trainer.jobs import Job, Task, run_jobs
 from asd_trainer.jobs import digests as job_digests
 from asd_trainer.jobs.executor import Observe
 from asd_trainer.jobs.store import folder_of
-from asd_trainer.metrics.bootstrap import DRAWS, Cell, interval, resampled
+from asd_trainer.metrics.bootstrap import DRAWS, Cell, Interval, resampled
 from asd_trainer.metrics.result import measure, to_csv
 from asd_trainer.metrics.roc import auc, harmonic_mean, pauc
 from asd_trainer.metrics.submission import ScoredCell, write_submission
-from asd_trainer.plan import evaluation_job, labelled_clips
+from asd_trainer.plan import Plan, evaluation_job, labelled_clips
 from asd_trainer.runs import SCORES, Run, jobs_of, publish_evaluation, read_summary
 from asd_trainer.train import Steps, tell
 from asd_trainer.whole_files import whole_file
@@ -112,6 +112,20 @@ def read_evaluation(run: Run) -> Evaluation:
     if document is None:
         raise DataError(f"{run.folder}: has not been evaluated", "Run asd-trainer evaluate.")
     return Evaluation(run, document, load_arrays(run.folder / SCORES / DRAWN))
+
+
+def evaluations_of(plan: Plan) -> tuple[list[Evaluation], list[str]]:
+    """What is done of a plan, and what is not, in words."""
+    done: list[Evaluation] = []
+    missing: list[str] = []
+    for one in plan.runs:
+        if one.evaluation is None:
+            continue
+        if (read_summary(one.run) or {}).get("job") == one.evaluation:
+            done.append(read_evaluation(one.run))
+        else:
+            missing.append(f"{one.run.name}: a job of it failed")
+    return done, missing
 
 
 def summary(evaluation: Evaluation) -> dict[str, Any]:
@@ -244,6 +258,12 @@ def _measures(
         "harmonic_mean_transductive": measure(transductive).harmonic() if cells else None,
         "left_out": [*result.left_out, *unscored],
     }
+
+
+def interval(value: float, drawn: npt.NDArray[np.float64]) -> Interval:
+    """A value with the 95 % interval of what was drawn for it, shape (draws,)."""
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return Interval(value, float(low), float(high))
 
 
 def _triple(value: float, drawn: npt.NDArray[np.float64]) -> list[float]:

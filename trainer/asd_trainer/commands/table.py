@@ -36,10 +36,13 @@ def table(
 ) -> None:
     """Train and evaluate every recipe on every data set and compare them. An interrupted call goes on.
 
+    Where jobs fail, the table holds what is done, and the exit code is 1.
+
     Example: asd-trainer table data --recipes level,quick --seeds 3 --out runs
     """
     from asd_trainer.data.dataset import scan
-    from asd_trainer.evaluate import read_evaluation
+    from asd_trainer.evaluate import evaluations_of
+    from asd_trainer.jobs import JobsFailedError
     from asd_trainer.plan import make_plan
     from asd_trainer.recipe import load_recipes
     from asd_trainer.table import check_reference, make_table
@@ -63,14 +66,16 @@ def table(
     if dry_run:
         print_plan(plan, json=json)
         return
-    with watched(workers) as observe:
-        carry_out(plan, workers=workers, observe=observe)
-    found = make_table(
-        [read_evaluation(one.run) for one in plan.runs if one.evaluation is not None],
-        against,
-        order=names,
-        left_out=plan.left_out,
-    )
+    failed: JobsFailedError | None = None
+    try:
+        with watched(workers) as observe:
+            carry_out(plan, workers=workers, observe=observe)
+    except JobsFailedError as error:
+        failed = error
+    done, missing = evaluations_of(plan)
+    if failed is not None and not done:
+        raise failed
+    found = make_table(done, against, order=names, left_out=[*plan.left_out, *missing])
     write_json(out / "table.json", found.document())
     with whole_file(out / "table.md") as partial:
         partial.write_text(markdown(found), encoding="utf-8")
@@ -79,3 +84,5 @@ def table(
     else:
         print_table(found, Console(width=None if sys.stdout.isatty() else 150))
         sys.stdout.write(f"{out / 'table.json'}, {out / 'table.md'}\n")
+    if failed is not None:
+        raise failed
