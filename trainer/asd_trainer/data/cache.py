@@ -1,0 +1,151 @@
+"""Arrays computed from clips, kept on disk under what they were computed from; several processes may share it.
+
+The key is a digest of the clip's content and of everything that decides the array, so that nothing ever goes stale:
+a file that is renamed is found again, one that is altered is not.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel
+
+Array = npt.NDArray[Any]
+GIB = 1 << 30
+_LEFT_BY_THE_DEAD = 3600.0
+"""Seconds after which a half-written file belongs to nobody."""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a cache holds.
+
+    Attributes:
+        arrays: How many.
+        size: Of all of them, in bytes.
+    """
+
+    arrays: int
+    size: int
+
+
+class Cache:
+    """Arrays on disk, the least recently used of which go when there are too many.
+
+    Each process looks after writing a twentieth of the limit, so that the limit is passed by no more than that.
+
+    Args:
+        folder: Where they lie; made when the first is kept.
+        limit: Bytes that they may take. Several processes should agree on it.
+    """
+
+    def __init__(self, folder: Path, limit: int = 20 * GIB) -> None:
+        self.folder = folder
+        self.limit = limit
+        self._written = limit  # so that the first call looks how much there is
+
+    def array(self, clip_digest: str, spec: BaseModel | Mapping[str, Any], make: Callable[[], Array]) -> Array:
+        """The array for a clip and a specification; `make` is called where it is not there or damaged.
+
+        Args:
+            clip_digest: SHA-256 of the clip's file.
+            spec: Everything else that decides the array, in JSON's terms; name the computation and its version too.
+            make: Computes it; any shape, no objects.
+
+        Returns:
+            The array, equal to what `make` gives.
+        """
+        path = self._path(clip_digest, spec)
+        found = _read(path)
+        if found is not None:
+            return found
+        made = make()
+        self._keep(path, made)
+        return made
+
+    def usage(self) -> Usage:
+        """What is there now."""
+        sizes = [size for _, size, _ in self._files()]
+        return Usage(len(sizes), sum(sizes))
+
+    def _path(self, clip_digest: str, spec: BaseModel | Mapping[str, Any]) -> Path:
+        plain = spec.model_dump(mode="json") if isinstance(spec, BaseModel) else dict(spec)
+        text = json.dumps([clip_digest, plain], sort_keys=True, allow_nan=False)
+        key = hashlib.sha256(text.encode()).hexdigest()
+        return self.folder / key[:2] / f"{key}.npy"
+
+    def _keep(self, path: Path, made: Array) -> None:
+        """Write an array, whole or not at all, under a name of this process's own until it is there."""
+        if made.nbytes > self.limit:
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".partial")
+        partial = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                np.save(file, made, allow_pickle=False)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+        self._written += made.nbytes
+        if self._written > self.limit // 20:
+            self._written = 0
+            self._tidy()
+
+    def _tidy(self) -> None:
+        """Bring the cache to nine tenths of its limit, the least recently used first; one process at a time."""
+        with _alone(self.folder / ".lock") as now:
+            files = sorted(self._files())
+            size = sum(s for _, s, _ in files)
+            if size > self.limit:
+                for _, one, path in files:
+                    path.unlink(missing_ok=True)
+                    size -= one
+                    if size <= self.limit * 9 // 10:
+                        break
+            for partial in self.folder.glob("??/.*.partial"):
+                with suppress(FileNotFoundError):
+                    if now - partial.stat().st_mtime > _LEFT_BY_THE_DEAD:
+                        partial.unlink()
+
+    def _files(self) -> Iterator[tuple[int, int, Path]]:
+        """Time of last use, size and place of each array; others may be removing them."""
+        for path in self.folder.glob("??/*.npy"):
+            with suppress(FileNotFoundError):
+                found = path.stat()
+                yield found.st_mtime_ns, found.st_size, path
+
+
+def _read(path: Path) -> Array | None:
+    """An array, marked as used; None where it is not there or was damaged."""
+    try:
+        array: Array = np.load(path, allow_pickle=False)
+        os.utime(path)
+    except FileNotFoundError:
+        return None
+    except (ValueError, EOFError, OSError):
+        path.unlink(missing_ok=True)
+        return None
+    return array
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[float]:
+    """Hold a lock, which the operating system takes back from the dead; gives the time by the files' own clock."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        os.utime(path)
+        yield path.stat().st_mtime
