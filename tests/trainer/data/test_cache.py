@@ -1,186 +1,137 @@
-"""The cache gives what would be computed, whatever happens to its folder, and stays within its limit."""
+"""The cache gives what would be computed, stays within its limit, and is shared without harm."""
 
-import json
-import multiprocessing
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from asd_trainer.data.cache import ArrayCache, FileDigests
+from asd_agent.features import FeatureSpec
+from asd_trainer.data.cache import Cache
 
-SECOND = 1_000_000_000
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_000_000.0
-
-    def __call__(self) -> float:
-        self.now += 1.0
-        return self.now
+SPEC = {"what": "squares", "version": 1}
+SIZE = 32 + 128 + 8000  # a digest, a npy header and 1000 doubles
 
 
-class Compute:
-    """Computes an array of a seed and counts how often."""
-
-    def __init__(self, seed: int = 0, size: int = 100) -> None:
-        self.value = np.random.default_rng(seed).standard_normal(size).astype(np.float32)
-        self.times = 0
-
-    def __call__(self) -> np.ndarray:
-        self.times += 1
-        return self.value
+def array(value: float) -> np.ndarray:
+    return np.full(1000, value)
 
 
-def fail() -> np.ndarray:
-    raise AssertionError("was computed again")
+def never():
+    raise AssertionError("computed again")
 
 
-def entries(folder: Path) -> list[Path]:
-    return sorted(folder.rglob("*.npy"))
+def files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("??/*.npy"))
 
 
-def test_a_second_call_and_a_second_process_get_the_kept_array(tmp_path: Path):
-    compute = Compute()
-    first = ArrayCache(tmp_path).get("a" * 64, "mel", compute)
-    again = ArrayCache(tmp_path).get("a" * 64, "mel", fail)
-    np.testing.assert_array_equal(first, again)
-    assert again.dtype == np.float32
-    assert compute.times == 1
+def test_an_array_is_computed_once_and_found_by_another_cache_on_the_same_folder(tmp_path):
+    made = np.arange(12, dtype=np.float32).reshape(3, 4)
+    assert Cache(tmp_path).array("a", SPEC, lambda: made) is made
+    found = Cache(tmp_path).array("a", SPEC, never)
+    assert found.dtype == np.float32
+    assert np.array_equal(found, made)
 
 
-def test_another_content_or_other_settings_are_another_entry(tmp_path: Path):
-    cache = ArrayCache(tmp_path)
-    found = [cache.get(c, s, Compute(i)) for i, (c, s) in enumerate([("a", "x"), ("b", "x"), ("a", "y"), ("ax", "")])]
-    assert len({f.tobytes() for f in found}) == 4
-    assert len(entries(tmp_path)) == 4
+@pytest.mark.parametrize(
+    ("digest", "spec"),
+    [("b", SPEC), ("a", {**SPEC, "version": 2}), ("a", FeatureSpec()), ("a", FeatureSpec(n_mels=64))],
+)
+def test_other_content_or_another_specification_is_another_array(tmp_path, digest, spec):
+    cache = Cache(tmp_path)
+    cache.array("a", SPEC, lambda: array(1))
+    assert cache.array(digest, spec, lambda: array(2))[0] == 2
+    assert cache.usage().arrays == 2
 
 
-@pytest.mark.parametrize("damage", ["truncated", "flipped", "emptied"])
-def test_a_damaged_entry_is_dropped_and_computed_again(tmp_path: Path, damage: str):
-    cache, compute = ArrayCache(tmp_path), Compute()
-    cache.get("a", "x", compute)
-    (entry,) = entries(tmp_path)
-    held = entry.read_bytes()
+@pytest.mark.parametrize("damage", ["emptied", "truncated", "flipped", "zeroed"])
+def test_a_damaged_file_is_computed_again(tmp_path, damage):
+    cache = Cache(tmp_path)
+    cache.array("a", SPEC, lambda: array(1))
+    (path,) = files(tmp_path)
+    held = path.read_bytes()
     flipped = bytearray(held)
     flipped[-1] ^= 1
-    entry.write_bytes({"truncated": held[:-4], "flipped": bytes(flipped), "emptied": b""}[damage])
-    np.testing.assert_array_equal(cache.get("a", "x", compute), compute.value)
-    assert compute.times == 2
-    np.testing.assert_array_equal(cache.get("a", "x", fail), compute.value)
+    bad = {"emptied": b"", "truncated": held[:-8], "flipped": bytes(flipped), "zeroed": bytes(len(held))}
+    path.write_bytes(bad[damage])
+    assert cache.array("a", SPEC, lambda: array(2))[0] == 2
+    assert cache.array("a", SPEC, never)[0] == 2
 
 
-def test_pickled_arrays_are_neither_kept_nor_read(tmp_path: Path):
-    objects = np.array([{}], dtype=object)
-    with pytest.raises(ValueError, match="pickle"):
-        ArrayCache(tmp_path).get("a", "x", lambda: objects)
-    assert entries(tmp_path) == []
+def test_the_least_recently_used_arrays_go_first(tmp_path):
+    cache = Cache(tmp_path, limit=10 * SIZE)
+    for i in range(10):
+        cache.array(str(i), SPEC, lambda i=i: array(i))
+        os.utime(max(files(tmp_path), key=lambda p: p.stat().st_mtime_ns), ns=(i, i))
+    cache.array("0", SPEC, never)  # used again
+    cache.array("10", SPEC, lambda: array(10))
+    assert cache.usage().arrays == 9
+    for digest in ("0", "3", "9", "10"):
+        cache.array(digest, SPEC, never)
+    assert cache.array("1", SPEC, lambda: array(-1))[0] == -1
 
 
-def test_the_entries_that_were_used_longest_ago_go_first(tmp_path: Path):
-    size = 32 + 128 + 4 * 100
-    cache = ArrayCache(tmp_path, limit=8 * size, clock=Clock())
-    for i in range(7):
-        cache.get(str(i), "x", Compute(i))
-    cache.get("0", "x", fail)  # used again, so that 1 is now the oldest
-    cache.get("7", "x", Compute(7))
-    assert cache.bytes() <= 8 * size
-    cache.get("0", "x", fail)
-    cache.get("7", "x", fail)
-    one = Compute(1)
-    cache.get("1", "x", one)
-    assert one.times == 1
+def test_an_array_larger_than_the_limit_is_given_and_not_kept(tmp_path):
+    cache = Cache(tmp_path / "none", limit=100)
+    assert cache.array("a", SPEC, lambda: array(1))[0] == 1
+    assert cache.usage().size == 0
 
 
-def test_an_array_above_the_limit_is_given_and_not_kept(tmp_path: Path):
-    cache, compute = ArrayCache(tmp_path, limit=1000), Compute(size=1000)
-    np.testing.assert_array_equal(cache.get("a", "x", compute), compute.value)
-    assert entries(tmp_path) == []
-
-
-def test_a_folder_that_cannot_be_written_costs_time_and_nothing_else(tmp_path: Path):
+def test_a_folder_that_cannot_be_written_costs_time_and_nothing_else(tmp_path):
     (tmp_path / "cache").write_text("a file, no folder")
-    compute = Compute()
-    np.testing.assert_array_equal(ArrayCache(tmp_path / "cache").get("a", "x", compute), compute.value)
+    cache = Cache(tmp_path / "cache")
+    assert cache.array("a", SPEC, lambda: array(1))[0] == 1
+    assert cache.array("a", SPEC, lambda: array(2))[0] == 2
 
 
-def test_what_killed_processes_left_half_written_is_removed_once_it_is_old(tmp_path: Path):
-    cache = ArrayCache(tmp_path)
-    cache.get("a", "x", Compute())
-    folder = entries(tmp_path)[0].parent
-    for name, age in ((".old.partial", 7200), (".new.partial", 60)):
-        (folder / name).write_bytes(b"half")
-        stamp = (folder / name).stat().st_mtime - age
-        os.utime(folder / name, (stamp, stamp))
-    cache.bytes()
-    assert [p.name for p in folder.iterdir() if p.suffix == ".partial"] == [".new.partial"]
+def test_python_objects_are_not_kept(tmp_path):
+    with pytest.raises(ValueError, match="pickle"):
+        Cache(tmp_path).array("a", SPEC, lambda: np.array([{}], dtype=object))
+    assert files(tmp_path) == []
 
 
-def _work(folder: str, seed: int, limit: int) -> None:
-    cache = ArrayCache(Path(folder), limit=limit)
-    rng = np.random.default_rng(seed)
-    for key in rng.integers(0, 30, size=200):
-        want = np.full(200, key, np.float32)
-        got = cache.get(str(key), "x", want.copy)
-        assert np.array_equal(got, want)
+def test_what_a_dead_process_left_half_written_is_no_array_and_goes_in_time(tmp_path):
+    cache = Cache(tmp_path, limit=2 * SIZE)
+    (tmp_path / "ab").mkdir(parents=True)
+    old, new = tmp_path / "ab/.x.partial", tmp_path / "ab/.y.partial"
+    for path in (old, new):
+        path.write_bytes(b"half")
+    os.utime(old, (1, 1))
+    cache.array("a", SPEC, lambda: array(1))
+    assert cache.usage().arrays == 1
+    assert not old.exists()
+    assert new.exists()
 
 
-def test_several_processes_share_one_folder_within_its_limit(tmp_path: Path):
-    limit = 20 * 1000
-    context = multiprocessing.get_context("spawn")
-    workers = [context.Process(target=_work, args=(str(tmp_path), i, limit)) for i in range(3)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join(timeout=120)
-    assert [w.exitcode for w in workers] == [0, 0, 0]
-    assert 0 < ArrayCache(tmp_path, limit=limit).bytes() <= limit
-    assert list(tmp_path.rglob("*.partial")) == []
+def test_nothing_is_left_when_the_computation_fails(tmp_path):
+    cache = Cache(tmp_path)
+    with pytest.raises(ZeroDivisionError):
+        cache.array("a", SPEC, lambda: 1 / 0)
+    assert not list(tmp_path.rglob("*.npy"))
 
 
-def write(path: Path, text: str, mtime_ns: int) -> Path:
-    path.write_text(text)
-    os.utime(path, ns=(mtime_ns, mtime_ns))
-    return path
+PROCESS = """
+import sys, numpy as np
+from pathlib import Path
+from asd_trainer.data.cache import Cache
+cache = Cache(Path(sys.argv[1]), limit=int(sys.argv[2]))
+order = np.random.default_rng(int(sys.argv[3])).permutation(np.arange(120) % 20)
+for i in order:
+    got = cache.array(str(i), {"what": "squares"}, lambda: np.full(1000, float(i)))
+    assert got.shape == (1000,) and (got == i).all(), i
+"""
 
 
-def test_a_file_is_read_again_only_when_its_size_or_time_is_another(tmp_path: Path):
-    memory = tmp_path / "digests.json"
-    path = write(tmp_path / "clip", "one", 5 * SECOND)
-    digests = FileDigests(memory, lambda: 100 * SECOND)
-    first = digests.of(path)
-    write(path, "two", 5 * SECOND)  # the same size and time: taken for the same file, by design
-    assert digests.of(path) == first
-    digests.remember()
-    later = FileDigests(memory, lambda: 100 * SECOND)
-    assert later.of(path) == first
-    assert later.of(write(path, "two", 6 * SECOND)) != first
-
-
-def test_a_file_that_changed_just_now_is_not_remembered(tmp_path: Path):
-    path = write(tmp_path / "clip", "one", 99 * SECOND)
-    digests = FileDigests(None, lambda: 100 * SECOND)
-    first = digests.of(path)
-    assert digests.of(write(path, "two", 99 * SECOND)) != first
-
-
-def test_two_processes_keep_what_the_other_learnt(tmp_path: Path):
-    memory = tmp_path / "digests.json"
-    one, other = (FileDigests(memory, lambda: 100 * SECOND) for _ in range(2))
-    one.of(write(tmp_path / "a", "a", SECOND))
-    other.of(write(tmp_path / "b", "b", SECOND))
-    one.remember()
-    other.remember()
-    assert sorted(Path(p).name for p in json.loads(memory.read_text())) == ["a", "b"]
-
-
-@pytest.mark.parametrize("text", ["{", "[]", '{"x": 3}', ""])
-def test_a_damaged_memory_is_forgotten(tmp_path: Path, text: str):
-    (tmp_path / "digests.json").write_text(text)
-    path = write(tmp_path / "clip", "one", SECOND)
-    digests = FileDigests(tmp_path / "digests.json", lambda: 100 * SECOND)
-    assert digests.of(path) == FileDigests().of(path)
-    digests.remember()
-    assert list(json.loads((tmp_path / "digests.json").read_text())) == [str(path)]
+def test_processes_share_a_cache_that_is_too_small_for_them(tmp_path):
+    limit = 12 * SIZE
+    started = [
+        subprocess.Popen([sys.executable, "-c", PROCESS, str(tmp_path), str(limit), str(seed)], stderr=subprocess.PIPE)
+        for seed in range(3)
+    ]
+    for process in started:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors.decode()
+    assert Cache(tmp_path).usage().arrays <= 12
+    assert not list(tmp_path.glob("??/.*.partial"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import io
 import json
 import os
 import tempfile
@@ -25,6 +26,8 @@ Array = npt.NDArray[Any]
 GIB = 1 << 30
 _LEFT_BY_THE_DEAD = 3600.0
 """Seconds after which a half-written file belongs to nobody."""
+_CHECK = 32
+"""Bytes of the digest that stands before each array, so that damage of any kind is found."""
 
 
 @dataclass(frozen=True)
@@ -64,14 +67,19 @@ class Cache:
             make: Computes it; any shape, no objects.
 
         Returns:
-            The array, equal to what `make` gives.
+            The array, equal to what `make` gives. A folder that cannot be written costs time and nothing else.
+
+        Raises:
+            ValueError: `make` gave Python objects.
         """
         path = self._path(clip_digest, spec)
         found = _read(path)
         if found is not None:
             return found
         made = make()
-        self._keep(path, made)
+        if made.nbytes <= self.limit:
+            with suppress(OSError):
+                self._keep(path, made)
         return made
 
     def usage(self) -> Usage:
@@ -87,16 +95,15 @@ class Cache:
 
     def _keep(self, path: Path, made: Array) -> None:
         """Write an array, whole or not at all, under a name of this process's own until it is there."""
-        if made.nbytes > self.limit:
-            return
+        content = io.BytesIO()
+        np.save(content, made, allow_pickle=False)
+        data = content.getvalue()
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".partial")
         partial = Path(name)
         try:
             with os.fdopen(handle, "wb") as file:
-                np.save(file, made, allow_pickle=False)
-                file.flush()
-                os.fsync(file.fileno())
+                file.write(hashlib.sha256(data).digest() + data)
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
@@ -132,13 +139,15 @@ class Cache:
 def _read(path: Path) -> Array | None:
     """An array, marked as used; None where it is not there or was damaged."""
     try:
-        array: Array = np.load(path, allow_pickle=False)
+        content = path.read_bytes()
+    except OSError:
+        return None
+    data = content[_CHECK:]
+    if hashlib.sha256(data).digest() != content[:_CHECK]:
+        return None  # it is computed and written again
+    with suppress(OSError):
         os.utime(path)
-    except FileNotFoundError:
-        return None
-    except (ValueError, EOFError, OSError):
-        path.unlink(missing_ok=True)
-        return None
+    array: Array = np.load(io.BytesIO(data), allow_pickle=False)
     return array
 
 
