@@ -109,12 +109,12 @@ def test_wav_and_flac_are_broken_off_alike(tmp_path: Path):
     assert set(kinds) <= BROKEN
 
 
-def test_what_is_mended_on_reading_takes_one_line_a_folder_where_it_holds_for_many():
+def test_a_rate_that_many_files_of_a_folder_share_takes_one_line_and_damage_one_line_each():
     rates = [Problem(Path(f"fan/train/{i}.wav"), "rate", "has a rate of 8000 Hz") for i in range(11)]
-    short = [Problem(Path(f"fan/train/{i}.wav"), "too_short", "is too short") for i in range(11)]
-    told = gathered([*rates, *short])
+    torn = [Problem(Path(f"fan/train/{i}.wav"), "truncated", "truncated") for i in range(11)]
+    told = gathered([*rates, *torn])
     assert str(told[0]) == "fan/train: each of 11 files has a rate of 8000 Hz"
-    assert told[1:] == short
+    assert told[1:] == torn
     assert gathered(rates[:10]) == rates[:10]
 
 

@@ -41,6 +41,28 @@ N, A = "normal", "anomaly"
             ("slider", "00", "source", "test", A, 49, {"vel": "730", "ac": "0.11"}),
         ),
         ("Vacuum/test/section_00_0123.wav", ("Vacuum", "00", None, "test", None, 123, {})),
+        # without attributes, 2024 and 2025 end in an underscore or say so
+        (
+            "ToyRCCar/train/section_00_target_train_normal_0009_.wav",
+            ("ToyRCCar", "00", "target", "train", N, 9, {}),
+        ),
+        ("Polisher/test/section_00_test_0199.wav", ("Polisher", "00", None, "test", None, 199, {})),
+        (
+            "Polisher/supplemental/section_00_machine_0100_.wav",
+            ("Polisher", "00", None, "supplemental", None, 100, {"kind": "machine"}),
+        ),
+        (
+            "ToyCar/test/section_00_source_test_normal_0000_car_A2_spd_28V_mic_1_noise_1.wav",
+            (
+                "ToyCar",
+                "00",
+                "source",
+                "test",
+                N,
+                0,
+                {"car": "A2", "spd": "28V", "mic": "1", "noise": "1"},
+            ),
+        ),
         (
             "ToyPet/train/section_00_source_train_normal_0007_noAttribute.wav",
             ("ToyPet", "00", "source", "train", N, 7, {}),
@@ -191,6 +213,13 @@ def test_original_clips_of_2023_parse_with_all_their_attributes():
         "valve": {"pat"},
     }
     assert all(set(c.attributes) == names[c.machine] and all(c.attributes.values()) for c in data.clips)
+    said = {(c.machine, c.path.parent.name, c.index): dict(c.attributes) for c in data.clips}
+    assert said["slider", "source_test", 27] == {"vel": "730", "ac": "0.11"}
+    assert said["ToyCar", "train", 362] == {"car": "C2", "spd": "31V", "mic": "1"}
+    assert said["gearbox", "target_test", 40] == {"volt": "1.5", "wt": "130"}
+    assert said["bearing", "target_test", 21] == {"vel": "8", "loc": "G"}
+    assert said["fan", "train", 40] == {"m-n": "X"}
+    assert said["valve", "train", 95] == {"pat": "01"}
     assert Counter((c.domain, c.split, c.label) for c in data.select(machine="valve")) == {
         ("source", "train", N): 2,
         ("target", "test", N): 1,

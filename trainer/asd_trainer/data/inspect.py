@@ -33,7 +33,8 @@ BROKEN: frozenset[str] = frozenset({"unreadable", "empty", "truncated", "not_fin
 """Kinds of problems that stop training or scoring; the others are warnings."""
 LONG_SECONDS = 12.0
 """The longest clip of the official data sets; longer ones are told of."""
-_GATHERED = frozenset({"rate", "channels"})
+_GATHERED = frozenset({"rate", "channels", "too_short"})
+"""Kinds that whole folders have in common; they are told in one line where many files have the same."""
 _GATHERED_ABOVE = 10
 _SILENT_RUN_SECONDS, _SILENT_SHARE = 0.02, 0.02
 _READ_ERRORS: tuple[tuple[str, Kind], ...] = (
@@ -183,7 +184,7 @@ def look(path: Path) -> Look:
 
 
 def gathered(problems: Sequence[Problem]) -> list[Problem]:
-    """Problems for a person to read: what holds for many files of a folder, and is mended on reading, in one line."""
+    """Problems for a person to read: rate, channels or length that many files of a folder share, in one line."""
     many: dict[tuple[Path, str, str], list[Problem]] = defaultdict(list)
     for problem in problems:
         own = problem.path if problem.kind not in _GATHERED else problem.path.parent

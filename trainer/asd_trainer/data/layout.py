@@ -21,10 +21,10 @@ SUFFIXES = (".wav", ".flac")
 
 _SECTION = re.compile(
     r"section_(?P<section>\d{2})(?:_(?P<domain>source|target))?(?:_(?P<split>train|test))?"
-    r"(?:_(?P<label>normal|anomaly))?_(?P<index>\d{4,})(?:_(?P<attributes>.+))?\Z"
+    r"(?:_(?P<label>normal|anomaly))?_(?P<index>\d{4,})(?:_(?P<attributes>.*))?\Z"
 )
 _SUPPLEMENT = re.compile(
-    r"section_(?P<section>\d{2})_(?:(?P<domain>source|target)_)?(?P<kind>.*?)_?(?P<index>\d{4,})(?:_(?P<attributes>.+))?\Z"
+    r"section_(?P<section>\d{2})_(?:(?P<domain>source|target)_)?(?P<kind>.*?)_?(?P<index>\d{4,})(?:_(?P<attributes>.*))?\Z"
 )
 _ID = re.compile(r"(?:(?P<label>normal|anomaly)_)?id_(?P<section>\d{2})_(?P<index>\d{4,})\Z")
 _NUMBER = re.compile(r"(?P<index>\d{4,})\Z")
