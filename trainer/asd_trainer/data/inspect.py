@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from asd_agent.audio import SAMPLE_RATE, Signal, read_clip
 from asd_agent.bundle.store import file_digest
 from asd_agent.errors import AudioError
-from asd_agent.quality import constant_share
+from asd_agent.quality import Limits, constant_share
 from asd_trainer.data.dataset import DataSet, Problem, scan
-from asd_trainer.data.layout import Clip, Domain, Label, Split
+from asd_trainer.data.layout import SUFFIXES, Clip, Domain, Label, Split
 from asd_trainer.data.permits import permits
 from asd_trainer.windows import WINDOW_SAMPLES, WINDOW_SECONDS, Progress
 
@@ -28,12 +30,17 @@ Kind = Literal[
     "duplicate",
     "silence",
     "misnamed",
+    "format",
+    "clipping",
+    "mislabelled",
 ]
 BROKEN: frozenset[str] = frozenset({"unreadable", "empty", "truncated", "not_finite", "too_short"})
 """Kinds of problems that stop training or scoring; the others are warnings."""
+OTHER_FORMATS = frozenset({".aac", ".aif", ".aiff", ".caf", ".m4a", ".mp3", ".ogg", ".opus", ".wma"})
+"""Suffixes of sound that is not read: what compression removes may be what tells a fault."""
 LONG_SECONDS = 12.0
 """The longest clip of the official data sets; longer ones are told of."""
-_GATHERED = frozenset({"rate", "channels", "too_short"})
+_GATHERED = frozenset({"rate", "channels", "too_short", "clipping"})
 """Kinds that whole folders have in common; they are told in one line where many files have the same."""
 _GATHERED_ABOVE = 10
 _SILENT_RUN_SECONDS, _SILENT_SHARE = 0.02, 0.02
@@ -153,7 +160,13 @@ def inspect(root: Path, progress: Progress | None = None) -> Report:
         looks.append(look(clip.path))
         if progress:
             progress("clips opened", done, len(data.clips))
-    problems = [*(p for one in looks for p in one.problems), *_duplicates(data.clips, looks), *data.problems]
+    problems = [
+        *(p for one in looks for p in one.problems),
+        *_duplicates(data.clips, looks),
+        *_mislabelled(data.clips),
+        *_unseen(root),
+        *data.problems,
+    ]
     usable = [clip for clip, one in zip(data.clips, looks, strict=True) if one.usable]
     told = (*permits(data.machines, usable), *_long(data, looks))
     problems.sort(key=lambda p: (p.kind not in BROKEN, p.path))
@@ -175,7 +188,7 @@ def look(path: Path) -> Look:
             return _broken(path, "unreadable", f"is text, not audio: it begins with {text!r}")
         return _broken(path, "unreadable", "cannot be read as audio")
     except AudioError as error:
-        kind = next((kind for words, kind in _READ_ERRORS if words in error.what), "unreadable")
+        kind: Kind = next((known for words, known in _READ_ERRORS if words in error.what), "unreadable")
         return _broken(path, kind, error.what.removeprefix(f"{path}: "), error.remedy)
     except OSError as error:
         return _broken(path, "unreadable", f"cannot be read ({error.strerror})", "See its permissions and its disk.")
@@ -207,7 +220,11 @@ def _judged(path: Path, samples: Signal, rate: int, channels: int) -> Iterator[P
         yield Problem(path, "rate", f"has a rate of {rate} Hz and will be resampled to {SAMPLE_RATE} Hz")
     if channels > 1:
         yield Problem(path, "channels", f"has {channels} channels, which will be averaged to one")
-    still = constant_share(samples, round(_SILENT_RUN_SECONDS * rate), 0.999)
+    limits = Limits()
+    if float(np.mean(np.abs(samples) >= limits.clip_level)) > limits.clip_share:
+        text = f"clips: more than {100 * limits.clip_share:g} % of its samples are at full scale"
+        yield Problem(path, "clipping", text, "Record with less gain.")
+    still = constant_share(samples, round(_SILENT_RUN_SECONDS * rate), limits.clip_level)
     if still > _SILENT_SHARE:
         text = f"is digital silence for {100 * still:.0f} % of its length"
         yield Problem(path, "silence", text, "No microphone is so still: see whether it was plugged in.")
@@ -238,6 +255,23 @@ def _duplicates(clips: Sequence[Clip], looks: Sequence[Look]) -> Iterator[Proble
             crosses = "train" in (clip.split, other.split) and clip.split != other.split
             remedy = "A test clip that was trained on proves nothing: remove one." if crosses else "Remove one of them."
             yield Problem(clip.path, "duplicate", f"has the same content as {other.path}", remedy)
+
+
+def _mislabelled(clips: Sequence[Clip]) -> Iterator[Problem]:
+    for clip in clips:
+        if clip.split == "train" and clip.label == "anomaly":
+            text = "is anomalous and lies among the training clips: it is not trained on"
+            yield Problem(clip.path, "mislabelled", text, "Move it to the test clips.")
+
+
+def _unseen(root: Path) -> Iterator[Problem]:
+    """Sound that lies there and is no clip: links to nowhere, and formats that are not read."""
+    for path in sorted(root.rglob("*")):
+        suffix = path.suffix.lower()
+        if suffix in SUFFIXES and not path.exists():
+            yield Problem(path, "unreadable", "is a link to a file that is not there", "Copy the file itself.")
+        elif suffix in OTHER_FORMATS:
+            yield Problem(path, "format", f"is {suffix} sound, which is not read", "Give wav or flac.")
 
 
 def _long(data: DataSet, looks: Sequence[Look]) -> Iterator[str]:
