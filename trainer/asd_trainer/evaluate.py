@@ -32,7 +32,7 @@ from asd_trainer.jobs import Job, Task, run_jobs
 from asd_trainer.jobs import digests as job_digests
 from asd_trainer.jobs.executor import Observe
 from asd_trainer.jobs.store import folder_of
-from asd_trainer.metrics.bootstrap import DRAWS, Cell, Interval, resampled
+from asd_trainer.metrics.bootstrap import DRAWS, Cell, interval, resampled
 from asd_trainer.metrics.result import measure, to_csv
 from asd_trainer.metrics.roc import auc, harmonic_mean, pauc
 from asd_trainer.metrics.submission import ScoredCell, write_submission
@@ -258,12 +258,6 @@ def _measures(
         "harmonic_mean_transductive": measure(transductive).harmonic() if cells else None,
         "left_out": [*result.left_out, *unscored],
     }
-
-
-def interval(value: float, drawn: npt.NDArray[np.float64]) -> Interval:
-    """A value with the 95 % interval of what was drawn for it, shape (draws,)."""
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return Interval(value, float(low), float(high))
 
 
 def _triple(value: float, drawn: npt.NDArray[np.float64]) -> list[float]:

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from asd_agent.errors import DataError, UsageError
-from asd_trainer.evaluate import Evaluation, interval
+from asd_trainer.evaluate import Evaluation
+from asd_trainer.metrics.bootstrap import interval
 from asd_trainer.metrics.roc import harmonic_mean
 from asd_trainer.runs import data_names
 from asd_trainer.table_one import TABLE_1, part_of
