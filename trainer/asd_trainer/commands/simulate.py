@@ -47,8 +47,8 @@ def simulate(
             progress=lambda n, total: progress("clips", n, total),
         )
     if json:
-        print_json(
-            {"schema": 1, "out": str(out), "written": done.written, "kept": done.kept, "seconds": done.seconds}
-        )
+        print_json({"schema": 1, "out": str(out), "written": done.written, "kept": done.kept, "seconds": done.seconds})
     else:
-        sys.stdout.write(f"{out}: {done.written} clips written, {done.kept} kept, {done.seconds / 3600:.2f} h of sound\n")
+        sys.stdout.write(
+            f"{out}: {done.written} clips written, {done.kept} kept, {done.seconds / 3600:.2f} h of sound\n"
+        )
