@@ -6,14 +6,17 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from asd_agent.bundle.manifest import MaskBank, Member
+from asd_agent.bundle.store import file_digest
 from asd_agent.errors import DataError
 from asd_agent.features import FeatureSpec, log_mel
+from asd_trainer.data.cache import Cache
 from asd_trainer.data.layout import Clip
 from asd_trainer.fitting import ExpertPlan
 from asd_trainer.recipe import AutoencoderExpert, HeldOut, PlainExpert, Recipe
@@ -183,10 +186,13 @@ class TrainingSet:
     names: list[str]
 
 
-def training_set(clips: Sequence[Clip], settings: HeldOut, spec: FeatureSpec, seed: int) -> TrainingSet:
+def training_set(
+    clips: Sequence[Clip], settings: HeldOut, spec: FeatureSpec, seed: int, cache: Cache | None = None
+) -> TrainingSet:
     """Log-mels of a machine's source clips less those held out.
 
-    Target clips are kept out of training: with three of them, each is worth more for the scorer.
+    Target clips are kept out of training: with three of them, each is worth more for the scorer. Members and seeds that
+    share a `cache` have their log-mels computed once.
 
     Raises:
         AudioError: A clip cannot be read.
@@ -198,10 +204,15 @@ def training_set(clips: Sequence[Clip], settings: HeldOut, spec: FeatureSpec, se
     chosen = [c for section in source.values() for c in section if c.path.name not in held_out]
     features = np.empty((len(chosen), spec.frames(WINDOW_SAMPLES), spec.n_mels), np.float32)
     for row, clip in enumerate(chosen):
-        features[row] = log_mel(load_windows([clip]).floats(0), spec)
+        make = partial(_log_mel_of, clip, spec)
+        features[row] = cache.array(file_digest(clip.path), spec, make) if cache else make()
     return TrainingSet(
         features, np.array([values[c.section] for c in chosen], np.float32), [c.path.name for c in chosen]
     )
+
+
+def _log_mel_of(clip: Clip, spec: FeatureSpec) -> npt.NDArray[np.float32]:
+    return log_mel(load_windows([clip]).floats(0), spec)
 
 
 def plain_plan(one: Numbered, expert: PlainExpert, recipe: Recipe) -> ExpertPlan:

@@ -11,6 +11,7 @@ from typing import Any
 
 from asd_agent.bundle import Bundle
 from asd_agent.bundle.manifest import Provenance
+from asd_trainer.data.cache import Cache
 from asd_trainer.data.dataset import DataSet, scan
 from asd_trainer.data.layout import Clip
 from asd_trainer.jobs import JobStatus, Task, run_jobs
@@ -24,6 +25,8 @@ from asd_trainer.windows import Progress
 _TOLD = ("asd", "numpy", "scipy", "scikit-learn", "onnxruntime")
 _TOLD_OF_NETWORKS = ("torch", "onnx", "onnxscript")
 GRAPH = "model.onnx"
+CACHE = "cache"
+"""Log-mels, beside the jobs in RUNS; may be removed at any time."""
 
 
 def carry_out(plan: Plan, *, workers: int = 1, observe: Observe | None = None) -> list[Run]:
@@ -115,7 +118,8 @@ def train_network(
 
     recipe = Recipe.model_validate(part)
     expert = recipe.autoencoder()
-    learnt = training_set(_training_clips(data, machine), recipe.held_out, recipe.features_of(expert), seed)
+    clips, spec = _training_clips(data, machine), recipe.features_of(expert)
+    learnt = training_set(clips, recipe.held_out, spec, seed, Cache(task.folder.parents[1] / CACHE))
     checkpoint = train_autoencoder(
         learnt.features,
         learnt.sections,
