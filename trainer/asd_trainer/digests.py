@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from asd_agent.bundle.store import file_digest
@@ -54,7 +55,8 @@ class Digests:
     def remember(self) -> None:
         """Write what was learnt."""
         if self._path is not None and self._grown:
-            write_json(self._path, self._known)
+            with suppress(FileNotFoundError):  # another process wrote its own just now
+                write_json(self._path, self._known)
             self._grown = False
 
     def _file(self, path: Path) -> str:

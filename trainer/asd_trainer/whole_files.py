@@ -14,7 +14,7 @@ from typing import Any
 def whole_file(path: Path) -> Iterator[Path]:
     """A place to write to, which becomes `path` when the block ends well and vanishes when it does not."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f".{path.name}.partial")
     try:
         yield partial
         _sync(partial)
