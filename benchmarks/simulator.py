@@ -6,7 +6,8 @@
 The detector is the mean and standard deviation over time of each log-mel band (128 bands, 1024-sample frames every
 512 samples, powers in dB) and the Mahalanobis distance under one Gaussian with Ledoit-Wolf shrinkage, fitted to the
 source training clips of a section; for the target domain its mean is moved to that of the few target training clips.
-The level is the clip's dBFS, as |z| of the same clips. AUCs are of one section and domain each, and their mean is
+The indicators are the agent's condition-monitoring quantities under the same kind of Gaussian; the level is the clip's
+dBFS, as |z| of the same clips. AUCs are of one section and domain each, and their mean is
 printed; intervals are 95 % bootstrap intervals over clips. The simulator was tuned on seeds from 1000; report others.
 """
 
@@ -28,6 +29,7 @@ import scipy
 from asd_agent.calibrate.density import DensitySettings, fit_density, shift_density
 from asd_agent.features import FeatureSpec, log_mel
 from asd_agent.scoring.density import mahalanobis
+from asd_agent.scoring.indicators import indicators
 from asd_trainer.data.simulate import MACHINES, SIMULATOR_VERSION, Plan, faults, render
 from asd_trainer.data.simulate.write import Clip, planned
 from asd_trainer.metrics.roc import auc
@@ -37,23 +39,28 @@ SPEC = FeatureSpec()
 SEVERITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
 DOMAINS = ("source", "target")
 DRAWS = 500
+SHRUNK = DensitySettings(density="mahalanobis")
+MELS, INDICATORS = slice(0, 2 * SPEC.n_mels), slice(2 * SPEC.n_mels, -1)
+"""Columns of `features`."""
 
 
 @dataclass(frozen=True)
 class Scored:
-    """A test clip with its scores: distance and level."""
+    """A test clip with its scores: log-mel distance, distance by indicators, level."""
 
     clip: Clip
     distance: float
+    indicators: float
     level: float
 
 
 def features(clip: Clip) -> Array:
-    """Mean and standard deviation of each band, and the level in dBFS, shape (257,)."""
+    """Mean and standard deviation of each band (256 numbers), the indicators, and the level in dBFS."""
     sound, _ = render(clip.machine, clip.section, clip.domain, seed=clip.seed, fault=clip.fault, severity=clip.severity)
     mel = log_mel(sound, SPEC)
     level = 10.0 * np.log10(np.mean(sound.astype(np.float64) ** 2))
-    return np.concatenate([mel.mean(axis=0), mel.std(axis=0), [level]]).astype(np.float64)
+    rest = [indicators(sound[None])[0], [level]]
+    return np.concatenate([mel.mean(axis=0), mel.std(axis=0), *rest]).astype(np.float64)
 
 
 def scored(machine: str, seed: int, sections: tuple[int, ...], target: int, repeats: int) -> list[Scored]:
@@ -65,15 +72,18 @@ def scored(machine: str, seed: int, sections: tuple[int, ...], target: int, repe
     result = []
     for section in sections:
         source = rows[_places(clips, section, "source", train=True)]
-        fitted = fit_density(source[None, :, :256], DensitySettings(density="mahalanobis"))
+        fitted = [fit_density(source[None, :, part], SHRUNK) for part in (MELS, INDICATORS)]
         for domain in DOMAINS:
             own = rows[_places(clips, section, domain, train=True)]
-            density = shift_density(fitted, own[None, :, :256], 1.0) if len(own) else fitted
-            usual = (own if len(own) else source)[:, 256].mean()
+            usual = (own if len(own) else source)[:, -1].mean()
             tests = _places(clips, section, domain, train=False)
-            distance = mahalanobis(rows[tests, :256], density)
-            level = np.abs(rows[tests, 256] - usual) / source[:, 256].std()
-            result += [Scored(clips[t], float(d), float(v)) for t, d, v in zip(tests, distance, level, strict=True)]
+            distances = []
+            for part, density in zip((MELS, INDICATORS), fitted, strict=True):
+                moved = shift_density(density, own[None, :, part], 1.0) if len(own) else density
+                distances.append(mahalanobis(rows[tests, part], moved))
+            level = np.abs(rows[tests, -1] - usual) / source[:, -1].std()
+            for place, values in zip(tests, np.stack([*distances, level], axis=1).tolist(), strict=True):
+                result.append(Scored(clips[place], *values))
     return result
 
 
@@ -124,7 +134,8 @@ def measured(machine: str, seed: int, sections: tuple[int, ...], target: int, re
     """The rows of one machine: over severities, and for each fault."""
     tests = scored(machine, seed, sections, target, repeats)
     by_domain = [mixed([t for t in tests if t.clip.domain == d]) for d in DOMAINS]
-    row = [machine, cell(mixed(tests)), *(cell(d) for d in by_domain), cell(mixed(tests), "level")]
+    row = [machine, cell(mixed(tests)), *(cell(d) for d in by_domain)]
+    row += [cell(mixed(tests), "indicators"), cell(mixed(tests), "level")]
     by_faults = []
     for fault in faults(machine):
         own = [t for t in tests if t.clip.fault in {None, fault}]
@@ -150,7 +161,7 @@ def table(
         f"Simulator version {SIMULATOR_VERSION}, seed {seed}, sections {sections}; "
         f"100 source and {target} target training clips a section\n"
     )
-    print(_head(["machine", "AUC", "source", "target", "level alone", *severities]))
+    print(_head(["machine", "AUC", "source", "target", "indicators", "level alone", *severities]))
     done = []
     with ProcessPoolExecutor(workers) as pool:
         for future in [pool.submit(measured, m, seed, sections, target, repeats) for m in machines]:
