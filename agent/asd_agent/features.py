@@ -78,6 +78,8 @@ class FeatureSpec(BaseModel):
 
 FLOOR = 1e-5
 """Smallest magnitude that a band is taken to have: -100 dB."""
+_AT_ONCE = 32
+"""Frames whose spectra fit a processor's cache together."""
 
 
 def hz_to_mel(hz: npt.ArrayLike, scale: Literal["slaney", "htk"]) -> npt.NDArray[np.float64]:
@@ -154,11 +156,14 @@ def log_mel(signal: npt.NDArray[np.floating], spec: FeatureSpec) -> Array:
     if len(x) < spec.n_fft:
         raise ValueError(f"{len(x)} samples are fewer than one frame of {spec.n_fft}")
     frames = np.lib.stride_tricks.sliding_window_view(x, spec.n_fft)[:: spec.hop_length]
-    spectrum = scipy.fft.rfft(frames * hann(spec.n_fft), axis=1)
-    magnitude = spectrum.real**2 + spectrum.imag**2
-    if spec.power == 1:
-        np.sqrt(magnitude, out=magnitude)
-    bands = magnitude @ mel_filterbank(spec)
+    bands = np.empty((len(frames), spec.n_mels))
+    window, filters = hann(spec.n_fft), mel_filterbank(spec)
+    for start in range(0, len(frames), _AT_ONCE):
+        spectrum = scipy.fft.rfft(frames[start : start + _AT_ONCE] * window, axis=1)
+        magnitude = spectrum.real**2 + spectrum.imag**2
+        if spec.power == 1:
+            np.sqrt(magnitude, out=magnitude)
+        np.matmul(magnitude, filters, out=bands[start : start + _AT_ONCE])
     np.maximum(bands, FLOOR**spec.power, out=bands)
     np.log10(bands, out=bands)
     bands *= 20.0 / spec.power
