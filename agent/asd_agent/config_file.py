@@ -38,11 +38,12 @@ class ConfigFileError(ConfigError):
 
     def __init__(self, path: Path, findings: list[Finding]) -> None:
         self.path, self.findings = path, findings
-        lines = [
-            f"{path}:{f.line}: {f.key + ': ' if f.key else ''}{f.text}{'. ' + f.remedy if f.remedy else ''}"
-            for f in findings
-        ]
-        super().__init__("\n".join(lines))
+        super().__init__("\n".join(self._line(f) for f in findings))
+
+    def _line(self, found: Finding) -> str:
+        where = f"{self.path}:{found.line}" if found.line else str(self.path)
+        key = f"{found.key}: " if found.key else ""
+        return f"{where}: {key}{found.text}" + (f". {found.remedy}" if found.remedy else "")
 
 
 def load_config(path: Path) -> Config:
