@@ -102,6 +102,7 @@ class Service:
             self._orders.stop()
             for source in self.sources.values():
                 source.stop()
+                self._teller.source(source)
             self._tell_health()
             self._drain(drain_seconds)
             self._publisher.stop()
@@ -121,6 +122,7 @@ class Service:
                 ready = True
                 self._notifier.ready()
                 log.info("listening: %d sources, %d monitors", len(self.sources), len(self.monitors))
+            over = all(s.state == "ended" for s in sources)  # asked first: what came before is scored yet
             worked = self._score_due()
             self._orders.carry_out(self.monitors, self._watch)
             for monitor in self.monitors.values():
@@ -135,7 +137,7 @@ class Service:
                 self._notifier.feed(now)
             if worked:
                 self._turn.set()
-            elif all(s.state == "ended" for s in sources):
+            elif over:
                 log.info("every recording is over")
                 return
 

@@ -38,6 +38,7 @@ class Listener:
             if self.source.wait(_TICK_SECONDS):
                 self.arrivals.append((self.source.ring.end, time.monotonic()))
             self.changes += self.source.take_changes()
+        self.changes += self.source.take_changes()  # what made the condition true
         return time.monotonic() - began
 
     def state(self, *wanted: str, seconds: float) -> float:
