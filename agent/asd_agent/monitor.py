@@ -9,7 +9,7 @@ from asd_agent.alarm import AlarmState, Event, Moment, Observation, step, tick
 from asd_agent.audio import SAMPLE_RATE, Signal
 from asd_agent.capture.source import CaptureSource
 from asd_agent.config import FileSettings, MonitorSettings, TopicGate
-from asd_agent.publish.payloads import Identity
+from asd_agent.publish.compose import Identity
 from asd_agent.quality import Limits, Quality, assess
 from asd_agent.ring import Missing
 from asd_agent.scoring.scorer import BundleScorer, WindowScore

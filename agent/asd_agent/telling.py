@@ -12,6 +12,7 @@ from asd_agent.clock import Clock, iso_utc
 from asd_agent.config import Config, TopicGate
 from asd_agent.health.box import disk_free_bytes, temperature_celsius
 from asd_agent.monitor import Counts, Monitor
+from asd_agent.publish.compose import alert_of, clock_word, monitor_state_of, score_of
 from asd_agent.publish.connection import Received
 from asd_agent.publish.homeassistant import Card, announce
 from asd_agent.publish.mqtt import Publisher
@@ -23,10 +24,6 @@ from asd_agent.publish.payloads import (
     SourceHealth,
     SourceState,
     WindowCounts,
-    alert_of,
-    clock_word,
-    monitor_state_of,
-    score_of,
 )
 from asd_agent.publish.rows import Message, Record
 from asd_agent.publish.topics import Topics

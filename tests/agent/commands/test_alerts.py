@@ -12,8 +12,8 @@ from asd_agent.commands.alerts import OUTBOX_NAME, app
 from asd_agent.config import AlarmSettings
 from asd_agent.control import SOCKET_NAME, ControlServer
 from asd_agent.publish.commands import LocalOrder
+from asd_agent.publish.compose import Identity, alert_of
 from asd_agent.publish.outbox import Outbox
-from asd_agent.publish.payloads import Identity, alert_of
 from asd_agent.publish.rows import Message
 
 CONFIG = """

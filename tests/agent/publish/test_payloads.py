@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from asd_agent.alarm import AlarmState, Event, Moment, Observation, Shelving
-from asd_agent.publish.payloads import Identity, alert_of, clock_word, monitor_state_of, score_of
+from asd_agent.publish.compose import Identity, alert_of, clock_word, monitor_state_of, score_of
 from asd_agent.publish.schemas import MODELS, schema_texts
 from asd_agent.publish.topics import Topics
 from asd_agent.scoring.explain import Explanation
