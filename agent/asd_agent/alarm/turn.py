@@ -60,6 +60,7 @@ class Turn:
         """Say that the alarm is there, once, when it may be said."""
         if self.state.phase == "active" and not self.state.announced and not self.silenced:
             self.change(announced=True, told_class=severity_class(self.state.severity), since_told=0.0)
+            self.change(last_raised_utc=self.now.utc)
             self.say("raised")
 
     def clear(self) -> None:

@@ -180,6 +180,8 @@ class AlarmState(_Value):
     announced: bool = False
     """Whether `raised` was said: an alarm that comes while shelved is held back until then."""
     raised_utc: float | None = None
+    last_raised_utc: float | None = None
+    """When `raised` was last said; unlike `raised_utc` it outlives the alarm."""
     votes: tuple[bool, ...] = ()
     """Whether each of the last n scored windows was over its threshold."""
     below: int = 0

@@ -94,6 +94,7 @@ def monitor_state_of(state: AlarmState, identity: Identity, now: Moment) -> Moni
         provisional=_provisional(window, identity),
         boot_id=now.boot_id,
         clock=clock_word(now.synchronised),
+        last_raised_at=iso_utc(state.last_raised_utc) if state.last_raised_utc is not None else None,
     )
 
 

@@ -20,6 +20,8 @@ from asd_agent.publish.topics import Topics
 Component = dict[str, Any]
 QUIET_HOPS = 6
 """A score that is older than this many hops is unknown."""
+DELIVERING = ("healthy", "silent")
+"""States of a source in which there is sound to judge."""
 ON_ALARM = "{{ 'ON' if value_json.state in ['active', 'acknowledged'] else 'OFF' }}"
 
 
@@ -126,6 +128,7 @@ def _of_monitor(
     topics: Topics, device_id: str, name: str, card: Card, commands: Collection[str]
 ) -> dict[str, Component]:
     state = topics.monitor_state(name)
+    judged = {"platform": "sensor", "state_topic": state, **_while_heard(topics, card.source)}
     components: dict[str, Component] = {
         "anomaly": {
             **_sensor(topics, state, "binary_sensor"),
@@ -142,13 +145,27 @@ def _of_monitor(
             "value_template": "{{ value_json.state }}",
         },
         "severity": {
-            **_sensor(topics, state, "sensor"),
+            **judged,
             "name": "Severity",
             "state_class": "measurement",
             "value_template": "{{ value_json.severity }}",
         },
+        "threshold": {
+            **judged,
+            "name": "Threshold",
+            "entity_category": "diagnostic",
+            "suggested_display_precision": 2,
+            "value_template": "{{ value_json.threshold }}",
+        },
+        "last_alarm": {
+            **_sensor(topics, state, "sensor"),
+            "name": "Last alarm",
+            "device_class": "timestamp",
+            "value_template": "{{ value_json.last_raised_at }}",
+        },
         "score": {
-            **_sensor(topics, topics.score(name), "sensor"),
+            **judged,
+            "state_topic": topics.score(name),
             "name": "Score",
             "state_class": "measurement",
             "suggested_display_precision": 2,
@@ -174,6 +191,18 @@ def _of_monitor(
 def _sensor(topics: Topics, topic: str, platform: str, *, diagnostic: bool = False) -> Component:
     category = {"entity_category": "diagnostic"} if diagnostic else {}
     return {"platform": platform, "state_topic": topic, "availability_topic": topics.status, **category}
+
+
+def _while_heard(topics: Topics, source: str) -> Component:
+    """Unavailable while the agent or the source is away: what was judged last says nothing of now."""
+    heard = f"{{{{ 'online' if value_json.state in {list(DELIVERING)} else 'offline' }}}}"
+    return {
+        "availability_mode": "all",
+        "availability": [
+            {"topic": topics.status},
+            {"topic": topics.source_state(source), "value_template": heard},
+        ],
+    }
 
 
 def _button(topics: Topics, verb: str, title: str, monitor: str, **args: object) -> Component:

@@ -123,6 +123,8 @@ class MonitorState(Payload):
     provisional: bool
     boot_id: str
     clock: ClockWord
+    last_raised_at: str | None
+    """When an alarm was last raised, also after it is over."""
 
 
 class Score(Payload):

@@ -4,9 +4,11 @@ import json
 import re
 
 import pytest
+from jinja2 import Environment
 
-from asd_agent.alarm import EVENTS
+from asd_agent.alarm import EVENTS, AlarmState, Event, Moment, Observation
 from asd_agent.clock import SystemClock
+from asd_agent.publish.compose import Identity, alert_of, monitor_state_of, score_of
 from asd_agent.publish.homeassistant import Card, announce, discovery
 from asd_agent.publish.mqtt import Publisher
 from asd_agent.publish.outbox import Outbox
@@ -16,11 +18,21 @@ from rigs.broker import Broker, Listener
 TOPICS = Topics("box")
 CARDS = {"press": Card("fan", "00", "mic", 5.0), "saw": Card("saw", "01", "mic", 30.0)}
 AGENT = "homeassistant/device/asd_box/config"
+WINDOW = Observation(
+    index=1, start=5.0, end=15.0, utc_end=1_800_000_010.0, verdict="scored", score=4.5, threshold=2.0, clear_level=1.5
+)
+NOW = Moment(1_800_000_011.5, 500.0, "boot-1")
+IDENTITY = Identity("fan", "00", "source", "abc")
 PRESS = "homeassistant/device/asd_box_press/config"
 
 
 def found(**changes):
     return {t: json.loads(p) for t, p in discovery(TOPICS, "homeassistant", CARDS, **changes).items()}
+
+
+def state_payload():
+    state = AlarmState(monitor="box/press", severity=350, newest=WINDOW, last_raised_utc=NOW.utc)
+    return monitor_state_of(state, IDENTITY, NOW)
 
 
 def test_agent_and_monitors_are_devices_of_one_another():
@@ -61,6 +73,39 @@ def test_entities_read_from_the_topics_that_are_published():
     agent = found()[AGENT]["components"]
     assert agent["source_mic"]["state_topic"] == TOPICS.source_state("mic")
     assert "healthy" in agent["source_mic"]["options"]
+
+
+def test_every_value_that_a_template_takes_is_one_that_is_published():
+    samples = {
+        TOPICS.monitor_state("press"): state_payload(),
+        TOPICS.score("press"): score_of(WINDOW, IDENTITY),
+        TOPICS.alert("press"): alert_of(Event("e1", "raised", "a1", 3, "active", 350, WINDOW, NOW), IDENTITY),
+    }
+    rendered = {}
+    for key, component in found()[PRESS]["components"].items():
+        said = json.loads(samples[component["state_topic"]].to_json())
+        rendered[key] = Environment().from_string(component["value_template"]).render(value_json=said)
+    assert json.loads(rendered.pop("alert"))["event_type"] == "raised"
+    assert rendered == {
+        "anomaly": "OFF",
+        "state": "normal",
+        "severity": "350",
+        "threshold": "2.0",
+        "last_alarm": "2027-01-15T08:00:11.500Z",
+        "score": "4.5",
+    }
+
+
+def test_what_was_judged_is_unavailable_while_agent_or_source_is_away_and_a_standing_alarm_is_not():
+    press = found()[PRESS]["components"]
+    for key in ("score", "threshold", "severity"):
+        status, source = press[key]["availability"]
+        assert (status["topic"], source["topic"]) == (TOPICS.status, TOPICS.source_state("mic"))
+        template = Environment().from_string(source["value_template"])
+        there = {state: template.render(value_json={"state": state}) for state in ("healthy", "silent", "stalled")}
+        assert there == {"healthy": "online", "silent": "online", "stalled": "offline"}
+    assert press["anomaly"]["availability_topic"] == TOPICS.status
+    assert "availability" not in press["anomaly"]
 
 
 def test_nothing_that_expires_reads_from_a_retained_topic():

@@ -19,7 +19,7 @@ FIELDS = {
     "severity experts explanation quality bundle boot_id clock late durable provisional evidence_id",
     "monitor-state": "schema state alarm alarm_id raised_at stale suspended out_of_service shelved_until seq machine "
     "section domain window_start window_end score threshold clear_level severity experts quality bundle provisional "
-    "boot_id clock",
+    "boot_id clock last_raised_at",
     "score": "schema window_start window_end score threshold clear_level severity domain experts quality",
     "source-state": "schema state reason since restarts",
     "health": "schema time uptime_seconds versions providers sources windows outbox disk_free_bytes "
