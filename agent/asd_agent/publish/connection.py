@@ -19,6 +19,7 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from asd_agent.config import MqttSettings, Tls
 from asd_agent.publish.faults import Fault, connect_fault, lost_fault, refused_fault
@@ -101,8 +102,11 @@ class Connection:
         return info.mid if info.rc == paho.MQTT_ERR_SUCCESS else None
 
     def subscribe(self, topic_filter: str) -> None:
-        """Ask for messages, at QoS 1."""
-        _rc, mid = self._client.subscribe(topic_filter, qos=1)
+        """Ask for messages, at QoS 1; MQTT 5 also tells of a new one whether it was sent to be retained."""
+        if self._settings.protocol == "5":
+            _rc, mid = self._client.subscribe(topic_filter, options=SubscribeOptions(qos=1, retainAsPublished=True))
+        else:
+            _rc, mid = self._client.subscribe(topic_filter, qos=1)
         if mid is not None:
             self._filters[mid] = topic_filter
 

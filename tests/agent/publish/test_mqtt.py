@@ -404,7 +404,7 @@ def test_rows_leave_from_memory_when_the_disk_refuses(tmp_path):
         assert outbox.depth() == 0
 
 
-def test_a_command_is_heard_answered_and_not_heard_again_after_its_broker_restarts(tmp_path):
+def test_a_command_is_obeyed_once_and_never_when_it_is_retained(tmp_path):
     asked = TOPICS.command("shelve")
     expires = iso_utc(SystemClock().utc() + 60)
     text = json.dumps({"schema": "asd.command/1", "id": "c1", "monitor": "fan", "expires": expires, "one_shot": True})
@@ -415,22 +415,24 @@ def test_a_command_is_heard_answered_and_not_heard_again_after_its_broker_restar
         orders = []
         with box:
             listener.wait_text(TOPICS.status, "online")
-            listener.publish(asked, text, retain=True)
+            listener.publish(asked, text)
             box.wait(lambda: orders.extend(desk.take()) or orders)
             answer, record = desk.answer(orders[0], CommandResult(True, "shelved"))
             box.outbox.commit("fan", "{}", [answer], record)
             box.publisher.wake()
             assert json.loads(listener.wait_for(TOPICS.command_result)[0])["done"] is True
-            listener.publish(asked, text)
-            box.wait(lambda: desk.take() or len(listener.texts(TOPICS.command_result)) == 2)
+            for count, retain in ((2, False), (3, True)):
+                listener.publish(asked, text, retain=retain)
+                box.wait(lambda count=count: desk.take() or len(listener.texts(TOPICS.command_result)) == count)
         box = Box(tmp_path, broker.settings())
         desk = CommandDesk(TOPICS, ["shelve"], ["fan"], box.outbox, SystemClock())
         desk.attach(box.publisher)
         with box:
-            box.wait(lambda: desk.take() or len(listener.texts(TOPICS.command_result)) == 3)
+            box.wait(lambda: desk.take() or len(listener.texts(TOPICS.command_result)) == 4)
     said = listener.objects(TOPICS.command_result)
     assert [o["text"].split(";")[0].split(":")[0] for o in said] == [
         "shelved",
         "seen before",
+        "retained commands are ignored",
         "retained commands are ignored",
     ]
