@@ -3,20 +3,24 @@
     python benchmarks/delivery.py --rounds 200
 
 Each round commits alerts while one thing goes wrong: the agent is killed (SIGKILL), the broker stopped (SIGTERM, with
-persistence) or killed (SIGKILL), or the network cut. At the end every number that the agent committed must have
-reached a subscriber, in order; a broker killed before it has stored may lose what it had acknowledged, which shows as
-a gap in the numbers.
+persistence) or killed (SIGKILL), the network cut, or the outbox's disk full (a tmpfs of 8 MB, for root). At the end
+every number that the agent committed must have reached a subscriber, in order; a broker killed before it has stored
+may lose what it had acknowledged, which shows as a gap in the numbers.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
+import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -31,13 +35,15 @@ from rigs.proxy import Proxy
 from rigs.publisher_process import AGENT, PublisherProcess
 
 MONITORS = ("fan", "pump", "valve")
-AGENT_KILLED, BROKER_STOPPED, NETWORK_CUT, BROKER_KILLED = (
+AGENT_KILLED, BROKER_STOPPED, NETWORK_CUT, BROKER_KILLED, DISK_FULL = (
     "agent killed",
     "broker stopped",
     "network cut",
     "broker killed",
+    "disk full",
 )
-INCIDENTS = (AGENT_KILLED, BROKER_STOPPED, NETWORK_CUT, BROKER_KILLED)
+INCIDENTS = (AGENT_KILLED, BROKER_STOPPED, NETWORK_CUT, BROKER_KILLED, DISK_FULL)
+DISK_BYTES = 8_000_000
 
 
 @dataclass
@@ -47,6 +53,7 @@ class Result:
     Attributes:
         committed: Alerts that the agent stored.
         received: Different ones that the subscriber heard.
+        from_memory: Of these, how many said `durable: false`.
         duplicates: Copies beyond the first.
         missing: `monitor number` of each that was never heard.
         disordered: First copies that came after a later one of the same monitor.
@@ -57,6 +64,7 @@ class Result:
 
     committed: int = 0
     received: int = 0
+    from_memory: int = 0
     duplicates: int = 0
     missing: list[str] = field(default_factory=list)
     disordered: int = 0
@@ -74,6 +82,7 @@ class Rig:
         self.proxy = Proxy(self.broker.port)
         self.settings = self.broker.settings(port=self.proxy.port, reconnect_seconds=(0.02, 0.1))
         self.listener = Listener(self.broker.settings(), f"asd/{AGENT}/monitor/+/alert", persistent=True)
+        self.outbox = folder / "state" / "outbox.db"
         self.round_of: dict[tuple[str, int], int] = {}
         self.round = 0
 
@@ -81,8 +90,8 @@ class Rig:
         """All rounds, then a quiet end in which what is still stored is sent."""
         result, began = Result(), time.monotonic()
         plan: list[str] = []
-        with self.broker, self.proxy, self.listener:
-            self.agent = PublisherProcess(self.settings, self.folder / "outbox.db", quiet=True)
+        with small_disk(self.outbox.parent, mounted=DISK_FULL in incidents), self.broker, self.proxy, self.listener:
+            self.agent = PublisherProcess(self.settings, self.outbox, quiet=True)
             for self.round in range(rounds):
                 plan.append(incidents[self.round % len(incidents)])
                 result.incidents[plan[-1]] += 1
@@ -92,7 +101,7 @@ class Rig:
             self.listener.wait_subscribed()
             self.agent.stop()
             self._drain()
-        self._count(result, plan)
+            self._count(result, plan)
         result.seconds = time.monotonic() - began
         return result
 
@@ -107,7 +116,15 @@ class Rig:
             self.agent.ask(self.random.choice(MONITORS))
             time.sleep(self.random.uniform(0, 0.01))
             self.agent.kill()
-            self.agent = PublisherProcess(self.settings, self.folder / "outbox.db", quiet=True)
+            self.agent = PublisherProcess(self.settings, self.outbox, quiet=True)
+        elif incident == DISK_FULL:
+            fill(self.outbox.parent / "filler")
+            self._commit(self.random.randint(1, 6))
+            if self.random.random() < 0.5:
+                self.proxy.cut()
+                self._commit(self.random.randint(1, 4))
+                self.proxy.mend()
+            (self.outbox.parent / "filler").unlink()
         elif incident == NETWORK_CUT:
             self.proxy.cut()
             self._commit(self.random.randint(0, 4))
@@ -120,7 +137,7 @@ class Rig:
 
     def _drain(self) -> None:
         """Let another agent send what is left, until nothing is and the subscriber has heard the last of it."""
-        end = PublisherProcess(self.settings, self.folder / "outbox.db", quiet=True)
+        end = PublisherProcess(self.settings, self.outbox, quiet=True)
         last = {monitor: end.commit(monitor) for monitor in MONITORS}
         for monitor, number in last.items():
             self.round_of[monitor, number] = self.round
@@ -133,7 +150,7 @@ class Rig:
         return [int(o["seq"]) for o in self.listener.objects(topic)]
 
     def _count(self, result: Result, plan: list[str]) -> None:
-        outbox = Outbox(self.folder / "outbox.db", SystemClock())
+        outbox = Outbox(self.outbox, SystemClock())
         waiting = outbox.depth()
         if waiting:
             raise AssertionError(f"{waiting} alerts still wait in the outbox")
@@ -141,6 +158,8 @@ class Rig:
             committed = int(outbox.load(monitor) or 0)
             heard = self._numbers(Topics(AGENT).alert(monitor))
             first = list(dict.fromkeys(heard))
+            copies = {int(o["seq"]): o for o in reversed(self.listener.objects(Topics(AGENT).alert(monitor)))}
+            result.from_memory += sum(not o["durable"] for o in copies.values())
             result.committed += committed
             result.received += len(first)
             result.duplicates += len(heard) - len(first)
@@ -153,6 +172,30 @@ class Rig:
         outbox.close()
 
 
+@contextmanager
+def small_disk(folder: Path, *, mounted: bool) -> Iterator[None]:
+    """A folder, on a small disk of its own where one is wanted."""
+    folder.mkdir()
+    if mounted:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "asd", str(folder)], check=True)
+    try:
+        yield
+    finally:
+        if mounted:
+            subprocess.run(["umount", str(folder)], check=True)
+
+
+def fill(path: Path) -> None:
+    """Write until the disk is full."""
+    with path.open("wb", buffering=0) as file:
+        for block in (1 << 16, 1 << 9, 1):
+            try:
+                while file.write(bytes(block)):
+                    pass
+            except OSError:
+                continue
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=200)
@@ -163,7 +206,8 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         rig = Rig(Path(folder), arguments.seed, tls=not arguments.plain)
-        result = rig.run(arguments.rounds, tuple(arguments.only or INCIDENTS))
+        possible = INCIDENTS if os.geteuid() == 0 else tuple(i for i in INCIDENTS if i != DISK_FULL)
+        result = rig.run(arguments.rounds, tuple(arguments.only or possible))
     if arguments.json:
         print(json.dumps(vars(result)))
     else:

@@ -1,7 +1,8 @@
 """An agent reduced to its outbox and publisher, to be killed: commits an alert whenever it is told to.
 
 Run as `python publisher_process.py SETTINGS_JSON OUTBOX_FILE`; each line `MONITOR` on its standard input commits that
-monitor's next number, answered by `MONITOR NUMBER` once it lies on disk. The line `stop` ends it cleanly.
+monitor's next number, answered by `MONITOR NUMBER` once it lies on disk, or in memory where the disk is full. The line
+`stop` ends it cleanly.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def main(settings: str, path: str) -> None:
         if monitor == "stop":
             break
         number = int(outbox.load(monitor) or 0) + 1
-        assert outbox.commit(monitor, str(number), [message(publisher, monitor, number)])
+        outbox.commit(monitor, str(number), [message(publisher, monitor, number)])
         publisher.wake()
         sys.stdout.write(f"{monitor} {number}\n")
         sys.stdout.flush()
