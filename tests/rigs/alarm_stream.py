@@ -4,20 +4,33 @@ from __future__ import annotations
 
 from typing import Any
 
-from asd_agent.alarm import AlarmState, CommandResult, Event, Moment, Observation, command, restored, step, tick
+from asd_agent.alarm import (
+    AlarmState,
+    CommandResult,
+    Event,
+    Moment,
+    Observation,
+    Proof,
+    command,
+    kept,
+    restored,
+    step,
+    tick,
+)
 from asd_agent.config import AlarmSettings
 
 THRESHOLD, CLEAR = 2.0, 1.0
+PROOF = Proof("fan/x/clip.flac", "ab", 7)
 
 
 class Stream:
     """One monitor with windows of 10 s every 5 s, threshold 2, clear level 1."""
 
-    def __init__(self, hop: float = 5.0, **settings: Any) -> None:
+    def __init__(self, hop: float = 5.0, *, records: bool = False, **settings: Any) -> None:
         self.settings = AlarmSettings.model_validate(settings)
-        self.hop, self.index, self.sample_time = hop, 0, 0.0
+        self.hop, self.index, self.sample_time, self.records = hop, 0, 0.0, records
         self.utc, self.monotonic, self.boot_id = 1.8e9, 1000.0, "boot-1"
-        self.state: AlarmState = restored(None, "agent/fan", "bundle-1", self.now)[0]
+        self.state: AlarmState = restored(None, "agent/fan", "bundle-1", self.now, records=records)[0]
         self.events: list[Event] = []
 
     @property
@@ -55,6 +68,10 @@ class Stream:
         self._take((state, events))
         return result
 
+    def keep(self, evidence_id: str) -> None:
+        """The proof of an alarm is on disk."""
+        self._take(kept(self.state, evidence_id, PROOF, self.now))
+
     def wait(self, seconds: float) -> None:
         """Both clocks go on."""
         self.utc += seconds
@@ -74,7 +91,7 @@ class Stream:
         if reboot:
             self.boot_id += "'"
         self.index, self.sample_time = 0, 0.0
-        self.state, complaint = restored(text, "agent/fan", bundle, self.now)
+        self.state, complaint = restored(text, "agent/fan", bundle, self.now, records=self.records)
         assert complaint is None
 
     def _take(self, result: tuple[AlarmState, tuple[Event, ...]]) -> None:

@@ -48,14 +48,9 @@ def tick(state: AlarmState, now: Moment) -> tuple[AlarmState, tuple[Event, ...]]
     return turn.state, tuple(turn.events)
 
 
-def evidence(state: AlarmState, alarm_id: str, evidence_id: str, now: Moment) -> tuple[AlarmState, tuple[Event, ...]]:
-    """Say that proof of an alarm, standing or over, is kept under `evidence_id`."""
-    turn = Turn(state, now)
-    turn.say("evidence", alarm_id=alarm_id, evidence_id=evidence_id)
-    return turn.state, tuple(turn.events)
-
-
-def restored(text: str | None, monitor: str, bundle: str, now: Moment) -> tuple[AlarmState, str | None]:
+def restored(
+    text: str | None, monitor: str, bundle: str, now: Moment, *, records: bool = False
+) -> tuple[AlarmState, str | None]:
     """The state to go on from after a start.
 
     A standing alarm, its id, the sequence and a shelving go on. Votes are forgotten after a reboot, with another
@@ -66,11 +61,12 @@ def restored(text: str | None, monitor: str, bundle: str, now: Moment) -> tuple[
         monitor: `<agent>/<monitor>`.
         bundle: Digest of the bundle that scores from now on.
         now: The clocks.
+        records: Whether proof of each alarm is kept from now on.
 
     Returns:
         The state, and in words why a stored one could not be used.
     """
-    fresh = AlarmState(monitor=monitor, bundle=bundle, touched=now.monotonic, boot_id=now.boot_id)
+    fresh = AlarmState(monitor=monitor, bundle=bundle, records=records, touched=now.monotonic, boot_id=now.boot_id)
     if text is None:
         return fresh, None
     try:
@@ -81,7 +77,8 @@ def restored(text: str | None, monitor: str, bundle: str, now: Moment) -> tuple[
     known = state.boot_id == now.boot_id and 0 <= now.monotonic - state.touched <= VOTES_KEPT_SECONDS
     kept = known and state.bundle == bundle
     forgotten = {} if kept else {"votes": (), "below": 0}
-    return state.model_copy(update={"monitor": monitor, "bundle": bundle, "heard": None, **forgotten}), None
+    update = {"monitor": monitor, "bundle": bundle, "records": records, "heard": None, **forgotten}
+    return state.model_copy(update=update), None
 
 
 def _scored(turn: Turn, observation: Observation, settings: AlarmSettings) -> None:

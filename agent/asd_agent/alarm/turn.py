@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import datetime, timezone
 from typing import Any
 
-from asd_agent.alarm.values import AlarmState, Event, EventName, Moment, Observation, severity_class
+from asd_agent.alarm.values import (
+    AlarmState,
+    Awaited,
+    Event,
+    EventName,
+    Moment,
+    Observation,
+    Proof,
+    severity_class,
+)
 
 
 class Turn:
@@ -30,7 +40,14 @@ class Turn:
         """Replace fields of the state."""
         self.state = self.state.model_copy(update=fields)
 
-    def say(self, event: EventName, *, alarm_id: str | None = None, evidence_id: str | None = None) -> None:
+    def say(
+        self,
+        event: EventName,
+        *,
+        alarm_id: str | None = None,
+        evidence_id: str | None = None,
+        proof: Proof | None = None,
+    ) -> None:
         """Add an event about the state as it stands."""
         self.change(seq=self.state.seq + 1)
         said = Event(
@@ -43,6 +60,7 @@ class Turn:
             observation=self.state.newest,
             moment=self.now,
             evidence_id=evidence_id,
+            proof=proof,
         )
         self.events.append(said)
 
@@ -54,6 +72,7 @@ class Turn:
     def rise(self) -> None:
         """From normal to active; held back while silenced."""
         self.change(alarm_id=self._digest("alarm"), phase="active", raised_utc=self.now.utc, below=0)
+        self.change(evidence_id=None)
         self.announce()
 
     def announce(self) -> None:
@@ -61,12 +80,12 @@ class Turn:
         if self.state.phase == "active" and not self.state.announced and not self.silenced:
             self.change(announced=True, told_class=severity_class(self.state.severity), since_told=0.0)
             self.change(last_raised_utc=self.now.utc)
-            self.say("raised")
+            self.say("raised", evidence_id=self._promise())
 
     def clear(self) -> None:
         """Back to normal; a one-shot shelving ends with its alarm."""
         ended, announced = self.state.alarm_id, self.state.announced
-        self.change(phase="normal", announced=False, alarm_id=None, raised_utc=None)
+        self.change(phase="normal", announced=False, alarm_id=None, raised_utc=None, evidence_id=None)
         self.change(votes=(), below=0, told_class=0, since_told=0.0)
         if announced:
             self.say("cleared", alarm_id=ended)
@@ -85,6 +104,16 @@ class Turn:
         passed = max(0.0, observation.end - before) if before is not None else 0.0
         counts = observation.verdict != "suspended" and self.state.announced
         self.change(newest=observation, heard=observation.end, since_told=self.state.since_told + passed * counts)
+
+    def _promise(self) -> str | None:
+        """The id under which proof of the alarm will be kept; None where none will be."""
+        alarm_id = self.state.alarm_id
+        if not self.state.records or alarm_id is None:
+            return None
+        stamp = datetime.fromtimestamp(self.now.utc, tz=timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+        evidence_id = f"{stamp}-{alarm_id}"
+        self.change(awaited=(*self.state.awaited, Awaited(alarm_id=alarm_id, evidence_id=evidence_id)))
+        return evidence_id
 
     def _digest(self, kind: str) -> str:
         now = self.now

@@ -165,6 +165,28 @@ class Shelving(_Value):
         return now.monotonic >= self.until
 
 
+class Awaited(_Value):
+    """Proof that `raised` named and that is not kept yet."""
+
+    alarm_id: str
+    evidence_id: str
+
+
+@dataclass(frozen=True)
+class Proof:
+    """The recording that is kept of an alarm.
+
+    Attributes:
+        path: Of the clip, relative to the folder of evidence.
+        sha256: Of the clip, in hexadecimal.
+        bytes: Length of the clip.
+    """
+
+    path: str
+    sha256: str
+    bytes: int
+
+
 class AlarmState(_Value):
     """Everything that a monitor's alarm remembers; written with the events that it caused, in one transaction."""
 
@@ -182,6 +204,12 @@ class AlarmState(_Value):
     raised_utc: float | None = None
     last_raised_utc: float | None = None
     """When `raised` was last said; unlike `raised_utc` it outlives the alarm."""
+    records: bool = False
+    """Whether `raised` names the proof that will be kept."""
+    awaited: tuple[Awaited, ...] = ()
+    """Proof that was named and is neither kept nor given up yet, of this alarm and those before."""
+    evidence_id: str | None = None
+    """The proof that is kept of the standing alarm."""
     votes: tuple[bool, ...] = ()
     """Whether each of the last n scored windows was over its threshold."""
     below: int = 0
@@ -237,7 +265,8 @@ class Event:
         severity: 1–1000.
         observation: The newest window.
         moment: When it was said.
-        evidence_id: Of the recorded proof, for `evidence`.
+        evidence_id: Of the recorded proof: in `raised` the one to come, in `evidence` the one that is kept.
+        proof: What is kept, for `evidence`.
     """
 
     id: str
@@ -249,3 +278,4 @@ class Event:
     observation: Observation | None
     moment: Moment
     evidence_id: str | None = None
+    proof: Proof | None = None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from asd_agent.alarm.values import AlarmState, Event, Moment, Observation, severity_of
 from asd_agent.clock import iso_utc
-from asd_agent.publish.payloads import Alert, ClockWord, Explained, MonitorState, Quality, Score
+from asd_agent.publish.payloads import Alert, ClipFile, ClockWord, Explained, MonitorState, Quality, Score
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ def alert_of(event: Event, identity: Identity) -> Alert:
         durable=True,
         provisional=_provisional(window, identity),
         evidence_id=event.evidence_id,
+        evidence=ClipFile(**asdict(event.proof)) if event.proof else None,
     )
 
 
@@ -95,6 +96,7 @@ def monitor_state_of(state: AlarmState, identity: Identity, now: Moment) -> Moni
         boot_id=now.boot_id,
         clock=clock_word(now.synchronised),
         last_raised_at=iso_utc(state.last_raised_utc) if state.last_raised_utc is not None else None,
+        evidence_id=state.evidence_id if state.announced else None,
     )
 
 
@@ -129,4 +131,4 @@ def _explained(window: Observation | None) -> Explained | None:
     if window is None or window.explanation is None:
         return None
     said = window.explanation
-    return Explained(text=said.text, bands_hz=said.bands_hz, times_s=said.times_s)
+    return Explained(text=said.text, bands_hz=said.bands_hz, times_s=said.times_s, period_s=said.period_s)

@@ -50,6 +50,17 @@ class Explained(Payload):
     """Frequency bands, lowest and highest in Hz."""
     times_s: tuple[tuple[float, float], ...]
     """Times from the window's start, first and last in seconds."""
+    period_s: float | None
+    """Seconds from one time to the next, where what stood out comes again and again; else null."""
+
+
+class ClipFile(Payload):
+    """The clip that proves an alarm."""
+
+    path: str
+    """Relative to the agent's folder of evidence; the picture and the account lie beside it."""
+    sha256: str
+    bytes: int
 
 
 class Alert(Payload):
@@ -91,6 +102,9 @@ class Alert(Payload):
     provisional: bool
     """The threshold rests on too few clips to be trusted."""
     evidence_id: str | None
+    """In `raised` the proof to come, in `evidence` the proof that is kept; null where none is."""
+    evidence: ClipFile | None
+    """What is kept, in `evidence`."""
 
 
 class MonitorState(Payload):
@@ -125,6 +139,8 @@ class MonitorState(Payload):
     clock: ClockWord
     last_raised_at: str | None
     """When an alarm was last raised, also after it is over."""
+    evidence_id: str | None
+    """The proof that is kept of the standing alarm; null until it is."""
 
 
 class Score(Payload):

@@ -21,11 +21,13 @@ class Explanation:
         text: In words, such as "2.0–4.1 kHz at 1.2 s and 3.9 s".
         bands_hz: Frequency bands, lowest and highest in Hz.
         times_s: Times from the window's start, first and last in seconds.
+        period_s: Seconds from one time to the next, where it comes again and again; else None.
     """
 
     text: str
     bands_hz: tuple[tuple[float, float], ...] = field(default=())
     times_s: tuple[tuple[float, float], ...] = field(default=())
+    period_s: float | None = None
 
 
 def explain(member: Member, observation: npt.NDArray[np.floating], scorer: dict[str, Any]) -> Explanation:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asd_agent.alarm import given_up
 from rigs.alarm_stream import CLEAR, THRESHOLD, Stream
 
 scores = st.one_of(
@@ -20,6 +21,8 @@ happenings = st.one_of(
     st.tuples(st.just("one_shot"), st.none()),
     st.tuples(st.just("unshelve"), st.none()),
     st.tuples(st.just("out_of_service"), st.none()),
+    st.tuples(st.just("keep"), st.integers(0, 3)),
+    st.tuples(st.just("give_up"), st.integers(0, 3)),
 )
 rules = st.fixed_dictionaries(
     {
@@ -45,6 +48,13 @@ def _happen(stream: Stream, what: str, how: object) -> None:
         stream.ask("shelve", minutes=how)
     elif what == "one_shot":
         stream.ask("shelve", one_shot=True)
+    elif what in {"keep", "give_up"}:
+        awaited = [a.evidence_id for a in stream.state.awaited] or ["never-named"]
+        evidence_id = awaited[how % len(awaited)]
+        if what == "keep":
+            stream.keep(evidence_id)
+        else:
+            stream.state = given_up(stream.state, evidence_id)
     else:
         stream.ask(what)
 
@@ -52,7 +62,7 @@ def _happen(stream: Stream, what: str, how: object) -> None:
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(rules, st.lists(happenings, max_size=30))
 def test_promises(rule, story):
-    stream = Stream(**rule)
+    stream = Stream(**rule, records=True)
     bad = 0
     raised: dict[int, int] = {}
     for what, how in story:
@@ -90,6 +100,17 @@ def test_promises(rule, story):
                 assert event.severity > told
                 told = event.severity
     assert stream.state.announced == (standing is not None)
+    named: dict[str, str | None] = {}
+    for event in events:
+        if event.event == "raised":
+            assert event.evidence_id not in named
+            named[event.evidence_id] = event.alarm_id
+        elif event.event == "evidence":
+            assert named.pop(event.evidence_id) == event.alarm_id
+            assert event.proof is not None
+        else:
+            assert event.evidence_id is None
+    assert {a.evidence_id for a in stream.state.awaited} <= named.keys()
     silenced = False
     for event in events:
         assert not (silenced and event.event in {"raised", "escalated", "realarmed"})

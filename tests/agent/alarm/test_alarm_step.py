@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from asd_agent.alarm import AlarmState, Observation, earliest_alarm_seconds, evidence, restored, severity_of, step
+from asd_agent.alarm import AlarmState, Observation, earliest_alarm_seconds, given_up, restored, severity_of, step
 from asd_agent.config import AlarmSettings
-from rigs.alarm_stream import Stream
+from rigs.alarm_stream import PROOF, Stream
 
 
 def test_three_of_four_raise_with_the_third_and_not_before():
@@ -191,12 +191,49 @@ def test_sequence_numbers_have_no_gap_over_all_kinds_of_events():
 
 
 def test_evidence_belongs_to_its_alarm_also_after_that_is_over():
+    stream = Stream(records=True)
+    stream.hear(3.0, 3.0, 3.0)
+    raised = stream.events[0]
+    assert raised.evidence_id.endswith(raised.alarm_id)
+    stream.hear(0.0, 0.0, 0.0, 0.0)
+    stream.keep(raised.evidence_id)
+    said = stream.events[-1]
+    assert (said.event, said.alarm_id, said.seq) == ("evidence", raised.alarm_id, 3)
+    assert (said.evidence_id, said.proof) == (raised.evidence_id, PROOF)
+    assert stream.state.evidence_id is None
+
+
+def test_evidence_is_said_once_and_stands_in_the_state_while_its_alarm_does():
+    stream = Stream(records=True)
+    stream.hear(3.0, 3.0, 3.0)
+    evidence_id = stream.events[0].evidence_id
+    assert stream.state.evidence_id is None
+    stream.keep(evidence_id)
+    stream.keep(evidence_id)
+    stream.keep("20270115T080000Z-another")
+    assert stream.names == ["raised", "evidence"]
+    assert stream.state.evidence_id == evidence_id
+    stream.hear(0.0, 0.0, 0.0, 0.0)
+    assert stream.state.evidence_id is None
+
+
+def test_evidence_that_was_given_up_is_never_said_and_what_is_awaited_survives_a_restart():
+    stream = Stream(records=True)
+    stream.hear(3.0, 3.0, 3.0)
+    evidence_id = stream.events[0].evidence_id
+    stream.restart()
+    assert [a.evidence_id for a in stream.state.awaited] == [evidence_id]
+    stream.state = given_up(stream.state, evidence_id)
+    stream.keep(evidence_id)
+    assert stream.names == ["raised"]
+    assert stream.state.awaited == ()
+
+
+def test_where_nothing_is_recorded_no_evidence_is_named():
     stream = Stream()
     stream.hear(3.0, 3.0, 3.0)
-    alarm_id = stream.events[0].alarm_id
-    stream.hear(0.0, 0.0, 0.0, 0.0)
-    _state, (said,) = evidence(stream.state, alarm_id, "clip-7", stream.now)
-    assert (said.event, said.alarm_id, said.evidence_id, said.seq) == ("evidence", alarm_id, "clip-7", 3)
+    assert stream.events[0].evidence_id is None
+    assert stream.state.awaited == ()
 
 
 def test_a_restart_keeps_alarm_sequence_and_fresh_votes():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from asd_agent.alarm import AlarmState, Event, Moment, Observation, Shelving
+from asd_agent.alarm import AlarmState, Event, Moment, Observation, Proof, Shelving
 from asd_agent.publish.compose import Identity, alert_of, clock_word, monitor_state_of, score_of
 from asd_agent.publish.schemas import MODELS, schema_texts
 from asd_agent.publish.topics import Topics
@@ -16,10 +16,10 @@ from asd_agent.scoring.explain import Explanation
 SCHEMAS = Path(__file__).parents[3] / "docs" / "schemas"
 FIELDS = {
     "alert": "schema id alarm_id seq event state machine section domain window_start window_end score threshold "
-    "severity experts explanation quality bundle boot_id clock late durable provisional evidence_id",
+    "severity experts explanation quality bundle boot_id clock late durable provisional evidence_id evidence",
     "monitor-state": "schema state alarm alarm_id raised_at stale suspended out_of_service shelved_until seq machine "
     "section domain window_start window_end score threshold clear_level severity experts quality bundle provisional "
-    "boot_id clock last_raised_at",
+    "boot_id clock last_raised_at evidence_id",
     "score": "schema window_start window_end score threshold clear_level severity domain experts quality",
     "source-state": "schema state reason since restarts",
     "health": "schema time uptime_seconds versions providers sources windows outbox disk_free_bytes "
@@ -82,7 +82,12 @@ def test_an_alert_says_all_it_knows():
         "threshold": 2.0,
         "severity": 350,
         "experts": {"autoencoder": 5.0, "level": 1.0},
-        "explanation": {"text": "2.0–4.1 kHz at 1.2 s", "bands_hz": [[2000.0, 4100.0]], "times_s": [[1.2, 1.6]]},
+        "explanation": {
+            "text": "2.0–4.1 kHz at 1.2 s",
+            "bands_hz": [[2000.0, 4100.0]],
+            "times_s": [[1.2, 1.6]],
+            "period_s": None,
+        },
         "quality": {"verdict": "scored", "suspect": True, "reasons": ["clipping"]},
         "bundle": "sha256:abc",
         "boot_id": "boot-1",
@@ -91,7 +96,15 @@ def test_an_alert_says_all_it_knows():
         "durable": True,
         "provisional": True,
         "evidence_id": None,
+        "evidence": None,
     }
+
+
+def test_kept_evidence_is_named_with_its_digest():
+    event = Event("e2", "evidence", "a1", 4, "active", 350, WINDOW, NOW, "20270115T080011Z-a1", Proof("m/x", "ab", 7))
+    said = json.loads(alert_of(event, IDENTITY).to_json())
+    assert said["evidence_id"] == "20270115T080011Z-a1"
+    assert said["evidence"] == {"path": "m/x", "sha256": "ab", "bytes": 7}
 
 
 def test_an_event_before_the_first_window_says_null_and_its_configured_domain():
