@@ -27,7 +27,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from asd_agent.alarm import AlarmState, Moment, command
+from asd_agent.alarm import AlarmState, Moment, command, tick
 from asd_agent.clock import SystemClock, iso_utc
 from asd_agent.config import AlarmSettings, MqttSettings
 from asd_agent.publish.commands import MAX_WAITING, VERBS, CommandDesk
@@ -220,7 +220,7 @@ class Agent:
         """Carry out what waits."""
         for order in self.desk.take():
             name, now = order.command.monitor, Moment.read(self.clock)
-            before = self.states[name]
+            before, _ended = tick(self.states[name], now)  # a shelving may end by itself
             after, _events, result = command(before, order.verb, order.args, AlarmSettings(), now)
             answer, record = self.desk.answer(order, result)
             self.outbox.commit(name, after.to_json(), [answer], record)

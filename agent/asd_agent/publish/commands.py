@@ -23,7 +23,7 @@ from asd_agent.publish.connection import Received
 from asd_agent.publish.mqtt import Publisher
 from asd_agent.publish.outbox import Outbox
 from asd_agent.publish.payloads import Command, CommandAnswer
-from asd_agent.publish.rows import Message, Record
+from asd_agent.publish.rows import OWN_ID, Message, Record
 from asd_agent.publish.topics import Topics
 
 log = logging.getLogger(__name__)
@@ -201,8 +201,8 @@ class CommandDesk:
 
 
 def _new_id() -> str:
-    """An id that no sender may choose, since it begins with a tilde."""
-    return f"~{uuid.uuid4().hex}"
+    """An id that no sender may choose."""
+    return f"{OWN_ID}{uuid.uuid4().hex}"
 
 
 def _shown(payload: bytes) -> str:

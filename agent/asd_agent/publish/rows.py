@@ -15,7 +15,9 @@ VITAL = ("raised", "escalated", "cleared")
 HISTORY_ROWS = 1000
 """Sent rows that are kept to be looked at."""
 RECORDS = 10_000
-"""Commands that the log keeps."""
+"""Commands that the log keeps: so many that were carried out, by their senders' ids, and so many others."""
+OWN_ID = "~"
+"""What an id begins with that the agent made up itself; senders cannot choose such a one."""
 MEMORY_ROWS = 1000
 """Rows that may wait in memory while the disk refuses."""
 
@@ -121,10 +123,18 @@ def insert(db: sqlite3.Connection, rows: Iterable[Row]) -> None:
 
 
 def insert_record(db: sqlite3.Connection, record: Record, utc: float) -> None:
-    """Log a command; the oldest beyond the bound go."""
+    """Log a command; the oldest of its kind beyond the bound go.
+
+    A flood of refused ones must not push out those that were carried out: a copy of one is known by its entry.
+    """
     values = (record.id, utc, record.request, int(record.done), record.text)
     db.execute("INSERT OR IGNORE INTO command(id, utc, request, done, text) VALUES(?, ?, ?, ?, ?)", values)
-    db.execute("DELETE FROM command WHERE key <= (SELECT max(key) FROM command) - ?", (RECORDS,))
+    alike = "GLOB" if record.id.startswith(OWN_ID) else "NOT GLOB"
+    db.execute(
+        f"DELETE FROM command WHERE id {alike} '{OWN_ID}*' AND key <="  # noqa: S608
+        f" (SELECT key FROM command WHERE id {alike} '{OWN_ID}*' ORDER BY key DESC LIMIT 1 OFFSET ?)",
+        (RECORDS,),
+    )
 
 
 def make_room(db: sqlite3.Connection, max_rows: int) -> int:

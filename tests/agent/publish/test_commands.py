@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from asd_agent.alarm import AlarmState, Moment, command
 from asd_agent.clock import iso_utc
 from asd_agent.config import AlarmSettings
+from asd_agent.publish import commands, rows
 from asd_agent.publish.commands import MAX_WAITING, CommandDesk
 from asd_agent.publish.connection import Received
 from asd_agent.publish.outbox import Outbox
@@ -118,6 +119,18 @@ def test_a_replayed_command_does_nothing_and_gets_the_first_answer(office, tmp_p
     (again,) = after_a_restart.send()
     assert after_a_restart.states["fan"].state == "normal"
     assert "seen before" in again["text"]
+
+
+def test_a_flood_of_refused_commands_does_not_let_an_obeyed_one_be_replayed(office, monkeypatch):
+    monkeypatch.setattr(rows, "RECORDS", 5)
+    monkeypatch.setattr(commands, "SEEN_IN_MEMORY", 1)
+    office.send()
+    office.send("unshelve", id="c2")
+    for number in range(12):
+        office.send(payload=b"noise", id=str(number))
+    (again,) = office.send()
+    assert again["text"].startswith("seen before")
+    assert len(office.outbox.records()) == 2 + 5
 
 
 def test_a_home_assistant_button_is_understood(office):
