@@ -9,8 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from asd_agent.bundle.manifest import Member
-from asd_agent.features import FeatureSpec, mel_centres
+from asd_agent.features import FeatureSpec, log_mel, mel_centres
+from asd_agent.scoring.excess import excess_over_usual
 from asd_agent.scoring.indicators import names
+from asd_agent.scoring.periodicity import period, unaliased
+
+_FINER = 8
+"""Steps a frame in which a rhythm is looked for that is too fast for frames."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +23,7 @@ class Explanation:
     """What stood out in one window.
 
     Attributes:
-        text: In words, such as "2.0–4.1 kHz at 1.2 s and 3.9 s".
+        text: In words, such as "2.0–4.1 kHz at 1.2 s and 3.9 s" or "2.0–4.1 kHz, every 0.83 s".
         bands_hz: Frequency bands, lowest and highest in Hz.
         times_s: Times from the window's start, first and last in seconds.
         period_s: Seconds from one time to the next, where it comes again and again; else None.
@@ -30,10 +35,21 @@ class Explanation:
     period_s: float | None = None
 
 
-def explain(member: Member, observation: npt.NDArray[np.floating], scorer: dict[str, Any]) -> Explanation:
-    """Explain one window's observation, shape (rows, dimensions), against what was normal in calibration."""
-    mean, std = scorer["usual_mean"], scorer["usual_std"]
-    excess = (np.asarray(observation, dtype=np.float64) - mean) / std
+def explain(
+    member: Member,
+    observation: npt.NDArray[np.floating],
+    scorer: dict[str, Any],
+    window: npt.NDArray[np.floating],
+) -> Explanation:
+    """Explain one window.
+
+    Args:
+        member: Whose observation it is.
+        observation: Shape (rows, dimensions).
+        scorer: Its arrays, with what was normal in calibration.
+        window: The window itself, shape (samples,).
+    """
+    excess = excess_over_usual(observation, scorer)
     if member.kind == "level":
         return Explanation(f"level {excess[0, 0]:+.1f} spreads from the usual")
     if member.kind == "indicators":
@@ -51,7 +67,25 @@ def explain(member: Member, observation: npt.NDArray[np.floating], scorer: dict[
     seconds = np.arange(len(over_time)) * spec.frame_seconds()
     steady = over_time.max() < 3.0 * max(float(np.median(over_time)), 0.3)
     times = () if steady else _stretches(over_time, seconds)
+    every = _rhythm(over_time, window, spec, chosen)
+    if every is not None:
+        return Explanation(f"{_bands_text(bands)}, every {every:.2g} s", bands, times, every)
     return Explanation(_bands_text(bands) + (" throughout" if steady else _times_text(times)), bands, times)
+
+
+def _rhythm(
+    over_time: npt.NDArray[np.floating],
+    window: npt.NDArray[np.floating],
+    spec: FeatureSpec,
+    bands: npt.NDArray[np.intp],
+) -> float | None:
+    """Seconds between what stands out in these bands; None where it has no clear rhythm."""
+    frames = period(over_time)
+    if frames is not None:
+        fine = spec.model_copy(update={"hop_length": max(1, spec.hop_length // _FINER)})
+        level = log_mel(window, fine)[:, bands].mean(axis=1)
+        frames = unaliased(frames, level, spec.hop_length // fine.hop_length)
+    return None if frames is None else frames * spec.frame_seconds()
 
 
 def _indices(profile: npt.NDArray[np.floating], most: int = 3) -> list[tuple[int, int]]:
@@ -76,7 +110,14 @@ def _of_indicators(excess: npt.NDArray[np.float64]) -> Explanation:
 
 
 def _bands_text(bands: tuple[tuple[float, float], ...]) -> str:
-    return " and ".join(f"{low / 1000:.1f}–{high / 1000:.1f} kHz" for low, high in bands)
+    return " and ".join(_band_text(low, high) for low, high in bands)
+
+
+def _band_text(low: float, high: float) -> str:
+    first, last, unit = (f"{low:.0f}", f"{high:.0f}", "Hz")
+    if high >= 1000:
+        first, last, unit = (f"{low / 1000:.1f}", f"{high / 1000:.1f}", "kHz")
+    return f"{first} {unit}" if first == last else f"{first}–{last} {unit}"
 
 
 def _times_text(times: tuple[tuple[float, float], ...]) -> str:

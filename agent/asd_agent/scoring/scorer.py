@@ -13,6 +13,7 @@ from asd_agent.bundle.manifest import Condition, ExpertUse, MemberUse
 from asd_agent.errors import BundleError
 from asd_agent.scoring.combine import combine, standardise
 from asd_agent.scoring.density import unlikeliness
+from asd_agent.scoring.excess import EXCESS_KINDS, Excess, excess_of
 from asd_agent.scoring.explain import Explanation, explain
 from asd_agent.scoring.observe import Observation, Observer, WindowFeatures, Windows, observer
 from asd_agent.scoring.pooling import pool_frames
@@ -101,8 +102,26 @@ class BundleScorer:
         features = WindowFeatures(np.asarray(windows, dtype=np.float32))
         conditions = [self.bundle.condition(section, d) for d in self.bundle.domains(section, domain)]
         observations = self._observe(features, conditions, section)
-        judged = [self._judge(observations, c, explained) for c in conditions]
+        judged = [self._judge(observations, c, features.windows if explained else None) for c in conditions]
         return [min(of_window, key=lambda s: s.score - s.threshold) for of_window in zip(*judged, strict=True)]
+
+    def excess(self, windows: Windows, section: str, domain: str) -> Excess | None:
+        """Where in time and frequency windows of one section lay above the usual; None where no member can tell.
+
+        Args:
+            windows: As for `score`.
+            section: Its two digits.
+            domain: The one that judged them.
+        """
+        uses = [use for e in self.bundle.condition(section, domain).experts for use in e.members]
+        for kind in EXCESS_KINDS:
+            for use in uses:
+                member = self.bundle.manifest.member(use.member)
+                if member.kind == kind:
+                    features = WindowFeatures(np.asarray(windows, dtype=np.float32))
+                    observation = self._observers[member.id](features, section)
+                    return excess_of(member, observation, features, self._scorers[use.scorer])
+        return None
 
     def _observe(
         self, features: WindowFeatures, conditions: Sequence[Condition], section: str
@@ -110,7 +129,9 @@ class BundleScorer:
         needed = {use.member for c in conditions for e in c.experts for use in e.members}
         return {m: self._observers[m](features, section) for m in sorted(needed)}
 
-    def _judge(self, observations: dict[str, Observation], condition: Condition, explained: bool) -> list[WindowScore]:
+    def _judge(
+        self, observations: dict[str, Observation], condition: Condition, explained: Windows | None
+    ) -> list[WindowScore]:
         arrays = self.bundle.scorers
         raw: dict[str, npt.NDArray[np.float64]] = {}
         experts: dict[str, npt.NDArray[np.float64]] = {}
@@ -141,7 +162,9 @@ class BundleScorer:
                 clear_level=level.clear_level,
                 experts={k: float(v[i]) for k, v in by_expert.items()},
                 members={k: float(v[i]) for k, v in raw.items()},
-                explanation=self._explain(observations, condition, by_expert, i) if explained else None,
+                explanation=None
+                if explained is None
+                else self._explain(observations, condition, by_expert, i, explained[i]),
             )
             for i in range(len(total))
         ]
@@ -152,11 +175,12 @@ class BundleScorer:
         condition: Condition,
         by_expert: dict[str, npt.NDArray[np.float64]],
         index: int,
+        window: npt.NDArray[np.floating],
     ) -> Explanation:
         loudest: ExpertUse = max(condition.experts, key=lambda e: float(by_expert[e.name][index]))
         use = loudest.members[0]
         member = self.bundle.manifest.member(use.member)
-        return explain(member, observations[use.member][index], self._scorers[use.scorer])
+        return explain(member, observations[use.member][index], self._scorers[use.scorer], window)
 
 
 def check_golden(scorer: BundleScorer) -> float:

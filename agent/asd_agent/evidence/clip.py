@@ -1,0 +1,81 @@
+"""The sound around an alarm: cut from the ring, and written so that it reads back sample by sample."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+
+from asd_agent.audio import SAMPLE_RATE, Signal
+from asd_agent.ring import Gap, Missing, Ring
+
+_FULL_SCALE = 1 << 23
+"""Of the 24 bits a sample: what a float of a sound card or of 16 bits holds is kept exactly."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A stretch of one channel.
+
+    Attributes:
+        samples: Shape (samples,); zeros where nothing was heard.
+        first: Index of the first sample.
+        gaps: What was not heard.
+        lacks: `beginning` or `end`, where it is shorter than was wanted.
+    """
+
+    samples: Signal
+    first: int
+    gaps: tuple[Gap, ...]
+    lacks: tuple[str, ...]
+
+    @property
+    def end(self) -> int:
+        """Index after the last sample."""
+        return self.first + len(self.samples)
+
+    def seconds(self, index: int) -> float:
+        """Seconds from the start of the clip to a sample."""
+        return (index - self.first) / SAMPLE_RATE
+
+
+def cut(ring: Ring, column: int, first: int, end: int) -> Cut | None:
+    """Copy samples `first` up to, not including, `end`, or as many of them as there are.
+
+    Args:
+        ring: Of the source.
+        column: Of the ring.
+        first: Index of the first sample; below zero where the source had not begun.
+        end: Index after the last.
+
+    Returns:
+        The stretch; None where nothing of it is there.
+    """
+    while True:
+        begin = max(first, ring.begin)
+        stop = min(end, ring.end)
+        if stop <= begin:
+            return None
+        stretch = ring.read(begin, stop - begin)
+        if not isinstance(stretch, Missing):
+            break
+        # The writer went on between two looks; the next one finds a later beginning.
+    lacks = (*(["beginning"] if begin > first else []), *(["end"] if stop < end else []))
+    return Cut(stretch.samples[:, column].copy(), begin, stretch.gaps, lacks)
+
+
+def to_flac(samples: Signal) -> bytes:
+    """A FLAC file of 24 bits a sample.
+
+    Args:
+        samples: Shape (samples,), full scale ±1; what is no number is written as zero.
+    """
+    import soundfile
+
+    finite = np.nan_to_num(np.asarray(samples, dtype=np.float64), nan=0.0, posinf=1.0, neginf=-1.0)
+    numbers = np.clip(np.rint(finite * _FULL_SCALE), -_FULL_SCALE, _FULL_SCALE - 1).astype(np.int32)
+    file = io.BytesIO()
+    # As integers: libsndfile scales floats by 2^23 - 1, which would not read back exactly.
+    soundfile.write(file, numbers << 8, SAMPLE_RATE, format="FLAC", subtype="PCM_24")
+    return file.getvalue()
