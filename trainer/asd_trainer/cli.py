@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from asd_agent.console import run_command
-from asd_trainer.commands import import_, inspect, jobs, metrics, simulate, table, train
+from asd_trainer.commands import import_, inspect, jobs, metrics, report, simulate, table, train
 
 app = typer.Typer(
     help="Learns what a healthy machine sounds like and exports bundles for asd-agent.",
@@ -21,6 +21,7 @@ app.command("evaluate")(train.evaluate)
 app.command("export")(train.export)
 app.command("metrics")(metrics.metrics)
 app.command("table")(table.table)
+app.command("report")(report.report)
 app.command("jobs")(jobs.jobs)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
 
 from rich.console import Console
 from rich.table import Table
@@ -28,7 +30,7 @@ def print_table(table: Comparison, console: Console) -> None:
         for name, texts in lines:
             shown.add_row(name, *texts[part])
         console.print(shown)
-    console.print(_legend(table), highlight=False)
+    console.print(legend(table), highlight=False)
     for text in table.left_out:
         console.print(f"left out: {text}", highlight=False, markup=False)
 
@@ -39,7 +41,36 @@ def markdown(table: Comparison) -> str:
     rows = [titles, ["---", *["---:"] * (len(titles) - 1)], *([name, *texts] for name, texts in _lines(table, "<br>"))]
     body = "\n".join("| " + " | ".join(row) + " |" for row in rows)
     left_out = "".join(f"\n- left out: {text}" for text in table.left_out)
-    return f"{body}\n\n{_legend(table)}\n{left_out}".rstrip() + "\n"
+    return f"{body}\n\n{legend(table)}\n{left_out}".rstrip() + "\n"
+
+
+@dataclass(frozen=True)
+class TextRow:
+    """A row as text: each cell with its verdict against the reference, empty where there is none."""
+
+    name: str
+    cells: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """A comparison as text."""
+
+    titles: tuple[str, ...]
+    rows: tuple[TextRow, ...]
+
+
+def table_rows(table: Comparison) -> TextTable:
+    """A comparison as text with its verdicts, for a page."""
+    verdicts = {
+        row.recipe: [e.difference.verdict if e.difference else "" for e in (*row.entries, row.overall)]
+        for row in table.rows
+    }
+    rows = []
+    for name, texts in _lines(table, "\n"):
+        marks = verdicts.get(name, [])
+        rows.append(TextRow(name, tuple(zip_longest(texts, marks[: len(texts)], fillvalue=""))))
+    return TextTable(("recipe", *_titles(table, "\n")), tuple(rows))
 
 
 def cells_table(evaluations: Sequence[Evaluation]) -> Table:
@@ -99,7 +130,8 @@ def _several(table: Comparison) -> bool:
     return len(table.rows) > 1
 
 
-def _legend(table: Comparison) -> str:
+def legend(table: Comparison) -> str:
+    """How to read the table."""
     text = "Harmonic mean of AUC and pAUC (p = 0.1) over sections, in %, of the streaming scores"
     if len(table.seeds) > 1:
         text += f": mean ± spread over seeds {', '.join(map(str, table.seeds))}"

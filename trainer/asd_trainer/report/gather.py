@@ -1,0 +1,141 @@
+"""What the page is made of: scores and labels of every cell, and how its networks learnt."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from asd_agent.bundle import Bundle
+from asd_agent.bundle.manifest import Condition
+from asd_trainer.data.dataset import scan
+from asd_trainer.data.layout import Clip
+from asd_trainer.evaluate import Evaluation
+from asd_trainer.jobs.store import folder_of
+from asd_trainer.metrics.submission import read_submission
+from asd_trainer.plan import MEMBER, labelled_clips
+from asd_trainer.runs import SCORES, jobs_of
+
+METRICS = "metrics.jsonl"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A test clip and its score."""
+
+    clip: Clip
+    score: float
+    anomalous: bool
+
+
+@dataclass(frozen=True)
+class CellReport:
+    """One section and domain of a run.
+
+    Attributes:
+        measured: What evaluation.json says of it.
+        condition: Of the bundle: threshold and reference.
+        reference: Standardised scores of the held-out normal clips, sorted.
+        judged: Test clips, lowest score first.
+    """
+
+    measured: Mapping[str, Any]
+    condition: Condition
+    reference: npt.NDArray[np.float64]
+    judged: tuple[Judged, ...]
+
+    @property
+    def title(self) -> str:
+        """For people."""
+        return f"section {self.condition.section}, {self.condition.domain}"
+
+    @property
+    def level(self) -> float:
+        """The score above which a window is bad."""
+        return self.condition.threshold.raise_level
+
+    def scores(self, *, anomalous: bool) -> npt.NDArray[np.float64]:
+        """Scores of one class."""
+        return np.array([j.score for j in self.judged if j.anomalous == anomalous])
+
+    def misses(self, most: int) -> list[Judged]:
+        """Anomalous clips below the threshold, the lowest first."""
+        return [j for j in self.judged if j.anomalous and j.score <= self.level][:most]
+
+    def false_alarms(self, most: int) -> list[Judged]:
+        """Normal clips above the threshold, the highest first."""
+        return [j for j in reversed(self.judged) if not j.anomalous and j.score > self.level][:most]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """How one network's training went.
+
+    Attributes:
+        member: Its name.
+        values: By what was measured (`loss`, …): one value a step.
+    """
+
+    member: str
+    steps: npt.NDArray[np.int64]
+    values: Mapping[str, npt.NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """One run.
+
+    Attributes:
+        evaluation: What was measured.
+        bundle: What was trained.
+        cells: By section and domain.
+        curves: Of its networks, where their jobs are there yet.
+    """
+
+    evaluation: Evaluation
+    bundle: Bundle
+    cells: tuple[CellReport, ...]
+    curves: tuple[Curve, ...]
+
+
+def gather(evaluation: Evaluation) -> RunReport:
+    """Everything that the page says of a run.
+
+    Raises:
+        DataError: Score files or clips are gone.
+        BundleError: The bundle is damaged.
+    """
+    run = evaluation.run
+    bundle = Bundle.open(run.bundle)
+    clips = {c.path.name: c for c in labelled_clips(scan(run.data), run.machine)}
+    scored = {(c.section, c.domain): c for c in read_submission(run.folder / SCORES)}
+    cells = []
+    for measured in evaluation.document["cells"]:
+        section, domain = measured["section"], measured["domain"]
+        condition, got = bundle.condition(section, domain), scored[section, domain]
+        ordered = sorted(got.scores.items(), key=lambda item: item[1])
+        judged = tuple(Judged(clips[n], s, got.labels[n]) for n, s in ordered if n in clips)
+        reference = np.asarray(bundle.scorers[condition.reference], dtype=np.float64)
+        cells.append(CellReport(measured, condition, reference, judged))
+    return RunReport(evaluation, bundle, tuple(cells), _curves(evaluation))
+
+
+def _curves(evaluation: Evaluation) -> tuple[Curve, ...]:
+    out, jobs = jobs_of(evaluation.run)
+    found = []
+    for number, job in enumerate(j for j in jobs if j.kind == MEMBER):
+        for path in sorted(folder_of(out, job.name).files.rglob(METRICS)):
+            rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+            if rows:
+                found.append(_curve(f"network {number}", rows))
+    return tuple(found)
+
+
+def _curve(name: str, rows: Sequence[Mapping[str, float]]) -> Curve:
+    keys = [k for k in rows[0] if k != "step"]
+    values = {k: np.array([row.get(k, np.nan) for row in rows]) for k in keys}
+    return Curve(name, np.array([int(row["step"]) for row in rows]), values)

@@ -1,0 +1,140 @@
+"""What figures mean, in sentences for who has not read the paper: which section is weak, and why. Pure.
+
+Each sentence follows from a stated rule on one cell's figures; none uses a constant fitted to data.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from asd_trainer.metrics.roc import auc
+from asd_trainer.report.gather import CellReport, Judged
+
+Tone = Literal["good", "weak", "bad", "note"]
+CHANCE = 0.5
+TRUSTED_CLIPS = 20
+"""A share of fewer clips than this is told as a count only."""
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One statement."""
+
+    tone: Tone
+    text: str
+
+
+def sentences(cell: CellReport, source: CellReport | None = None) -> list[Sentence]:
+    """Everything worth saying of a cell, the gravest first.
+
+    Args:
+        cell: What was scored.
+        source: The same section's source domain, for a target domain.
+    """
+    said = [*_ranking(cell.measured), *_level(cell), *_shift(cell, source), *_groups(cell)]
+    if cell.measured["provisional"]:
+        said.append(
+            Sentence(
+                "note",
+                f"Its threshold is provisional: only {cell.measured['training_clips']} normal clips of this domain "
+                "were there to learn from; spread and tail are the source's.",
+            )
+        )
+    if cell.condition.threshold.extrapolated:
+        said.append(Sentence("note", "Its threshold lies beyond the scores that were there to set it."))
+    order = ("bad", "weak", "good", "note")
+    return sorted(said, key=lambda s: order.index(s.tone))
+
+
+def weakest(cells: Sequence[tuple[str, CellReport]]) -> tuple[str, CellReport] | None:
+    """The cell with the smallest AUC, by its name."""
+    return min(cells, key=lambda c: float(c[1].measured["auc"][0]), default=None)
+
+
+def _ranking(measured: Mapping[str, Any]) -> list[Sentence]:
+    value, low, high = measured["auc"]
+    range_ = f"AUC {100 * value:.0f} % (95 % interval {100 * low:.0f} to {100 * high:.0f})"
+    if high < CHANCE:
+        return [Sentence("bad", f"Faulty clips score lower than healthy ones: {range_}. It judges by something else.")]
+    if low <= CHANCE:
+        return [Sentence("bad", f"It cannot be told from guessing: {range_}, and 50 % is chance.")]
+    chance = f"a faulty clip scores higher than a healthy one in {round(100 * value)} of 100 pairs"
+    return [Sentence("good" if low > 0.75 else "weak", f"{range_}: {chance}.")]
+
+
+def _level(cell: CellReport) -> list[Sentence]:
+    normal, anomalous = cell.scores(anomalous=False), cell.scores(anomalous=True)
+    wrong, found = int((normal > cell.level).sum()), int((anomalous > cell.level).sum())
+    wanted = cell.condition.threshold.window_rate
+    told = (
+        f"At the threshold {_share(wrong, len(normal))} healthy clips are called faulty (wanted {100 * wanted:.1f} %)"
+    )
+    told += f" and {_share(found, len(anomalous))} faulty ones are found."
+    said = [Sentence("note", told)]
+    # Were the rate as wanted, so many or more would come with less than 2.5 % chance.
+    if _at_least(wrong, len(normal), wanted) < 0.025:
+        said.append(Sentence("bad", "More false alarms than chance allows: the test clips differ from the training's."))
+    value, low, _high = cell.measured["auc"]
+    if low > CHANCE and found < len(anomalous) / 2 and value > 0.75:
+        said.append(
+            Sentence(
+                "weak", "It ranks well, yet most faults lie below the threshold: more normal clips would lower it."
+            )
+        )
+    return said
+
+
+def _shift(cell: CellReport, source: CellReport | None) -> list[Sentence]:
+    if source is None:
+        return []
+    mine, other = cell.measured["auc"], source.measured["auc"]
+    if mine[2] >= other[1]:
+        return []
+    drop = 100 * (other[0] - mine[0])
+    return [Sentence("weak", f"The domain shift costs {drop:.0f} points of AUC against this section's source domain.")]
+
+
+def _groups(cell: CellReport) -> list[Sentence]:
+    """The attribute whose values are told apart most unequally, where the clips name any."""
+    normal = [j for j in cell.judged if not j.anomalous]
+    anomalous = [j for j in cell.judged if j.anomalous]
+    best: tuple[float, str] | None = None
+    for key in sorted({k for j in anomalous for k in j.clip.attributes}):
+        groups = _by_value(anomalous, key)
+        if len(groups) < 2 or not normal:
+            continue
+        aucs = {value: auc(_scores(normal), _scores(chosen)) for value, chosen in groups.items()}
+        worst, finest = min(aucs, key=lambda v: aucs[v]), max(aucs, key=lambda v: aucs[v])
+        spread = aucs[finest] - aucs[worst]
+        text = (
+            f"By {key}: {worst} is told apart worst (AUC {100 * aucs[worst]:.0f} %, {len(groups[worst])} clips), "
+            f"{finest} best ({100 * aucs[finest]:.0f} %, {len(groups[finest])})."
+        )
+        if best is None or spread > best[0]:
+            best = spread, text
+    return [Sentence("note", best[1])] if best else []
+
+
+def _by_value(judged: Sequence[Judged], key: str, least: int = 5) -> dict[str, list[Judged]]:
+    counts = Counter(j.clip.attributes.get(key, "") for j in judged)
+    return {v: [j for j in judged if j.clip.attributes.get(key) == v] for v, n in counts.items() if v and n >= least}
+
+
+def _scores(judged: Sequence[Judged]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    return np.array([j.score for j in judged])
+
+
+def _share(count: int, of: int) -> str:
+    return f"{count} of {of}" + (f" ({100 * count / of:.0f} %)" if of >= TRUSTED_CLIPS else "")
+
+
+def _at_least(count: int, of: int, rate: float) -> float:
+    """Chance of so many or more, each with this rate."""
+    from scipy.stats import binom
+
+    return float(binom.sf(count - 1, of, rate))
