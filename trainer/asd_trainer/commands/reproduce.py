@@ -1,0 +1,49 @@
+"""asd-trainer reproduce: train a bundle again from what it says of itself, and compare."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from asd_agent.console import print_json
+from asd_trainer.commands.jobs import watched
+from asd_trainer.progress import progress_bars
+
+
+def reproduce(
+    bundle: Annotated[Path, typer.Argument(help="The bundle.")],
+    data: Annotated[Path, typer.Option(help="The data set that it was trained on.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Where runs are kept, to go on after an interruption. Default: thrown away.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Train a bundle again from its own recipe, seed and data, and say whether both judge alike.
+
+    Exit code 0 where golden scores and thresholds agree within the manifest's tolerance, else 1.
+
+    Example: asd-trainer reproduce exported_models/fan --data data
+    """
+    from asd_trainer.reproduce import reproduce as train_again
+
+    with tempfile.TemporaryDirectory(prefix="asd-reproduce-") as folder:
+        place = out or Path(folder)
+        with progress_bars("reproduce") as progress, watched(1) as observe:
+            found = train_again(bundle, data, place, progress=progress, observe=observe)
+    if json:
+        print_json(found.document())
+    else:
+        for name, (then, now) in found.versions.items():
+            sys.stdout.write(f"{name}: {then or 'none'} then, {now or 'none'} now\n")
+        total = len(found.same_files) + len(found.other_files)
+        sys.stdout.write(
+            f"{len(found.same_files)} of {total} files equal byte by byte; golden scores differ by at most "
+            f"{found.score_difference:.2g}, thresholds by {found.threshold_difference:.2g} (tolerance "
+            f"{found.tolerance:.2g})\n{bundle}: {'reproduced' if found.same else 'NOT reproduced'}\n"
+        )
+    if not found.same:
+        raise typer.Exit(1)
