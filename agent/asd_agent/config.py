@@ -219,6 +219,22 @@ class MonitorSettings(Strict):
     active_when: LevelGate | TopicGate | None = None
 
 
+class EvidenceSettings(Strict):
+    """The recordings that prove alarms, and how much of them is kept."""
+
+    enabled: bool = True
+    pre_seconds: float = Field(default=20.0, ge=0, le=120)
+    """Sound before the window that raised the alarm."""
+    post_seconds: float = Field(default=10.0, ge=0, le=120)
+    """Sound after it."""
+    keep_days: float = Field(default=90.0, gt=0, le=36_500)
+    """Days that the agent ran; what is older goes."""
+    max_megabytes: float = Field(default=500.0, gt=0)
+    """Of all evidence together, in 10^6 bytes."""
+    free_megabytes: float = Field(default=200.0, ge=0)
+    """Of the disk that must stay free."""
+
+
 class Paths(Strict):
     """Where the agent keeps what must survive a restart."""
 
@@ -237,6 +253,7 @@ class Config(Strict):
     sources: dict[Name, SourceSettings] = Field(min_length=1)
     monitors: dict[Name, MonitorSettings] = Field(min_length=1)
     paths: Paths = Paths()
+    evidence: EvidenceSettings = EvidenceSettings()
     providers: tuple[str, ...] = ("CPUExecutionProvider",)
     commands: tuple[Verb, ...] = ()
 
