@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from asd_agent import __version__
-from asd_agent.commands import alerts, bundle, check, demo, devices, run, score
+from asd_agent.commands import alerts, bundle, check, demo, devices, evidence, run, score
 from asd_agent.console import run_command
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app.command("devices")(devices.devices)
 app.command("score")(score.score)
 app.add_typer(bundle.app, name="bundle")
 app.add_typer(alerts.app, name="alerts")
+app.add_typer(evidence.app, name="evidence")
 
 
 def _version(wanted: bool) -> None:

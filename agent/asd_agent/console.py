@@ -33,6 +33,23 @@ def print_json(document: Any) -> None:
     sys.stdout.write("\n")
 
 
+def print_table(columns: list[str], rows: list[dict[str, Any]]) -> None:
+    """Rows for a person to read; a value that is None shows as a dash."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*[column.replace("_", " ") for column in columns])
+    for row in rows:
+        table.add_row(*[_cell(row.get(column)) for column in columns])
+    Console().print(table)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
+
+
 def run_command(program: str, app: Callable[[], Any]) -> None:
     """Run a typer application and turn what it raises into one line and an exit code."""
     try:

@@ -12,7 +12,7 @@ from asd_agent.alarm import AlarmState
 from asd_agent.clock import iso_utc
 from asd_agent.config import Config
 from asd_agent.config_file import load_config
-from asd_agent.console import print_json
+from asd_agent.console import print_json, print_table
 from asd_agent.control import SOCKET_NAME, ControlError, ask
 from asd_agent.errors import UsageError
 from asd_agent.publish.database import OUTBOX_NAME
@@ -38,7 +38,7 @@ def list_(config: ConfigPath = DEFAULT, json: Json = False) -> None:
     if json:
         print_json({"monitors": rows})
         return
-    _table(["monitor", "state", "since", "severity", "score", "threshold", "alarm_id"], rows)
+    print_table(["monitor", "state", "since", "severity", "score", "threshold", "alarm_id"], rows)
 
 
 @app.command()
@@ -58,7 +58,7 @@ def history(
         {"monitor": name, **{k: alert.get(k) for k in keys}, "sent": "yes" if sent else "waits"}
         for name, alert, sent in found
     ]
-    _table(["window_end", "monitor", "event", "severity", "score", "threshold", "alarm_id", "sent"], rows)
+    print_table(["window_end", "monitor", "event", "severity", "score", "threshold", "alarm_id", "sent"], rows)
 
 
 @app.command()
@@ -76,7 +76,7 @@ def log(
     if json:
         print_json({"commands": rows})
         return
-    _table(["time", "done", "answer", "request"], rows)
+    print_table(["time", "done", "answer", "request"], rows)
 
 
 @app.command()
@@ -147,19 +147,3 @@ def _row(name: str, state: AlarmState | None) -> dict[str, Any]:
         "stale": bool(state and state.stale),
         "suspended": bool(state and state.suspended),
     }
-
-
-def _table(columns: list[str], rows: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(*[column.replace("_", " ") for column in columns])
-    for row in rows:
-        table.add_row(*[_cell(row.get(column)) for column in columns])
-    Console().print(table)
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return "–"
-    return f"{value:.2f}" if isinstance(value, float) else str(value)
