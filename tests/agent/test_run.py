@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 
+from rigs.agent import Agent, running, write_config
 from rigs.broker import Broker, Listener
 from rigs.bundles import hum, write_wav
 from rigs.microphone import DEVICE, VirtualMicrophone
@@ -26,70 +22,6 @@ pytestmark = pytest.mark.rig
 
 ALERTS = "asd/box/monitor/+/alert"
 SCORES = "asd/box/monitor/m/score"
-
-
-class Agent:
-    """`asd-agent run` as a process whose log can be waited for."""
-
-    def __init__(self, config: Path, environment: dict[str, str] | None = None) -> None:
-        command = [sys.executable, "-c", "from asd_agent.cli import main; main()", "run", "-c", str(config)]
-        self.process = subprocess.Popen(
-            command, stderr=subprocess.PIPE, text=True, env={**os.environ, **(environment or {})}
-        )
-        self.lines: list[str] = []
-        self._news = threading.Condition()
-        self._thread = threading.Thread(target=self._read, daemon=True)
-        self._thread.start()
-
-    def _read(self) -> None:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            with self._news:
-                self.lines.append(line)
-                self._news.notify_all()
-        with self._news:
-            self._news.notify_all()
-
-    def wait_log(self, words: str, timeout: float = 30.0) -> None:
-        with self._news:
-            found = self._news.wait_for(lambda: any(words in line for line in self.lines), timeout)
-        assert found, f"{words!r} was not said in {timeout} s:\n{''.join(self.lines)}"
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.close()
-
-    def close(self) -> int:
-        if self.process.poll() is None:
-            self.process.terminate()
-        code = self.process.wait(timeout=30)
-        self._thread.join(timeout=5)
-        assert self.process.stderr is not None
-        self.process.stderr.close()
-        return code
-
-
-@contextmanager
-def running(config: Path, environment: dict[str, str] | None = None) -> Iterator[Agent]:
-    agent = Agent(config, environment)
-    try:
-        yield agent
-    finally:
-        if agent.process.poll() is None:
-            agent.close()
-
-
-def write_config(folder: Path, bundle: Path, source: dict[str, Any], port: int, **monitor: Any) -> Path:
-    path = folder / "agent.yaml"
-    settings = {
-        "agent": {"name": "box"},
-        "mqtt": {"host": "127.0.0.1", "port": port, "reconnect_seconds": [0.2, 0.5]},
-        "sources": {"sound": source},
-        "monitors": {"m": {"source": "sound", "bundle": str(bundle), "section": "00", **monitor}},
-        "paths": {"state": str(folder / "state")},
-    }
-    path.write_text(yaml.safe_dump(settings))
-    return path
 
 
 def first_raise(scores: list[dict[str, Any]], k: int, n: int) -> str:

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -222,6 +223,17 @@ class Listener:
         texts = self.texts(topic)
         assert len(texts) >= count, f"{len(texts)} of {count} messages on {topic}: {texts}"
         return texts
+
+    def wait_where(
+        self, topic: str, fits: Callable[[dict[str, Any]], bool], timeout: float = 20.0, *, after: int = 0
+    ) -> dict[str, Any]:
+        """Wait for a message on a topic, beyond the first `after`, whose JSON fits; returns it."""
+        with self._changed:
+            found = self._changed.wait_for(
+                lambda: next((o for o in self.objects(topic)[after:] if fits(o)), None), timeout
+            )
+        assert found, f"none fits of {self.texts(topic)[after:]}"
+        return found
 
     def wait_text(self, topic: str, text: str, timeout: float = 20.0) -> None:
         """Wait until the newest message on a topic is this text."""
