@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from asd_agent.errors import EXIT_FAILED, AsdError
+from asd_agent.logs import RepeatLimit, formatter
 
 TRACEBACK = "ASD_TRACEBACK"
 """Environment variable that makes an unexpected error show where it came from."""
@@ -22,9 +23,11 @@ def warn(text: str) -> None:
 
 
 def log_to_stderr(level: int) -> None:
-    """Log lines for the journal, which adds the time itself; with a time where a person looks at a terminal."""
-    times = "%(asctime)s " if sys.stderr.isatty() else ""
-    logging.basicConfig(stream=sys.stderr, level=level, format=f"{times}%(levelname)s %(message)s", force=True)
+    """Log to stderr in the form that fits where it goes, with repeats limited."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter(sys.stderr))
+    handler.addFilter(RepeatLimit())
+    logging.basicConfig(level=level, handlers=[handler], force=True)
 
 
 def print_json(document: Any) -> None:

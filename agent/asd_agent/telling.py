@@ -47,7 +47,7 @@ class Teller:
         self._config, self._outbox, self._publisher, self._clock = config, outbox, publisher, clock
         self.topics = Topics(config.agent.name)
         self._started = clock.monotonic()
-        self._lost: set[str] = set()
+        self._lost: dict[str, set[str]] = {}
         self._events = 0
 
     def start(self, monitors: Sequence[Monitor], sources: Collection[str]) -> None:
@@ -94,15 +94,21 @@ class Teller:
         changes = source.take_changes()
         for change in changes:
             said = f": {change.reason}" if change.reason else ""
-            level = logging.INFO if change.state in _BACK else logging.WARNING
-            log.log(level, "source %s is %s%s", source.name, change.state, said)
             waits = change.state == "starting" and source.attempted
-            if (change.state in _LOST or waits) and source.name not in self._lost:
-                self._lost.add(source.name)
-                self.event("source_lost", source.name, change.reason or change.state)
-            elif change.state in _BACK and source.name in self._lost:
-                self._lost.discard(source.name)
+            level = logging.INFO
+            if change.state in _LOST or waits:
+                if source.name not in self._lost:
+                    self._lost[source.name] = set()
+                    self.event("source_lost", source.name, change.reason or change.state)
+                # A line for each reason, once; the attempts between are for the source's topic.
+                known = self._lost[source.name]
+                level = logging.DEBUG if change.reason in known else logging.WARNING
+                known.add(change.reason)
+            elif change.state in _BACK and self._lost.pop(source.name, None) is not None:
                 self.event("source_back", source.name, "delivers again")
+            if change.state == "silent":
+                level = logging.WARNING
+            log.log(level, "source %s is %s%s", source.name, change.state, said)
         if changes:
             newest = changes[-1]
             since = self._clock.utc() - (self._clock.monotonic() - newest.since)

@@ -1,4 +1,4 @@
-"""The unit says nothing that systemd does not understand, and opens no more than it must."""
+"""The units say nothing that systemd does not understand, and open no more than they must."""
 
 import subprocess
 from pathlib import Path
@@ -7,24 +7,57 @@ import pytest
 
 pytestmark = pytest.mark.rig
 
-UNIT = Path(__file__).parents[2] / "systemd" / "asd-agent.service"
+UNITS = Path(__file__).parents[2] / "systemd"
+UNIT, GPU = UNITS / "asd-agent.service", UNITS / "asd-agent-gpu.conf"
 LARGEST_EXPOSURE = 15
-"""In tenths, as `systemd-analyze security --threshold` wants it."""
+"""In tenths, as `systemd-analyze security --threshold` wants it; with and without the drop-in for a GPU."""
 
 
-def test_every_line_of_the_unit_is_understood(tmp_path: Path):
-    # The program need not be installed where the unit is checked.
+@pytest.fixture(params=["cpu", "gpu"])
+def unit(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """The unit as it is installed, except that the program need not be there."""
     copy = tmp_path / UNIT.name
     copy.write_text(UNIT.read_text().replace("/opt/asd/bin/asd-agent", "/bin/true"))
-    done = subprocess.run(["systemd-analyze", "verify", copy], capture_output=True, text=True, check=False)
-    assert done.stderr == ""
+    if request.param == "gpu":
+        (tmp_path / f"{UNIT.name}.d").mkdir()
+        (tmp_path / f"{UNIT.name}.d" / "gpu.conf").write_text(GPU.read_text())
+    return copy
 
 
-def test_the_unit_is_exposed_no_more_than_stated():
-    command = ["systemd-analyze", "security", "--offline=true", f"--threshold={LARGEST_EXPOSURE}", UNIT]
+def test_every_line_is_understood(unit: Path):
+    done = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_line_in_the_drop_in_that_is_not_understood_would_be_noticed(tmp_path: Path):
+    (tmp_path / UNIT.name).write_text("[Service]\nExecStart=/bin/true\n")
+    (tmp_path / f"{UNIT.name}.d").mkdir()
+    (tmp_path / f"{UNIT.name}.d" / "gpu.conf").write_text("[Service]\nDeviceAlow=char-drm rw\n")
+    done = subprocess.run(
+        ["systemd-analyze", "verify", tmp_path / UNIT.name], capture_output=True, text=True, check=False
+    )
+    assert "gpu.conf:2: Unknown key 'DeviceAlow'" in done.stderr
+
+
+@pytest.mark.parametrize("parts", [(UNIT,), (UNIT, GPU)], ids=["cpu", "gpu"])
+def test_no_more_is_exposed_than_stated(parts: tuple[Path, ...], tmp_path: Path):
+    # Offline, `systemd-analyze security` reads no drop-ins: they are put together here.
+    whole = tmp_path / UNIT.name
+    whole.write_text("\n".join(part.read_text() for part in parts))
+    command = ["systemd-analyze", "security", "--offline=true", f"--threshold={LARGEST_EXPOSURE}", whole]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
 
-def test_a_bad_configuration_does_not_restart_for_ever():
-    assert "RestartPreventExitStatus=78" in UNIT.read_text()
+@pytest.mark.parametrize("groups", sorted(UNITS.glob("*.sysusers")), ids=lambda p: p.stem)
+def test_users_and_groups_can_be_made_on_a_blank_box(groups: Path, tmp_path: Path):
+    (tmp_path / "etc").mkdir()
+    both = [UNITS / "asd-agent.sysusers", groups]
+    done = subprocess.run(
+        ["systemd-sysusers", f"--root={tmp_path}", *both], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    members = {line.split(":")[0]: line.split(":")[3] for line in (tmp_path / "etc/group").read_text().splitlines()}
+    wanted = {"audio", "video", "render"} if "gpu" in groups.stem else {"audio"}
+    assert {group for group, names in members.items() if "asd" in names.split(",")} == wanted
+    assert "asd:" in (tmp_path / "etc/passwd").read_text()

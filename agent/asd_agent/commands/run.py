@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import signal
 import sys
@@ -30,6 +31,7 @@ def run(
 
     settings = load_config(config)
     log_to_stderr(logging.DEBUG if verbose else logging.INFO)
+    faulthandler.enable()  # the watchdog ends a service that hangs with SIGABRT: the log says where it hung
     service = Service(settings)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: service.stop())
