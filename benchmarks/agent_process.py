@@ -28,6 +28,7 @@ class Use:
         descriptors: Open files, sockets and pipes.
         threads: Threads.
         cpu_seconds: Processor time of the living processes since they began.
+        processes: The service and its capture children.
     """
 
     at: float
@@ -35,6 +36,7 @@ class Use:
     descriptors: int
     threads: int
     cpu_seconds: float
+    processes: int
 
 
 class AgentProcess:
@@ -87,7 +89,7 @@ class AgentProcess:
         except (OSError, IndexError):
             return None  # a process ended between two looks
         resident, descriptors, threads, cpu = (sum(parts) for parts in zip(*each, strict=True))
-        return Use(time.monotonic(), int(resident), int(descriptors), int(threads), float(cpu))
+        return Use(time.monotonic(), int(resident), int(descriptors), int(threads), float(cpu), len(pids))
 
     def _read(self) -> None:
         assert self.process.stderr is not None

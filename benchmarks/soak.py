@@ -168,7 +168,13 @@ class Soak:
     """
 
     def __init__(
-        self, folder: Path, hours: float, scene_count: int = 4, scene_seconds: int = 900, seed: int = 1, workers: int = 2
+        self,
+        folder: Path,
+        hours: float,
+        scene_count: int = 4,
+        scene_seconds: int = 900,
+        seed: int = 1,
+        workers: int = 2,
     ) -> None:
         self.folder, self.scenes = folder, scenes(scene_count, scene_seconds, seed)
         with ThreadPoolExecutor(workers) as pool:
@@ -268,7 +274,8 @@ def _seconds(text: str) -> float:
 
 
 def _steady(result: Result, watched: list[Use]) -> None:
-    """Straight lines through the steady part."""
+    """Straight lines through the steady part, which ends when the first recording does."""
+    watched = [u for u in watched if u.processes == 1 + len(SOURCES)]
     begun, ended = watched[0].at, watched[-1].at
     steady = [u for u in watched if u.at >= ended - STEADY_SHARE * (ended - begun)]
     at = np.array([u.at for u in steady])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import typer
 
+import asd_agent.blas  # noqa: F401 - before anything that imports numpy
 from asd_agent import __version__
-from asd_agent.commands import alerts, bundle, check, demo, devices, evidence, run, score
+from asd_agent.commands import alerts, bench, bundle, check, demo, devices, evidence, run, score
 from asd_agent.console import run_command
 
 app = typer.Typer(
@@ -19,6 +20,7 @@ app.command("demo")(demo.demo)
 app.command("check")(check.check)
 app.command("devices")(devices.devices)
 app.command("score")(score.score)
+app.command("bench")(bench.bench)
 app.add_typer(bundle.app, name="bundle")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(evidence.app, name="evidence")

@@ -123,11 +123,15 @@ class BundleScorer:
                     return excess_of(member, observation, features, self._scorers[use.scorer])
         return None
 
+    def observe(self, features: WindowFeatures, member: str, section: str) -> Observation:
+        """What one member observes of windows of one section, shape (windows, rows, dimensions)."""
+        return self._observers[member](features, section)
+
     def _observe(
         self, features: WindowFeatures, conditions: Sequence[Condition], section: str
     ) -> dict[str, Observation]:
         needed = {use.member for c in conditions for e in c.experts for use in e.members}
-        return {m: self._observers[m](features, section) for m in sorted(needed)}
+        return {m: self.observe(features, m, section) for m in sorted(needed)}
 
     def _judge(
         self, observations: dict[str, Observation], condition: Condition, explained: Windows | None

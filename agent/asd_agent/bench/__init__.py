@@ -1,0 +1,7 @@
+"""How fast a bundle is on this box: each stage of a window, and how many monitors that carries."""
+
+from asd_agent.bench.capacity import Capacity, capacity
+from asd_agent.bench.stages import Stage, window_stages
+from asd_agent.bench.timing import Effort, Times, measure, measure_pairs
+
+__all__ = ["Capacity", "Effort", "Stage", "Times", "capacity", "measure", "measure_pairs", "window_stages"]

@@ -1,0 +1,76 @@
+"""What a box carries: windows a second, and the monitors whose windows all fall due at once and are scored in time."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from asd_agent.bench.stages import Window, whole_window
+from asd_agent.bench.timing import Effort, Times
+from asd_agent.bundle.manifest import Condition
+from asd_agent.health.box import resident_bytes
+from asd_agent.quality import Limits
+from asd_agent.ring import Ring
+from asd_agent.scoring.scorer import BundleScorer
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """What one box carries of one bundle.
+
+    Attributes:
+        windows_per_second: Scored one after the other, explained.
+        monitors: That this box carries at the hop: as many windows, each at the 99th percentile of its time, fit in it.
+        hop_seconds: The hop.
+        cpu_milliseconds: Processor time of one window, of all threads.
+        core_share: Share of one core that one monitor uses.
+        resident_bytes: Memory of this process.
+    """
+
+    windows_per_second: float
+    monitors: int
+    hop_seconds: float
+    cpu_milliseconds: float
+    core_share: float
+    resident_bytes: int
+
+
+def capacity(
+    scorer: BundleScorer, condition: Condition, windows: list[Window], hop_seconds: float, effort: Effort | None = None
+) -> Capacity:
+    """Score windows as fast as it goes.
+
+    Args:
+        scorer: The bundle.
+        condition: Who listens.
+        windows: Each of shape (samples,); taken in turn.
+        hop_seconds: From one window of a monitor to its next.
+        effort: How long.
+    """
+    effort = effort or Effort()
+    ring = Ring(len(windows[0]) / scorer.bundle.manifest.sample_rate)
+    ring.write(windows[0][:, None])
+    limits = Limits(*condition.level_dbfs)
+    works = [whole_window(scorer, condition, window, ring, limits) for window in windows]
+    for work in works:
+        work()
+    taken: list[float] = []
+    begun, cpu = time.perf_counter(), time.process_time()
+    last = begun
+    while len(taken) < effort.least or (len(taken) < effort.most and last - begun < effort.seconds):
+        works[len(taken) % len(works)]()
+        now = time.perf_counter()
+        taken.append(1000 * (now - last))
+        last = now
+    cpu_milliseconds = 1000 * (time.process_time() - cpu) / len(taken)
+    times = Times(np.array(taken))
+    return Capacity(
+        windows_per_second=len(taken) / (last - begun),
+        monitors=int(hop_seconds * 1000 / times.p99),
+        hop_seconds=hop_seconds,
+        cpu_milliseconds=cpu_milliseconds,
+        core_share=cpu_milliseconds / 1000 / hop_seconds,
+        resident_bytes=resident_bytes(),
+    )

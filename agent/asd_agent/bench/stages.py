@@ -1,0 +1,115 @@
+"""One window through a bundle, stage by stage, in the order in which the service takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+
+from asd_agent.bench.timing import Effort, Times, Work, measure, measure_pairs
+from asd_agent.bundle.manifest import Condition, Member
+from asd_agent.features import FeatureSpec, log_mel
+from asd_agent.quality import Limits, assess
+from asd_agent.ring import Ring
+from asd_agent.scoring.observe import WindowFeatures
+from asd_agent.scoring.scorer import BundleScorer, member_scores, scorer_arrays
+
+Window = npt.NDArray[np.float32]
+Tell = Callable[[str], None]
+_RING_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage's times.
+
+    Attributes:
+        name: What is done.
+        part: Whose: a front end, a member; empty for the whole.
+        times: How long it took.
+    """
+
+    name: str
+    part: str
+    times: Times
+
+
+def window_stages(
+    scorer: BundleScorer, condition: Condition, window: Window, effort: Effort | None = None, tell: Tell | None = None
+) -> list[Stage]:
+    """Time every stage of one window.
+
+    Args:
+        scorer: The bundle.
+        condition: Who listens.
+        window: Shape (samples,).
+        effort: For each stage.
+        tell: Told of each stage as it begins.
+    """
+    found = []
+    for name, part, work in _stages(scorer, condition, window):
+        if tell:
+            tell(f"{name} {part}".strip())
+        found.append(Stage(name, part, measure(work, effort)))
+    found.insert(-1, Stage("explanation", "", _explanation(scorer, condition, window, effort)))
+    return found
+
+
+def _stages(scorer: BundleScorer, condition: Condition, window: Window) -> Iterator[tuple[str, str, Work]]:
+    ring = Ring(_RING_SECONDS)
+    while ring.end < ring.capacity:
+        ring.write(window[:, None])
+    yield "ring copy", "", partial(ring.read, ring.begin, len(window))
+    limits = Limits(*condition.level_dbfs)
+    yield "quality", "", partial(assess, window, limits=limits)
+    uses = [use for expert in condition.experts for use in expert.members]
+    members = {use.member: scorer.bundle.manifest.member(use.member) for use in uses}
+    features = WindowFeatures(window[None])
+    for spec in dict.fromkeys(m.features for m in members.values() if m.features):
+        yield "log-mel", _front_end(spec), partial(log_mel, window, spec)
+        features.log_mel(spec)  # computed once for all members of one front end
+    for use in uses:
+        yield (
+            _observation(members[use.member]),
+            use.member,
+            partial(scorer.observe, features, use.member, condition.section),
+        )
+        seen = scorer.observe(features, use.member, condition.section)
+        arrays = scorer_arrays(scorer.bundle.scorers, use.scorer)
+        yield "density and pooling", use.member, partial(member_scores, seen, use, arrays)
+    yield "whole window", "", whole_window(scorer, condition, window, ring, limits)
+
+
+def whole_window(scorer: BundleScorer, condition: Condition, window: Window, ring: Ring, limits: Limits) -> Work:
+    """Everything that the service does to one window before it is told."""
+
+    def work() -> object:
+        ring.read(ring.begin, len(window))
+        assess(window, limits=limits)
+        return scorer.score(window[None], condition.section, condition.domain, explained=True)
+
+    return work
+
+
+def _explanation(scorer: BundleScorer, condition: Condition, window: Window, effort: Effort | None) -> Times:
+    """What a score costs more when it is explained; below 0 where that drowns in the rest."""
+    section, domain = condition.section, condition.domain
+    explained, plain = measure_pairs(
+        lambda: scorer.score(window[None], section, domain, explained=True),
+        lambda: scorer.score(window[None], section, domain),
+        effort,
+    )
+    return Times(explained.milliseconds - plain.milliseconds)
+
+
+def _front_end(spec: FeatureSpec) -> str:
+    return f"{spec.n_mels} bands, n_fft {spec.n_fft}, hop {spec.hop_length}"
+
+
+def _observation(member: Member) -> str:
+    if member.graph is None:
+        return "observation"
+    return f"network, {member.masks.count} replicas" if member.masks else "network"

@@ -1,0 +1,73 @@
+"""How long something takes, in quantiles; two things are compared turn about, so that a busy moment hits both."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Work = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How often something is repeated: until `seconds` are over, at least `least` and at most `most` times."""
+
+    seconds: float = 2.0
+    least: int = 5
+    most: int = 500
+
+
+@dataclass(frozen=True)
+class Times:
+    """Repeated times of one thing.
+
+    Attributes:
+        milliseconds: Shape (repeats,).
+    """
+
+    milliseconds: npt.NDArray[np.float64]
+
+    @property
+    def p50(self) -> float:
+        """Median in ms."""
+        return float(np.quantile(self.milliseconds, 0.5))
+
+    @property
+    def p99(self) -> float:
+        """99th percentile in ms; the largest where there are few."""
+        return float(np.quantile(self.milliseconds, 0.99, method="higher"))
+
+    def ratio(self, other: Times) -> tuple[float, float, float]:
+        """5th, 50th and 95th percentile of this to the other, pair by pair."""
+        low, middle, high = np.quantile(self.milliseconds / other.milliseconds, [0.05, 0.5, 0.95])
+        return float(low), float(middle), float(high)
+
+
+def measure(work: Work, effort: Effort | None = None) -> Times:
+    """Time something after one turn that does not count."""
+    return _measure([work], effort or Effort())[0]
+
+
+def measure_pairs(first: Work, second: Work, effort: Effort | None = None) -> tuple[Times, Times]:
+    """Time two things turn about."""
+    one, other = _measure([first, second], effort or Effort())
+    return one, other
+
+
+def _measure(works: list[Work], effort: Effort) -> list[Times]:
+    for work in works:
+        work()
+    taken: list[list[float]] = [[] for _ in works]
+    begun = time.perf_counter()
+    while len(taken[0]) < effort.least or (
+        len(taken[0]) < effort.most and time.perf_counter() - begun < effort.seconds
+    ):
+        for work, times in zip(works, taken, strict=True):
+            start = time.perf_counter()
+            work()
+            times.append(1000 * (time.perf_counter() - start))
+    return [Times(np.array(times)) for times in taken]
