@@ -6,24 +6,21 @@ import logging
 import threading
 from collections import defaultdict
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from asd_agent.alarm import Event, Moment, Observation, restored
-from asd_agent.bundle import Bundle
+from asd_agent.assembly import Assembly, assemble, make_folder
 from asd_agent.capture.source import CaptureSource
 from asd_agent.clock import Clock, SystemClock
 from asd_agent.config import Config
-from asd_agent.errors import AsdError, ConfigError
 from asd_agent.monitor import Monitor, Window
 from asd_agent.orders import Orders
 from asd_agent.publish.database import OUTBOX_NAME
 from asd_agent.publish.mqtt import Publisher
 from asd_agent.publish.outbox import Outbox
-from asd_agent.scoring.scorer import BundleScorer, WindowScore, check_golden
-from asd_agent.scoring.sessions import Sessions
+from asd_agent.scoring.scorer import WindowScore
 from asd_agent.systemd import Notifier
 from asd_agent.telling import Teller
 
@@ -61,10 +58,11 @@ class Service:
     def __init__(self, config: Config, *, clock: Clock | None = None, watcher: Watcher | None = None) -> None:
         self._config, self._clock, self._watcher = config, clock or SystemClock(), watcher
         self._stop, self._turn = threading.Event(), threading.Event()
-        self._sessions = Sessions(config.providers)
         self._notifier = Notifier()
-        scorers = _load_scorers(config, self._sessions)
-        _make_folder(config.paths.state)
+        self._assembly: Assembly = assemble(config)
+        for part, fault in self._assembly.faults.items():
+            log.warning("%s: %s", part, fault)
+        make_folder(config.paths.state)
         self._outbox = Outbox(config.paths.state / OUTBOX_NAME, self._clock, config.mqtt.outbox_rows)
         self._publisher = Publisher(config.mqtt, config.agent.name, self._outbox, self._clock)
         self._teller = Teller(config, self._outbox, self._publisher, self._clock)
@@ -73,7 +71,7 @@ class Service:
             name: CaptureSource(name, settings, clock=self._clock, notify=self._turn.set)
             for name, settings in config.sources.items()
         }
-        self.monitors = {name: self._monitor(name, scorers) for name in config.monitors}
+        self.monitors = {name: self._monitor(name) for name in config.monitors}
 
     def stop(self) -> None:
         """End the loop; may be called from a signal handler or any thread."""
@@ -168,8 +166,7 @@ class Service:
             self._watcher.event(monitor, event)
 
     def _tell_health(self) -> None:
-        provider = self._sessions.provider()
-        self._notifier.status(self._teller.health(list(self.monitors.values()), self.sources, provider))
+        self._notifier.status(self._teller.health(list(self.monitors.values()), self.sources, self._assembly))
 
     def _drain(self, seconds: float) -> None:
         until = self._clock.monotonic() + seconds
@@ -178,9 +175,8 @@ class Service:
             self._turn.clear()
             self._turn.wait(min(left, TURN_SECONDS))
 
-    def _monitor(self, name: str, scorers: dict[Path, BundleScorer]) -> Monitor:
-        settings = self._config.monitors[name]
-        scorer = scorers[self._config.bundle_path(settings.bundle)]
+    def _monitor(self, name: str) -> Monitor:
+        settings, scorer = self._config.monitors[name], self._assembly.scorers[name]
         full_name = f"{self._config.agent.name}/{name}"
         now = Moment.read(self._clock)
         state, complaint = restored(self._outbox.load(name), full_name, scorer.bundle.digest, now)
@@ -200,27 +196,3 @@ def _score(wanted: Sequence[tuple[Monitor, Window]]) -> dict[int, WindowScore]:
         got = members[0][0].scorer.score(windows, section, domain, explained=True)
         scores.update({id(w): s for (_, w), s in zip(members, got, strict=True)})
     return scores
-
-
-def _load_scorers(config: Config, sessions: Sessions) -> dict[Path, BundleScorer]:
-    """Every bundle that a monitor names, verified and re-scored with the provider in use."""
-    scorers: dict[Path, BundleScorer] = {}
-    for name, monitor in config.monitors.items():
-        path = config.bundle_path(monitor.bundle)
-        try:
-            if path not in scorers:
-                scorers[path] = BundleScorer(Bundle.open(path), sessions)
-                check_golden(scorers[path])
-            scorers[path].bundle.domains(monitor.section, monitor.domain)
-        except AsdError as error:
-            raise ConfigError(f"monitor {name}: {error.what}", error.remedy) from error
-    return scorers
-
-
-def _make_folder(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(
-            f"paths.state: {path} cannot be made ({error.strerror})", "Name a folder to write to."
-        ) from error

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from asd_agent import __version__
 from asd_agent.alarm import Event, Moment, Observation
+from asd_agent.assembly import Assembly
 from asd_agent.capture.source import CaptureSource
 from asd_agent.clock import Clock, iso_utc
 from asd_agent.config import Config, TopicGate
@@ -140,7 +141,7 @@ class Teller:
         self._outbox.append([Message.of(self.topics.event, payload)])
         self._publisher.wake()
 
-    def health(self, monitors: Sequence[Monitor], sources: Mapping[str, CaptureSource], provider: str) -> str:
+    def health(self, monitors: Sequence[Monitor], sources: Mapping[str, CaptureSource], made: Assembly) -> str:
         """Publish how the agent fares; returns it in one line."""
         counts = Counts()
         for monitor in monitors:
@@ -149,7 +150,7 @@ class Teller:
             time=iso_utc(self._clock.utc()),
             uptime_seconds=round(self._clock.monotonic() - self._started, 1),
             versions={"asd-agent": __version__},
-            providers={m.scorer.bundle.manifest.name: provider for m in monitors},
+            providers=dict(made.providers),
             sources={name: _source_health(source) for name, source in sources.items()},
             windows=WindowCounts(
                 scored=counts.scored,
@@ -168,7 +169,7 @@ class Teller:
             temperature_celsius=temperature_celsius(),
             boot_id=self._clock.boot_id,
             clock=clock_word(self._clock.synchronised()),
-            faults=self._publisher.faults,
+            faults={**made.faults, **self._publisher.faults},
         )
         self._publisher.publish_state(self.topics.health, payload)
         broker = "connected" if self._publisher.connected else "broker not connected"

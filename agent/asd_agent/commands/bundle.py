@@ -10,8 +10,7 @@ import typer
 
 from asd_agent.bundle import Bundle
 from asd_agent.console import print_json
-from asd_agent.scoring.scorer import BundleScorer, check_golden
-from asd_agent.scoring.sessions import Sessions
+from asd_agent.scoring.gate import open_gate
 
 app = typer.Typer(help="Look into bundles and check them on this box.", no_args_is_help=True)
 
@@ -69,15 +68,14 @@ def verify(
     Example: asd-agent bundle verify exported_models/fan
     """
     bundle = Bundle.open(path)
-    sessions = Sessions(provider or ["CPUExecutionProvider"])
-    worst = check_golden(BundleScorer(bundle, sessions))
+    gate = open_gate(bundle, provider or ["CPUExecutionProvider"])
     windows = len(bundle.golden()["scores"])
     if json:
         print_json(
-            {"digest": bundle.digest, "provider": sessions.provider(), "windows": windows, "largest_difference": worst}
+            {"digest": bundle.digest, "provider": gate.provider, "windows": windows, "largest_difference": gate.worst}
         )
         return
     sys.stdout.write(
-        f"{path}: {len(bundle.manifest.files)} files as exported; {windows} golden windows on {sessions.provider()} "
-        f"differ by at most {worst:.2g} (allowed {bundle.manifest.tolerance:g})\n"
+        f"{path}: {len(bundle.manifest.files)} files as exported; {windows} golden windows on {gate.provider} "
+        f"differ by at most {gate.worst:.2g} (allowed {bundle.manifest.tolerance:g})\n"
     )

@@ -194,10 +194,12 @@ def check_golden(scorer: BundleScorer) -> float:
         The largest difference to the scores that the export wrote down.
 
     Raises:
-        BundleError: It is larger than the manifest's tolerance.
+        BundleError: It is larger than the manifest's tolerance, or there is none.
     """
     golden, tolerance = scorer.bundle.golden(), scorer.bundle.manifest.tolerance
     worst = 0.0
+    if not len(golden.get("windows", ())):
+        raise BundleError(f"{scorer.bundle.path}: holds no golden windows", "Export the bundle again.")
     for index, (section, domain) in enumerate(zip(golden["sections"], golden["domains"], strict=True)):
         window = golden["windows"][index : index + 1].astype(np.float32) / 32768.0
         got = scorer.score(window, str(section), str(domain))[0]

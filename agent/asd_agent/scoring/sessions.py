@@ -2,62 +2,116 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from asd_agent.errors import AsdError, BundleError
 
 _INSTALL = "Install one: `pip install 'asd[cpu]'`, or 'asd[gpu]' on an x86 CUDA box."
+_OPTIONS = {"CUDAExecutionProvider": {"use_tf32": "0"}}
+"""TF32 keeps 10 bits of a float32's 23: golden scores would be missed."""
+NO_NETWORK = "numpy"
+"""Said in a provider's place where a bundle holds no network."""
+
+Pool = MutableMapping[tuple[tuple[str, ...], str], Any]
+"""Sessions by the providers that were wanted and the graph's digest."""
 
 
 class Sessions:
-    """Creates sessions and keeps them by the graph's digest.
+    """Creates sessions, each with the first provider that can be used, and notes which one that is.
 
     Args:
         providers: Execution providers in order of preference.
         threads: Threads of one session's computation.
+        pool: Where sessions are kept, to share them; by default for this object alone.
+        runtime: Stands for the module `onnxruntime`.
     """
 
-    def __init__(self, providers: Sequence[str] = ("CPUExecutionProvider",), threads: int = 1) -> None:
-        self._providers = list(providers)
+    def __init__(
+        self,
+        providers: Sequence[str] = ("CPUExecutionProvider",),
+        threads: int = 1,
+        pool: Pool | None = None,
+        runtime: Any = None,
+    ) -> None:
+        self._providers = tuple(providers)
         self._threads = threads
-        self._kept: dict[str, Any] = {}
+        self._pool: Pool = {} if pool is None else pool
+        self._runtime = runtime
+        self._used: dict[str, str] = {}
+        self.complaints: list[str] = []
+        """In words, each provider that could not be used for a graph."""
 
     def get(self, graph: Path, digest: str) -> Any:
         """The session of a graph.
 
         Raises:
             AsdError: ONNX Runtime is not installed, or has none of the providers.
-            BundleError: The graph cannot be loaded.
+            BundleError: No provider can load the graph.
         """
-        if digest not in self._kept:
-            self._kept[digest] = self._create(graph)
-        return self._kept[digest]
+        key = self._providers, digest
+        session = self._pool.get(key)
+        if session is None:
+            session = self._create(graph)
+        self._pool[key] = session
+        self._used[digest] = _first(session)
+        return session
 
     def provider(self) -> str:
-        """The provider really in use, by the first session; the wanted one before any exists."""
-        for session in self._kept.values():
-            return str(session.get_providers()[0])
-        return self._providers[0]
+        """The providers really in use, the wanted ones first; `NO_NETWORK` while there is no session."""
+        used = set(self._used.values())
+        known = [p for p in self._providers if p in used]
+        return ", ".join([*known, *sorted(used - set(known))]) or NO_NETWORK
 
     def _create(self, graph: Path) -> Any:
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise AsdError("ONNX Runtime is not installed", _INSTALL) from error
-        there = onnxruntime.get_available_providers()
+        runtime = self._runtime or load_runtime()
+        there = runtime.get_available_providers()
         usable = [p for p in self._providers if p in there]
         if not usable:
-            raise AsdError(f"none of the providers {self._providers} is in this ONNX Runtime", f"It has: {there}.")
-        options = onnxruntime.SessionOptions()
+            raise AsdError(f"none of the providers {list(self._providers)} is in this ONNX Runtime", f"It has: {there}")
+        raw, reasons = graph.read_bytes(), []
+        for index, wanted in enumerate(usable):
+            chain = [(p, _OPTIONS.get(p, {})) for p in usable[index:]]
+            try:
+                session = runtime.InferenceSession(raw, self._options(runtime), providers=chain)
+            except Exception as error:  # noqa: BLE001 - ONNX Runtime's own exception types are private
+                reasons.append(f"{wanted}: {(str(error).splitlines() or [type(error).__name__])[0]}")
+                continue
+            if _first(session) == wanted:
+                break
+            # ONNX Runtime fell to another one by itself, in silence.
+            reasons.append(f"{wanted}: ONNX Runtime cannot use it here")
+            if _first(session) in usable:
+                break
+        else:
+            raise BundleError(f"{graph}: ONNX Runtime cannot load it: {'; '.join(reasons)}")
+        self.complaints += [f"{graph.name}: {r}" for r in reasons]
+        return session
+
+    def _options(self, runtime: Any) -> Any:
+        options = runtime.SessionOptions()
         options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         # Spinning threads would burn a core between windows.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-        try:
-            return onnxruntime.InferenceSession(graph.read_bytes(), options, providers=usable)
-        except Exception as error:  # ONNX Runtime's own exception types are private
-            raise BundleError(f"{graph}: ONNX Runtime cannot load it: {str(error).splitlines()[0]}") from error
+        return options
+
+
+def load_runtime() -> Any:
+    """The module `onnxruntime`.
+
+    Raises:
+        AsdError: It is not installed.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise AsdError("ONNX Runtime is not installed", _INSTALL) from error
+    return onnxruntime
+
+
+def _first(session: Any) -> str:
+    return str(session.get_providers()[0])
