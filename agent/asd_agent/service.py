@@ -15,6 +15,8 @@ from asd_agent.assembly import Assembly, assemble, make_folder
 from asd_agent.capture.source import CaptureSource
 from asd_agent.clock import Clock, SystemClock
 from asd_agent.config import Config
+from asd_agent.evidence.files import FOLDER
+from asd_agent.evidence.recorder import Recorder, ring_seconds
 from asd_agent.monitor import Monitor, Window
 from asd_agent.orders import Orders
 from asd_agent.publish.database import OUTBOX_NAME
@@ -67,8 +69,19 @@ class Service:
         self._publisher = Publisher(config.mqtt, config.agent.name, self._outbox, self._clock)
         self._teller = Teller(config, self._outbox, self._publisher, self._clock)
         self._orders = Orders(config, self._outbox, self._publisher, self._teller, self._clock, notify=self._turn.set)
+        self._recorder = Recorder(
+            config.evidence,
+            config.agent.name,
+            config.paths.state / FOLDER,
+            self._clock,
+            notify=self._turn.set,
+            say=self._teller.event,
+        )
+        kept = ring_seconds(
+            config.evidence, max(s.bundle.manifest.window_seconds for s in self._assembly.scorers.values())
+        )
         self.sources = {
-            name: CaptureSource(name, settings, clock=self._clock, notify=self._turn.set)
+            name: CaptureSource(name, settings, clock=self._clock, seconds=kept, notify=self._turn.set)
             for name, settings in config.sources.items()
         }
         self.monitors = {name: self._monitor(name) for name in config.monitors}
@@ -90,6 +103,7 @@ class Service:
             drain_seconds: How long the end waits for a broker to take what is left; the rest stays in the outbox.
         """
         self._teller.start(list(self.monitors.values()), self.sources)
+        self._recorder.start(self.monitors.values(), self._tell)
         self._orders.start()
         for source in self.sources.values():
             source.start()
@@ -98,6 +112,7 @@ class Service:
         finally:
             self._notifier.stopping()
             self._orders.stop()
+            self._recorder.stop(self.monitors, self._tell)  # while its sound is there
             for source in self.sources.values():
                 source.stop()
                 self._teller.source(source)
@@ -123,6 +138,7 @@ class Service:
             over = all(s.state == "ended" for s in sources)  # asked first: what came before is scored yet
             worked = self._score_due()
             self._orders.carry_out(self.monitors, self._watch)
+            self._recorder.turn(self.monitors, sources, self._tell)
             for monitor in self.monitors.values():
                 events = monitor.tick(Moment.read(self._clock))
                 if events:
@@ -143,16 +159,17 @@ class Service:
         """Score everything that is due, the windows of one condition together; whether there was any."""
         monitors = list(self.monitors.values())
         due = [(m, w) for m in monitors for w in m.take_due()]
-        for source in self.sources.values():
-            needed = [m.needs_from for m in monitors if m.source is source]
-            source.keep_from(min(needed, default=source.ring.end))
         scores = _score([(m, w) for m, w in due if w.to_score])
         for monitor, window in due:
             observation, events = monitor.judge(window, scores.get(id(window)), Moment.read(self._clock))
+            self._recorder.hear(monitor, observation)
             self._tell(monitor, events)
             self._teller.score(monitor, observation)
             if self._watcher:
                 self._watcher.window(monitor, observation)
+        for source in self.sources.values():  # only now: an alarm among these windows wants the sound before it
+            needed = [self._recorder.needs_from(m) for m in monitors if m.source is source]
+            source.keep_from(min(needed, default=source.ring.end))
         return bool(due)
 
     def _tell(self, monitor: Monitor, events: Sequence[Event]) -> None:
@@ -162,11 +179,14 @@ class Service:
             self._watch(monitor, event)
 
     def _watch(self, monitor: Monitor, event: Event) -> None:
+        self._recorder.follow(monitor, event)
         if self._watcher:
             self._watcher.event(monitor, event)
 
     def _tell_health(self) -> None:
-        self._notifier.status(self._teller.health(list(self.monitors.values()), self.sources, self._assembly))
+        standing = self._recorder.standing
+        monitors = list(self.monitors.values())
+        self._notifier.status(self._teller.health(monitors, self.sources, self._assembly, standing))
 
     def _drain(self, seconds: float) -> None:
         until = self._clock.monotonic() + seconds
@@ -179,7 +199,9 @@ class Service:
         settings, scorer = self._config.monitors[name], self._assembly.scorers[name]
         full_name = f"{self._config.agent.name}/{name}"
         now = Moment.read(self._clock)
-        state, complaint = restored(self._outbox.load(name), full_name, scorer.bundle.digest, now)
+        state, complaint = restored(
+            self._outbox.load(name), full_name, scorer.bundle.digest, now, records=self._config.evidence.enabled
+        )
         if complaint:
             log.warning("%s", complaint)
         return Monitor(name, settings, self.sources[settings.source], scorer, state)

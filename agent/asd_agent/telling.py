@@ -11,6 +11,7 @@ from asd_agent.assembly import Assembly
 from asd_agent.capture.source import CaptureSource
 from asd_agent.clock import Clock, iso_utc
 from asd_agent.config import Config, TopicGate
+from asd_agent.evidence.keeper import Standing
 from asd_agent.health.box import disk_free_bytes, temperature_celsius
 from asd_agent.monitor import Counts, Monitor
 from asd_agent.publish.compose import alert_of, clock_word, monitor_state_of, score_of
@@ -20,6 +21,7 @@ from asd_agent.publish.mqtt import Publisher
 from asd_agent.publish.outbox import Outbox
 from asd_agent.publish.payloads import (
     AgentEvent,
+    EvidenceHealth,
     Health,
     OutboxHealth,
     SourceHealth,
@@ -141,7 +143,13 @@ class Teller:
         self._outbox.append([Message.of(self.topics.event, payload)])
         self._publisher.wake()
 
-    def health(self, monitors: Sequence[Monitor], sources: Mapping[str, CaptureSource], made: Assembly) -> str:
+    def health(
+        self,
+        monitors: Sequence[Monitor],
+        sources: Mapping[str, CaptureSource],
+        made: Assembly,
+        evidence: Standing,
+    ) -> str:
         """Publish how the agent fares; returns it in one line."""
         counts = Counts()
         for monitor in monitors:
@@ -169,7 +177,12 @@ class Teller:
             temperature_celsius=temperature_celsius(),
             boot_id=self._clock.boot_id,
             clock=clock_word(self._clock.synchronised()),
-            faults={**made.faults, **self._publisher.faults},
+            faults={
+                **made.faults,
+                **self._publisher.faults,
+                **({"evidence": evidence.fault} if evidence.fault else {}),
+            },
+            evidence=EvidenceHealth(kept=evidence.kept, bytes=evidence.bytes, lost=evidence.lost),
         )
         self._publisher.publish_state(self.topics.health, payload)
         broker = "connected" if self._publisher.connected else "broker not connected"

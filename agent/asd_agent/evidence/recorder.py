@@ -74,7 +74,8 @@ class Recorder:
         say: Say,
     ) -> None:
         self._agent, self._folder, self._clock, self._say = agent, folder, clock, say
-        self._pre, self._post = round(settings.pre_seconds * SAMPLE_RATE), round(settings.post_seconds * SAMPLE_RATE)
+        self._pre = round(settings.pre_seconds * SAMPLE_RATE) if settings.enabled else 0
+        self._post = round(settings.post_seconds * SAMPLE_RATE)
         self._keeper = Keeper(folder, settings, clock, notify)
         self._heard: dict[str, deque[tuple[int, int, str, float | None, float | None]]] = {}
         self._pending: list[_Pending] = []
@@ -111,13 +112,12 @@ class Recorder:
         while heard[0][1] < oldest - (end - first):
             heard.popleft()
 
-    def follow(self, monitor: Monitor, events: Iterable[Event]) -> None:
+    def follow(self, monitor: Monitor, event: Event) -> None:
         """Take note of what an alarm said."""
-        for event in events:
-            if event.event == "raised" and event.evidence_id is not None:
-                self._pending.append(self._await(monitor, event))
-            elif event.event == "acknowledged" and event.alarm_id is not None:
-                self._keeper.note(event.alarm_id)
+        if event.event == "raised" and event.evidence_id is not None:
+            self._pending.append(self._await(monitor, event))
+        elif event.event == "acknowledged" and event.alarm_id is not None:
+            self._keeper.note(event.alarm_id)
 
     def needs_from(self, monitor: Monitor) -> int:
         """Index of the oldest sample that evidence of a monitor may need."""

@@ -175,7 +175,7 @@ class AgentEvent(Payload):
     schema_: Literal["asd.event/1"] = Field(default="asd.event/1", alias="schema")
     id: str
     event: str = Field(pattern=r"^[a-z_]+$")
-    """Such as `source_lost`, `source_back`, `drops`, `bundle_changed`, `outbox_reset`."""
+    """Such as `source_lost`, `source_back`, `drops`, `outbox_reset`, `evidence_lost`, `evidence_back`."""
     subject: str
     """The source, monitor or bundle it is about; empty for the agent itself."""
     text: str
@@ -219,6 +219,15 @@ class OutboxHealth(Payload):
     """False while the disk refuses and alerts are kept in memory."""
 
 
+class EvidenceHealth(Payload):
+    """The recordings that prove alarms."""
+
+    kept: int
+    bytes: int
+    lost: int
+    """Since the start."""
+
+
 class Health(Payload):
     """How the agent fares, retained on `health`."""
 
@@ -237,6 +246,7 @@ class Health(Payload):
     clock: ClockWord
     faults: dict[str, str]
     """What is wrong now, in words, by part."""
+    evidence: EvidenceHealth
 
 
 class Command(Payload):
