@@ -12,7 +12,7 @@ from asd_agent.alarm import Awaited, Event, Moment, Observation, Proof, given_up
 from asd_agent.audio import SAMPLE_RATE
 from asd_agent.capture.source import CaptureSource
 from asd_agent.clock import Clock
-from asd_agent.config import EvidenceSettings
+from asd_agent.config import EvidenceSettings, FileSettings
 from asd_agent.evidence.clip import cut
 from asd_agent.evidence.files import CLIP, RECORD
 from asd_agent.evidence.job import Job
@@ -132,8 +132,7 @@ class Recorder:
             tell: Stores and tells.
         """
         for pending in list(self._pending):
-            over = pending.monitor.source not in sources or pending.monitor.source.state == "ended"
-            if over or self._heard_all(pending):
+            if pending.monitor.source not in sources or _heard_all(pending):
                 self._hand_on(pending)
         self._take(monitors, tell)
 
@@ -153,14 +152,6 @@ class Recorder:
         else:  # held back while shelved, over a restart: the sound of today proves it
             window = (source.ring.end - length, source.ring.end)
         return _Pending(monitor, event, window, window[0] - self._pre, window[1] + self._post)
-
-    def _heard_all(self, pending: _Pending) -> bool:
-        """Whether the last sample is there and the windows up to it are judged, or can wait no longer."""
-        ring, monitor = pending.monitor.source.ring, pending.monitor
-        if ring.end < pending.end:
-            return False
-        length = pending.window[1] - pending.window[0]
-        return monitor.needs_from + length > pending.end or ring.end - pending.first > 0.9 * ring.capacity
 
     def _hand_on(self, pending: _Pending) -> None:
         self._pending.remove(pending)
@@ -219,3 +210,16 @@ class Recorder:
         except (OSError, ValueError):
             return None
         return Proof(f"{name}/{CLIP}", clip.sha256, clip.bytes)
+
+
+def _heard_all(pending: _Pending) -> bool:
+    """Whether the last sample is there, or will never be, and the windows up to it are judged or can wait no longer."""
+    source, monitor = pending.monitor.source, pending.monitor
+    over = source.state == "ended"  # asked first: what came before is in the ring
+    heard = source.ring.end
+    if heard < pending.end and not over:
+        return False
+    length = pending.window[1] - pending.window[0]
+    judged = monitor.needs_from + length > min(pending.end, heard)
+    waits = isinstance(source.settings, FileSettings)  # a recording, until its windows are judged
+    return judged or (not waits and heard - pending.first > 0.9 * source.ring.capacity)

@@ -17,12 +17,14 @@ from asd_agent.service import Service
 from rigs.bundles import RATE, hum, write_wav
 
 
-def config_of(folder: Path, bundle: Path, recording: Path, evidence: dict[str, Any] | None = None, **monitor) -> Config:
+def config_of(
+    folder: Path, bundle: Path, recording: Path, evidence: dict[str, Any] | None = None, speed: float = 1000, **monitor
+) -> Config:
     return Config.model_validate(
         {
             "agent": {"name": "box"},
             "mqtt": {"port": 1},
-            "sources": {"sound": {"kind": "file", "path": recording, "speed": 1000}},
+            "sources": {"sound": {"kind": "file", "path": recording, "speed": speed}},
             "monitors": {"m": {"source": "sound", "bundle": str(bundle), **monitor}},
             "paths": {"state": folder / "state"},
             "evidence": {"free_megabytes": 0, **(evidence or {})},
@@ -136,8 +138,8 @@ class Watcher:
 
 
 def test_a_clean_stop_keeps_what_was_heard_so_far(bundle_path, tmp_path):
-    recording = write_wav(tmp_path / "a.wav", faulty(after=300))
-    config = config_of(tmp_path, bundle_path, recording, evidence={"post_seconds": 120})
+    recording = write_wav(tmp_path / "a.wav", faulty(before=20, after=300))
+    config = config_of(tmp_path, bundle_path, recording, evidence={"post_seconds": 120}, speed=30)
     watcher = Watcher()
     watcher.service = Service(config, watcher=watcher)
     watcher.service.run(drain_seconds=0)
