@@ -1,11 +1,8 @@
-"""Runs a graph of jobs on this machine, a process each, and goes on where an earlier run was interrupted."""
+"""Runs a graph of jobs, a process each, and goes on where an earlier run was interrupted."""
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +10,7 @@ from pathlib import Path
 
 from asd_agent.errors import AsdError
 from asd_trainer.jobs.graph import Job, dependents, digests
+from asd_trainer.jobs.launch import Launcher, Processes, Running
 from asd_trainer.jobs.store import JobFolder, JobStatus, Result, folder_of
 from asd_trainer.jobs.worker import BUSY, DONE, work
 
@@ -25,7 +23,9 @@ class JobsFailedError(AsdError):
     """Jobs failed; all that did not depend on them are done."""
 
 
-def run_jobs(jobs: Sequence[Job], out: Path, *, workers: int = 1, observe: Observe | None = None) -> dict[str, Result]:
+def run_jobs(
+    jobs: Sequence[Job], out: Path, *, workers: int | Launcher = 1, observe: Observe | None = None
+) -> dict[str, Result]:
     """Run all jobs of a graph that are not done yet.
 
     A job that fails or whose worker is killed is tried again as often as it says; jobs that do not depend on it go on.
@@ -34,7 +34,8 @@ def run_jobs(jobs: Sequence[Job], out: Path, *, workers: int = 1, observe: Obser
     Args:
         jobs: The graph.
         out: Results lie in OUT/jobs/<digest>/.
-        workers: Processes at a time, which share the cores among them; 0 runs the jobs in this process.
+        workers: Processes at a time, which share the cores among them; 0 runs the jobs in this process. Or what
+            starts them elsewhere.
         observe: Called twice a second with where every job stands.
 
     Returns:
@@ -44,7 +45,8 @@ def run_jobs(jobs: Sequence[Job], out: Path, *, workers: int = 1, observe: Obser
         GraphError: The jobs make no graph.
         JobsFailedError: With the name, reason and log of each job that failed.
     """
-    run = _Run(list(jobs), digests(jobs), out, workers)
+    launcher = None if workers == 0 else Processes(workers) if isinstance(workers, int) else workers
+    run = _Run(list(jobs), digests(jobs), out, launcher)
     run.describe()
     last = -OBSERVE_SECONDS
     try:
@@ -86,8 +88,8 @@ class _Run:
     jobs: list[Job]
     digests: dict[str, str]
     out: Path
-    workers: int
-    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    launcher: Launcher | None
+    processes: dict[str, Running] = field(default_factory=dict)
     tries: dict[str, int] = field(default_factory=dict)
     done: set[str] = field(default_factory=set)
     failed: set[str] = field(default_factory=set)
@@ -127,20 +129,18 @@ class _Run:
             folder = self.folder(job.name)
             if folder.in_work():  # by another run, whose result will do
                 self.waiting = True
-            elif self.workers == 0:
+            elif self.launcher is None:
                 self._ended(job.name, work(folder))
                 break
-            elif len(self.processes) < self.workers:
-                self.processes[job.name] = self._start(folder)
+            elif len(self.processes) < self.launcher.slots:
+                self.processes[job.name] = self.launcher.start(folder)
         self.waiting = self.waiting or bool(self.processes)
         return self.waiting or any(self._ready(job) for job in self.jobs)
 
     def stop(self) -> None:
         """End the workers that still run; what they had done so far is kept for the next run."""
         for process in self.processes.values():
-            process.kill()
-        for process in self.processes.values():
-            process.wait()
+            process.end()
 
     def results(self) -> dict[str, Result]:
         if self.failed:
@@ -176,19 +176,3 @@ class _Run:
 
     def _reason(self, name: str) -> str:
         return str((self.folder(name).read("failed") or {"error": "unknown"})["error"])
-
-    def _start(self, folder: JobFolder) -> subprocess.Popen[bytes]:
-        threads = str(max(1, len(os.sched_getaffinity(0)) // self.workers))
-        environment = {
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
-            **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads),
-        }
-        with folder.log.open("ab") as log:
-            return subprocess.Popen(
-                [sys.executable, "-m", "asd_trainer.jobs.worker", str(folder.path)],
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                env=environment,
-            )
