@@ -21,7 +21,8 @@ def train(out: Path, steps: int) -> None:
     """One training on made-up sound; tells of each step on stdout."""
     import numpy as np
 
-    from asd_trainer.recipe import AutoencoderExpert, ConformerSettings, Recipe, TrainingSettings
+    from asd_trainer.recipe import Recipe
+    from asd_trainer.settings import AutoencoderExpert, ConformerSettings, TrainingSettings
     from asd_trainer.training import train_autoencoder
 
     expert = AutoencoderExpert(

@@ -55,9 +55,10 @@ def make_bundle(path: Path, sections: tuple[str, ...] = ("00",), clips: int = 24
     member = Member(id="mel_statistics", kind="mel_statistics", features=FeatureSpec(n_mels=16))
     plan = ExpertPlan("mel_statistics", [member], DensitySettings(density="mahalanobis"))
     fitter = Fitter("hum", [plan], {}, ThresholdSettings())
-    for number, section in enumerate(sections):
-        source = clip_windows(section, "source", clips, 2 * number)
-        fitter.add_section(section, source, clip_windows(section, "target", 3, 2 * number + 1))
+    fitter.fit(
+        {s: clip_windows(s, "source", clips, 2 * n) for n, s in enumerate(sections)},
+        {s: clip_windows(s, "target", 3, 2 * n + 1) for n, s in enumerate(sections)},
+    )
     made = datetime(2025, 1, 1, tzinfo=timezone.utc)
     provenance = Provenance(created=made, recipe="test", recipe_settings={}, data_digest="0" * 64, seed=0, versions={})
     return fitter.write(path, path.name, provenance)

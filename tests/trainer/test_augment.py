@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from asd_trainer.augment import keep_mask, mask_bank
-from asd_trainer.recipe import MaskSettings
+from asd_trainer.settings import MaskSettings
 
 PAPER = MaskSettings()
 

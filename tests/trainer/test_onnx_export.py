@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from asd_trainer.models.autoencoder import Autoencoder, AutoencoderShape
-from asd_trainer.onnx_export import IR_VERSION, OPSET, ExportError, export_autoencoder
-from asd_trainer.recipe import ConformerSettings
+from asd_trainer.onnx_export import IR_VERSION, OPSET, ExportError, export_network
+from asd_trainer.settings import ConformerSettings
+from asd_trainer.training import load_autoencoder
 from asd_trainer.training.checkpoint import CheckpointError
 
 MELS, FRAMES = 12, 20
@@ -34,7 +35,7 @@ def network(id_regression: bool = True) -> Autoencoder:
 def exported(request, tmp_path_factory) -> tuple[Autoencoder, Path]:
     path = tmp_path_factory.mktemp("export") / "member.onnx"
     model = network(request.param)
-    assert export_autoencoder(model, path) < 1e-4
+    assert export_network(model, path) < 1e-4
     return model, path
 
 
@@ -78,17 +79,17 @@ def test_a_graph_that_is_off_leaves_nothing_behind(tmp_path):
     path = tmp_path / "member.onnx"
     path.write_bytes(b"the one before")
     with pytest.raises(ExportError, match="is off by"):
-        export_autoencoder(network(), path, tolerance=-1.0)
+        export_network(network(), path, tolerance=-1.0)
     assert path.read_bytes() == b"the one before"
     assert [p.name for p in tmp_path.iterdir()] == ["member.onnx"]
 
 
 def test_exporting_leaves_the_network_in_its_mode(tmp_path):
     model = network().train()
-    export_autoencoder(model, tmp_path / "member.onnx")
+    export_network(model, tmp_path / "member.onnx")
     assert model.training
 
 
 def test_a_missing_checkpoint_is_named(tmp_path):
     with pytest.raises(CheckpointError, match=r"final\.pt: there is no such checkpoint"):
-        export_autoencoder(tmp_path / "final.pt", tmp_path / "member.onnx")
+        load_autoencoder(tmp_path / "final.pt")

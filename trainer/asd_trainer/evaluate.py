@@ -43,6 +43,8 @@ from asd_trainer.whole_files import whole_file
 from asd_trainer.windows import Progress
 
 DRAWN = "draws.npz"
+BOTH = 2
+"""Labels that a cell must have to be measured: normal and anomalous."""
 Drawn = Mapping[str, npt.NDArray[np.float64]]
 """By `<section>/<domain>`: AUC and pAUC under resampling of the cell's clips, shape (2, draws)."""
 
@@ -150,6 +152,7 @@ def evaluate_bundle(task: Task, machine: str, data: str) -> dict[str, Any]:
     streaming: list[ScoredCell] = []
     transductive: list[ScoredCell] = []
     unscored: list[str] = []
+    members: dict[str, dict[str, list[float]]] = {}
     for section, domain in sorted({_place(c) for c in clips}):
         chosen = [c for c in clips if _place(c) == (section, domain)]
         condition = scorer.bundle.manifest.condition(section, domain)
@@ -164,12 +167,16 @@ def evaluate_bundle(task: Task, machine: str, data: str) -> dict[str, Any]:
         streaming.append(_cell(machine, chosen, frozen, condition, decide=True))
         over_cell = dict(zip(got, _transductive(list(got.values()), condition).tolist(), strict=True))
         transductive.append(_cell(machine, chosen, over_cell, condition, decide=False))
+        if (alone := _of_members(got, streaming[-1])) is not None:
+            members[f"{section}/{domain}"] = alone
     write_submission(task.folder / SCORES, streaming)
     with whole_file(task.folder / SCORES / "result.csv") as partial:
         partial.write_text(to_csv(measure(streaming)), encoding="utf-8")
     drawn = {f"{c.section}/{c.domain}": _draw(c, pair) for c in streaming if (pair := c.cell()) is not None}
     save_arrays(task.folder / SCORES / DRAWN, drawn)
-    return _measures(scorer.bundle, streaming, transductive, drawn, unscored)
+    measured = _measures(scorer.bundle, streaming, transductive, drawn, unscored)
+    by_labels = scorer.bundle.manifest.provenance.chosen_by_labels
+    return {**measured, "members": members, "chosen_by_labels": by_labels}
 
 
 def _place(clip: Clip) -> tuple[str, str]:
@@ -188,6 +195,21 @@ def _cell(
         {n: s > level for n, s in scores.items()} if decide else None,
         {c.path.name: c.label == "anomaly" for c in clips},
     )
+
+
+def _of_members(scores: Mapping[str, WindowScore], scored: ScoredCell) -> dict[str, list[float]] | None:
+    """AUC and pAUC of each member's raw scores; None where they cannot be measured."""
+    if len(set(scored.labels.values())) < BOTH:
+        return None
+    found = {}
+    for member in next(iter(scores.values())).members:
+        raw = {
+            anomalous: [s.members[member] for n, s in scores.items() if scored.labels[n] is anomalous]
+            for anomalous in (False, True)
+        }
+        pair = np.array(raw[False]), np.array(raw[True])
+        found[member] = [auc(*pair), pauc(*pair)]
+    return found
 
 
 def _transductive(scores: Sequence[WindowScore], condition: Condition) -> npt.NDArray[np.float64]:

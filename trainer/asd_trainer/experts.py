@@ -18,15 +18,28 @@ from asd_agent.errors import DataError
 from asd_agent.features import FeatureSpec, log_mel
 from asd_trainer.data.cache import Cache
 from asd_trainer.data.layout import Clip
-from asd_trainer.fitting import ExpertPlan
-from asd_trainer.recipe import AutoencoderExpert, HeldOut, PlainExpert, Recipe
+from asd_trainer.fitting import LEAST_RECORDINGS, ExpertPlan
+from asd_trainer.recipe import HeldOut, Recipe
+from asd_trainer.settings import (
+    AnyNetwork,
+    AutoencoderExpert,
+    BaselineExpert,
+    MaskSettings,
+    NetworkExpert,
+    PlainExpert,
+    SectionExpert,
+)
 from asd_trainer.windows import WINDOW_SAMPLES, ClipWindows, Progress, load_windows
 
 MANY_CLIPS = 100
-"""From so many clips on the held-out fraction serves; below, one fold by recording."""
+"""From so many clips on the held-out fraction serves; below, folds by recording that rotate over the members."""
+ROTATING = ("average", "median", "ranking")
+"""Combinations whose reference scores may come from those members alone that have not learnt a clip: of fewer members
+they spread wider, which makes thresholds careful. The maximum of fewer would be too small."""
+_SHORT = {"autoencoder": "ae", "dense_autoencoder": "dense", "section_classifier": "sections"}
 LEAST_HELD_OUT = 2
-LEAST_RECORDINGS = 2
-"""Of a section's source domain, for detectors without a network."""
+LEAST_SECTIONS = 2
+"""For a network that tells them apart."""
 _SEEDS = 1000
 _SEEDS_AN_EXPERT = 100
 
@@ -42,13 +55,17 @@ class Numbered:
 
     name: str
     nth: int
-    expert: AutoencoderExpert | PlainExpert
+    expert: AnyNetwork | PlainExpert
 
     def member_id(self, number: int) -> str:
         """Id of one of its members: `ae-0`, and `ae2-0` in the second autoencoder expert."""
         if isinstance(self.expert, PlainExpert):
             return self.name
-        return f"ae{self.nth + 1 if self.nth else ''}-{number}"
+        return f"{_SHORT[self.expert.kind]}{self.nth + 1 if self.nth else ''}-{number}"
+
+    def fold(self, number: int) -> int:
+        """Which fold of few clips a member's training leaves out."""
+        return number if self.expert.combination.method in ROTATING else 0
 
     def member_seed(self, seed: int, number: int) -> int:
         """Seed of a member's training in a run with this seed."""
@@ -123,7 +140,12 @@ def check_permits(recipe: Recipe, machine: str, clips: Sequence[Clip]) -> None:
         )
     if not source:
         raise DataError(f"machine {machine} has no normal clips for training", "See `asd-trainer inspect`.")
-    networks = any(isinstance(e, AutoencoderExpert) for e in recipe.experts)
+    if any(isinstance(e, SectionExpert) for e in recipe.experts) and len(source) < LEAST_SECTIONS:
+        raise DataError(
+            f"machine {machine} has one section, and recipe {recipe.name} learns to tell sections apart",
+            "Use a recipe without `kind: section_classifier`.",
+        )
+    networks = any(isinstance(e, NetworkExpert) for e in recipe.experts)
     for chosen in source.values():
         if networks:
             held_out_clips(chosen, recipe.held_out, 0)
@@ -142,8 +164,15 @@ def section_values(sections: Sequence[str]) -> dict[str, float]:
     return {s: i / len(sections) for i, s in enumerate(sections)}
 
 
-def held_out_clips(clips: Sequence[Clip], settings: HeldOut, seed: int) -> frozenset[str]:
-    """Names of one section's source clips that no network is trained on, whole recordings at a time.
+def held_out_clips(clips: Sequence[Clip], settings: HeldOut, seed: int, fold: int = 0) -> frozenset[str]:
+    """Names of one section's source clips that a network is not trained on, whole recordings at a time.
+
+    Args:
+        clips: Of the section's source domain.
+        settings: How many.
+        seed: Of the order of recordings.
+        fold: Which fold, where clips are few; with many there is one. They begin anew after the last, and the last may
+            overlap the first.
 
     Raises:
         DataError: There are not recordings enough to leave some for training and some for scoring.
@@ -158,17 +187,21 @@ def held_out_clips(clips: Sequence[Clip], settings: HeldOut, seed: int) -> froze
             f"Give at least {2 * LEAST_HELD_OUT} normal recordings of each section.",
         )
     order = np.random.default_rng([seed, len(recordings)]).permutation(len(recordings))
-    chosen = {recordings[i] for i in order[: min(count, len(recordings) - LEAST_HELD_OUT)]}
+    count = min(count, len(recordings) - LEAST_HELD_OUT)
+    first = 0 if len(clips) >= MANY_CLIPS else fold % math.ceil(len(recordings) / count) * count
+    chosen = {recordings[i] for i in np.roll(order, -first)[:count]}
     return frozenset(c.path.name for c in clips if c.recording in chosen)
 
 
-def held_out_of_machine(clips: Sequence[Clip], settings: HeldOut, seed: int) -> frozenset[str]:
+def held_out_of_machine(clips: Sequence[Clip], settings: HeldOut, seed: int, fold: int = 0) -> frozenset[str]:
     """The same over all sections of a machine.
 
     Raises:
         DataError: As above.
     """
-    return frozenset[str]().union(*(held_out_clips(c, settings, seed) for c in by_section(clips, "source").values()))
+    return frozenset[str]().union(
+        *(held_out_clips(c, settings, seed, fold) for c in by_section(clips, "source").values())
+    )
 
 
 @dataclass(frozen=True)
@@ -187,21 +220,29 @@ class TrainingSet:
 
 
 def training_set(
-    clips: Sequence[Clip], settings: HeldOut, spec: FeatureSpec, seed: int, cache: Cache | None = None
+    clips: Sequence[Clip],
+    settings: HeldOut,
+    spec: FeatureSpec,
+    seed: int,
+    cache: Cache | None = None,
+    *,
+    fold: int = 0,
+    both_domains: bool = False,
 ) -> TrainingSet:
     """Log-mels of a machine's source clips less those held out.
 
-    Target clips are kept out of training: with three of them, each is worth more for the scorer. Members and seeds that
-    share a `cache` have their log-mels computed once.
+    Target clips are kept out of training but for `both_domains`: with three of them, each is worth more for the scorer.
+    Members and seeds that share a `cache` have their log-mels computed once.
 
     Raises:
         AudioError: A clip cannot be read.
         DataError: A clip is shorter than a window, or there are too few.
     """
-    held_out = held_out_of_machine(clips, settings, seed)
+    held_out = held_out_of_machine(clips, settings, seed, fold)
     source = by_section(clips, "source")
     values = section_values(list(source))
-    chosen = [c for section in source.values() for c in section if c.path.name not in held_out]
+    domains = (source, by_section(clips, "target")) if both_domains else (source,)
+    chosen = [c for domain in domains for section in domain.values() for c in section if c.path.name not in held_out]
     features = np.empty((len(chosen), spec.frames(WINDOW_SAMPLES), spec.n_mels), np.float32)
     for row, clip in enumerate(chosen):
         make = partial(_log_mel_of, clip, spec)
@@ -223,20 +264,22 @@ def plain_plan(one: Numbered, expert: PlainExpert, recipe: Recipe) -> ExpertPlan
         name=one.name,
         members=[member],
         density=expert.density,
+        scorers=expert.scorers,
         pooling=expert.frame_pooling,
         combination=expert.combination,
     )
 
 
-def autoencoder_plan(
+def network_plan(
     one: Numbered,
-    expert: AutoencoderExpert,
+    expert: AnyNetwork,
     recipe: Recipe,
     clips: Sequence[Clip],
     graphs: Sequence[Path],
     seed: int,
+    chosen: Mapping[str, Sequence[str]] | None = None,
 ) -> tuple[ExpertPlan, dict[str, npt.NDArray[np.uint8]]]:
-    """An autoencoder expert with its trained members.
+    """An expert with its trained members.
 
     Args:
         one: Its name and number.
@@ -245,33 +288,64 @@ def autoencoder_plan(
         clips: The machine's normal training clips.
         graphs: An ONNX file for each member.
         seed: Of the run.
+        chosen: Ids of the members that are used in each domain; all where it is not given.
 
     Returns:
-        The plan, and the mask bank by its key.
+        The plan, and the mask banks by their keys.
     """
-    from asd_trainer.augment import mask_bank
-
-    spec = recipe.features_of(expert)
-    values = section_values(list(by_section(clips, "source")))
-    replicas = expert.replicas
-    key = f"masks-{one.nth + 1}" if one.nth else "masks"
-    bank = mask_bank(replicas.count * expert.members, spec.frames(WINDOW_SAMPLES), spec.n_mels, expert.masks, seed)
+    sections = list(by_section(clips, "source"))
+    values = section_values(sections)
+    if isinstance(expert, SectionExpert):
+        values = {section: float(place) for place, section in enumerate(sections)}
     members, files = [], {}
+    wanted: dict[tuple[int, int, MaskSettings], list[int]] = {}
     for number, graph in enumerate(graphs):
-        member_id = one.member_id(number)
-        name = f"members/{member_id}.onnx"
+        name = f"members/{one.member_id(number)}.onnx"
         files[name] = graph
-        masks = MaskBank(array=key, first=number * replicas.count, count=replicas.count, pooling=replicas.pooling)
+        settings = expert.member(number, recipe.features)
+        spec, masks = recipe.features_of(settings), None
+        if isinstance(settings, AutoencoderExpert) and settings.replicas.masked:
+            replicas = settings.replicas
+            bank = (spec.frames(WINDOW_SAMPLES), spec.n_mels, settings.masks)
+            here = wanted.setdefault(bank, [])
+            key = f"masks-{one.nth}-{list(wanted).index(bank)}"
+            masks = MaskBank(
+                array=key,
+                first=len(here) * replicas.count,
+                count=replicas.count,
+                pooling=replicas.pooling,
+                cells=replicas.cells,
+            )
+            here.append(number)
         members.append(
-            Member(id=member_id, kind="autoencoder", features=spec, graph=name, sections=values, masks=masks)
+            Member(id=one.member_id(number), kind=expert.kind, features=spec, graph=name, sections=values, masks=masks)
         )
     plan = ExpertPlan(
         name=one.name,
         members=members,
         density=expert.density,
         graphs=files,
-        held_out=held_out_of_machine(clips, recipe.held_out, seed),
+        held_out=[held_out_of_machine(clips, recipe.held_out, seed, one.fold(n)) for n in range(len(members))],
+        knows_target=isinstance(expert, BaselineExpert),
+        scorers=expert.scorers,
         pooling=expert.frame_pooling,
         combination=expert.combination,
+        chosen=chosen or {},
     )
-    return plan, {key: bank}
+    return plan, _banks(one, expert, wanted, seed)
+
+
+def _banks(
+    one: Numbered, expert: AnyNetwork, wanted: Mapping[tuple[int, int, MaskSettings], Sequence[int]], seed: int
+) -> dict[str, npt.NDArray[np.uint8]]:
+    """A mask bank for each shape of log-mels; a member's masks do not depend on how many others there are."""
+    if not isinstance(expert, AutoencoderExpert):
+        return {}
+    from asd_trainer.augment import mask_bank
+
+    return {
+        f"masks-{one.nth}-{place}": np.concatenate(
+            [mask_bank(expert.replicas.count, *bank, one.member_seed(seed, number)) for number in numbers]
+        )
+        for place, (bank, numbers) in enumerate(wanted.items())
+    }

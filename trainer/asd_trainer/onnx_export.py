@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import onnx
 import onnxruntime
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from asd_agent.errors import AsdError
-from asd_trainer.models.autoencoder import Autoencoder
-from asd_trainer.training.autoencoder import load_autoencoder
 from asd_trainer.whole_files import whole_file
 
 OPSET = 18
@@ -24,35 +23,43 @@ IR_VERSION = 9
 """What ONNX Runtime 1.17, the oldest supported, can read."""
 BATCHES = (2, 1, 5)
 """The graph is traced at the first, since sizes of 1 get specialised, and compared at all."""
-INPUTS = ("features", "keep", "section")
 
 
 class ExportError(AsdError):
     """An exported graph does not compute what the network computes."""
 
 
-def export_autoencoder(source: Path | Autoencoder, path: Path, tolerance: float = 1e-3) -> float:
-    """Write an autoencoder as ONNX: inputs `features`, `keep`, `section`, output `error`, any batch, fixed frames.
+class Exportable(Protocol):
+    """A network that can be exported: its inputs by name, and random ones to compare with."""
+
+    inputs: tuple[str, ...]
+
+    def example(self, batch: int) -> tuple[Tensor, ...]:
+        """Random input, one tensor for each name, the batch first."""
+
+
+def export_network(model: Exportable, path: Path, tolerance: float = 1e-3) -> float:
+    """Write a network as ONNX: its inputs by name, output `error`, any batch, fixed frames.
 
     Args:
-        source: A checkpoint or a network.
+        model: A network.
         path: The file to write; whole or not at all, with no data beside it.
-        tolerance: Largest difference allowed, in standard deviations of a mel band.
+        tolerance: Largest difference allowed; of values above 1, relative to them.
 
     Returns:
         The largest difference between ONNX Runtime and torch on random input.
 
     Raises:
         ExportError: The difference is larger than the tolerance.
-        CheckpointError: The checkpoint cannot be used.
     """
-    model = load_autoencoder(source) if isinstance(source, Path) else source
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"{type(model).__name__} is no network")
     was_training = model.training
     model.eval()
     try:
         with whole_file(path) as partial, torch.no_grad():
-            onnx.save_model(_graph(model), partial)
-            difference = _difference(model, partial)
+            onnx.save_model(_graph(model, model.example(BATCHES[0]), model.inputs), partial)
+            difference = max(_difference(model, model.example(batch), model.inputs, partial) for batch in BATCHES)
             if not difference <= tolerance:
                 raise ExportError(
                     f"{path}: the exported graph is off by {difference:.2g}, more than {tolerance:.2g}",
@@ -63,16 +70,16 @@ def export_autoencoder(source: Path | Autoencoder, path: Path, tolerance: float 
     return difference
 
 
-def _graph(model: Autoencoder) -> onnx.ModelProto:
+def _graph(model: nn.Module, example: tuple[Tensor, ...], inputs: Sequence[str]) -> onnx.ModelProto:
     batch = {0: torch.export.Dim("batch", min=1)}
     with _quiet():
         program = torch.onnx.export(
             model,
-            _example(model, BATCHES[0]),
+            example,
             dynamo=True,
-            input_names=list(INPUTS),
+            input_names=list(inputs),
             output_names=["error"],
-            dynamic_shapes=dict.fromkeys(INPUTS, batch),
+            dynamic_shapes=dict.fromkeys(inputs, batch),
             opset_version=OPSET,
             optimize=True,
             verbose=False,
@@ -110,23 +117,12 @@ def _strip(graph: onnx.ModelProto) -> None:
         part.doc_string = ""
 
 
-def _example(model: Autoencoder, batch: int) -> tuple[Tensor, Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(batch)
-    cells = (batch, model.shape.frames, model.shape.n_mels)
-    features = model.mean.cpu() + model.std.cpu() * torch.randn(cells, generator=generator)
-    keep = (torch.rand(cells, generator=generator) < 0.7).float()
-    return features, keep, torch.rand(batch, generator=generator)
-
-
-def _difference(model: Autoencoder, path: Path) -> float:
+def _difference(model: nn.Module, example: Sequence[Tensor], inputs: Sequence[str], path: Path) -> float:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
-    largest = 0.0
-    for batch in BATCHES:
-        example = _example(model, batch)
-        feed = {name: value.numpy() for name, value in zip(INPUTS, example, strict=True)}
-        (error,) = session.run(["error"], feed)
-        difference = np.abs(error - model(*example).numpy())
-        largest = max(largest, float(difference.max()) if np.isfinite(difference).all() else np.inf)
-    return largest
+    feed = {name: value.numpy() for name, value in zip(inputs, example, strict=True)}
+    (error,) = session.run(["error"], feed)
+    wanted = model(*example).numpy()
+    difference = np.abs(error - wanted) / np.maximum(np.abs(wanted), 1.0)
+    return float(difference.max()) if np.isfinite(difference).all() else np.inf

@@ -16,8 +16,10 @@ from asd_trainer.digests import Digests
 from asd_trainer.experts import Numbered, by_section, check_permits, held_out_of_machine, numbered
 from asd_trainer.jobs import Job
 from asd_trainer.jobs import digests as job_digests
-from asd_trainer.recipe import AutoencoderExpert, Recipe
+from asd_trainer.recipe import Recipe
 from asd_trainer.runs import JOBS, Run, data_names
+from asd_trainer.selection import check_labels
+from asd_trainer.settings import AnyNetwork, BaselineExpert, EpochSettings, NetworkExpert
 from asd_trainer.windows import Progress
 
 ARITHMETIC = 1
@@ -93,7 +95,7 @@ def make_plan(
     builder = _Builder(out, evaluations)
     for one in data:
         for machine in (m for m in one.machines if not machines or m in machines):
-            clips = _Clips.of(one, machine, remembered, evaluations, progress)
+            clips = _Clips.of(one, machine, remembered, evaluations or any(r.by_labels for r in recipes), progress)
             for recipe in recipes:
                 check_permits(recipe, machine, clips.training)
                 for seed in seeds:
@@ -107,19 +109,11 @@ def code_version() -> dict[str, Any]:
     return {"asd": version("asd"), "arithmetic": ARITHMETIC}
 
 
-def network_part(recipe: Recipe, expert: AutoencoderExpert) -> Recipe:
-    """What of a recipe decides a network; the rest is at its defaults."""
+def network_part(recipe: Recipe, expert: AnyNetwork, number: int = 0) -> Recipe:
+    """What of a recipe decides a member's network; the rest is at its defaults."""
     return Recipe(
         name=MEMBER,
-        features=recipe.features_of(expert),
-        experts=[
-            AutoencoderExpert(
-                id_regression=expert.id_regression,
-                network=expert.network,
-                masks=expert.masks,
-                training=expert.training,
-            )
-        ],
+        experts=[expert.member(number, recipe.features).learnt()],
         held_out=recipe.held_out,
         checkpoint_every=recipe.checkpoint_every,
         device=recipe.device,
@@ -140,19 +134,19 @@ class _Clips:
     testing_digest: str
 
     @classmethod
-    def of(cls, data: DataSet, machine: str, digests: Digests, evaluations: bool, progress: Progress | None) -> _Clips:
+    def of(cls, data: DataSet, machine: str, digests: Digests, testing: bool, progress: Progress | None) -> _Clips:
         root = data.root.resolve()
         training = data.select(machine=machine, split="train", label="normal")
-        testing = labelled_clips(data, machine) if evaluations else []
+        tested = labelled_clips(data, machine) if testing else []
         source = [c for section in by_section(training, "source").values() for c in section]
         return cls(
             root,
             machine,
             training,
-            testing,
+            tested,
             digests.of(source, root, progress),
             digests.of(training, root, progress),
-            digests.of(testing, root, progress),
+            digests.of(tested, root, progress),
         )
 
 
@@ -187,10 +181,21 @@ class _Builder:
         place = Path(prefix, recipe.name, f"seed-{seed}", clips.machine)
         members: list[str] = []
         for one in numbered(recipe):
-            if isinstance(one.expert, AutoencoderExpert):
+            if isinstance(one.expert, NetworkExpert):
                 members += self._members(place, clips, recipe, one, one.expert, seed)
-        bundle = Job(
-            name=f"{place}/{BUNDLE}",
+        if recipe.by_labels:
+            members.append(self._pool(place, clips, recipe, seed, members))
+        bundle = self._bundle(f"{place}/{BUNDLE}", clips, recipe, seed, members)
+        self._wanted.append((place, clips, recipe, seed, bundle.name))
+        if clips.testing and self._evaluations:
+            job = evaluation_job(f"{place}/{EVALUATION}", clips.machine, clips.testing_digest, clips.root, bundle.name)
+            self._take(job, clips=len(clips.testing))
+        elif self._evaluations:
+            self._left_out.append(f"{place}: {clips.root} has no labelled test clips of {clips.machine}")
+
+    def _bundle(self, name: str, clips: _Clips, recipe: Recipe, seed: int, needs: Sequence[str]) -> Job:
+        job = Job(
+            name=name,
             kind=BUNDLE,
             run="asd_trainer.train:fit_bundle",
             arguments={
@@ -201,15 +206,18 @@ class _Builder:
             },
             inputs={"code": {**code_version(), "scores": ARITHMETIC_VERSION, "bundle": SCHEMA_VERSION}},
             paths={"data": str(clips.root)},
-            depends_on=tuple(members),
+            depends_on=tuple(needs),
         )
-        self._take(bundle, clips=len(clips.training))
-        self._wanted.append((place, clips, recipe, seed, bundle.name))
-        if clips.testing:
-            job = evaluation_job(f"{place}/{EVALUATION}", clips.machine, clips.testing_digest, clips.root, bundle.name)
-            self._take(job, clips=len(clips.testing))
-        elif self._evaluations:
-            self._left_out.append(f"{place}: {clips.root} has no labelled test clips of {clips.machine}")
+        self._take(job, clips=len(clips.training))
+        return job
+
+    def _pool(self, place: Path, clips: _Clips, recipe: Recipe, seed: int, members: Sequence[str]) -> str:
+        """The evaluation of all members together, by which labels choose among them."""
+        check_labels(clips.machine, clips.testing)
+        bundle = self._bundle(f"{place}/pool", clips, recipe.choosing_none(), seed, members)
+        job = evaluation_job(f"{place}/pool-{EVALUATION}", clips.machine, clips.testing_digest, clips.root, bundle.name)
+        self._take(job, clips=len(clips.testing))
+        return job.name
 
     def plan(self) -> Plan:
         """All that was added."""
@@ -233,32 +241,43 @@ class _Builder:
         return Plan(self._out, tuple(self._jobs), tuple(runs), self._sizes, tuple(self._left_out))
 
     def _members(
-        self, place: Path, clips: _Clips, recipe: Recipe, one: Numbered, expert: AutoencoderExpert, seed: int
+        self, place: Path, clips: _Clips, recipe: Recipe, one: Numbered, expert: AnyNetwork, seed: int
     ) -> list[str]:
         names = []
-        source = sum(len(c) for c in by_section(clips.training, "source").values())
-        learnt = source - len(held_out_of_machine(clips.training, recipe.held_out, seed))
+        baseline = isinstance(expert, BaselineExpert)
+        heard = clips.training if baseline else [c for s in by_section(clips.training, "source").values() for c in s]
         for number in range(expert.members):
+            fold = one.fold(number)
+            learnt = len(heard) - len(held_out_of_machine(clips.training, recipe.held_out, seed, fold))
             job = Job(
                 name=f"{place}/{one.member_id(number)}",
                 kind=MEMBER,
                 run="asd_trainer.train:train_network",
                 arguments={
                     "machine": clips.machine,
-                    "part": network_part(recipe, expert).model_dump(mode="json"),
+                    "part": network_part(recipe, expert, number).model_dump(mode="json"),
                     "seed": seed,
+                    "fold": fold,
                     "member_seed": one.member_seed(seed, number),
                 },
-                inputs={"data": clips.source_digest, "code": code_version()},
+                inputs={
+                    "data": clips.training_digest if baseline else clips.source_digest,
+                    "code": code_version(),
+                },
                 paths={"data": str(clips.root)},
             )
-            self._take(job, clips=learnt, steps=expert.training.steps)
+            self._take(job, clips=learnt, **_steps(expert))
             names.append(job.name)
         return names
 
     def _take(self, job: Job, **size: int) -> None:
         self._jobs.append(job)
         self._sizes[job.name] = size
+
+
+def _steps(expert: AnyNetwork) -> dict[str, int]:
+    training = expert.training
+    return {"epochs": training.epochs} if isinstance(training, EpochSettings) else {"steps": training.steps}
 
 
 def _names(data: Sequence[DataSet], recipes: Sequence[Recipe]) -> dict[Path, str]:

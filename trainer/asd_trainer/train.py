@@ -18,8 +18,10 @@ from asd_trainer.jobs import JobStatus, Task, run_jobs
 from asd_trainer.jobs.executor import Observe
 from asd_trainer.jobs.store import folder_of
 from asd_trainer.plan import Plan, make_plan
-from asd_trainer.recipe import AutoencoderExpert, PlainExpert, Recipe
+from asd_trainer.recipe import Recipe
 from asd_trainer.runs import Run, publish_bundle, publish_evaluation
+from asd_trainer.selection import choice_of
+from asd_trainer.settings import BaselineExpert, NetworkExpert, PlainExpert
 from asd_trainer.windows import Progress
 
 _TOLD = ("asd", "numpy", "scipy", "scikit-learn", "onnxruntime")
@@ -103,7 +105,7 @@ class Steps:
 
 
 def train_network(
-    task: Task, machine: str, part: dict[str, Any], seed: int, member_seed: int, data: str
+    task: Task, machine: str, part: dict[str, Any], seed: int, fold: int, member_seed: int, data: str
 ) -> dict[str, Any]:
     """A job: train one network and export it.
 
@@ -113,24 +115,23 @@ def train_network(
         ExportError: The exported graph computes something else.
     """
     from asd_trainer.experts import training_set
-    from asd_trainer.onnx_export import export_autoencoder
-    from asd_trainer.training.autoencoder import train_autoencoder
+    from asd_trainer.onnx_export import export_network
+    from asd_trainer.training.member import train_member
 
     recipe = Recipe.model_validate(part)
-    expert = recipe.autoencoder()
+    expert = recipe.network()
     clips, spec = _training_clips(data, machine), recipe.features_of(expert)
-    learnt = training_set(clips, recipe.held_out, spec, seed, Cache(task.folder.parents[1] / CACHE))
-    checkpoint = train_autoencoder(
-        learnt.features,
-        learnt.sections,
-        learnt.names,
-        recipe,
-        task.folder,
-        seed=member_seed,
-        progress=task.progress,
-        expert=expert,
+    learnt = training_set(
+        clips,
+        recipe.held_out,
+        spec,
+        seed,
+        Cache(task.folder.parents[1] / CACHE),
+        fold=fold,
+        both_domains=isinstance(expert, BaselineExpert),
     )
-    difference = export_autoencoder(checkpoint, task.folder / GRAPH)
+    model = train_member(learnt, recipe, expert, task.folder, seed=member_seed, progress=task.progress)
+    difference = export_network(model, task.folder / GRAPH)
     return {"clips": len(learnt.names), "off_by": difference}
 
 
@@ -142,12 +143,13 @@ def fit_bundle(
     Raises:
         DataError: The clips do not permit it.
     """
-    from asd_trainer.experts import autoencoder_plan, load_machine, numbered, plain_plan
+    from asd_trainer.experts import load_machine, network_plan, numbered, plain_plan
     from asd_trainer.fitting import ExpertPlan, Fitter, ThresholdSettings
 
     settings = Recipe.model_validate(recipe)
     clips = _training_clips(data, machine)
-    graphs = [result.folder / GRAPH for result in task.dependencies.values()]
+    graphs = [result.folder / GRAPH for result in task.dependencies.values() if (result.folder / GRAPH).exists()]
+    chosen = choice_of(task, settings)
     plans: list[ExpertPlan] = []
     arrays = {}
     for one in numbered(settings):
@@ -155,21 +157,21 @@ def fit_bundle(
             plans.append(plain_plan(one, one.expert, settings))
             continue
         mine, graphs = graphs[: one.expert.members], graphs[one.expert.members :]
-        plan, masks = autoencoder_plan(one, one.expert, settings, clips, mine, seed)
+        plan, masks = network_plan(one, one.expert, settings, clips, mine, seed, chosen.members.get(one.name))
         plans.append(plan)
         arrays.update(masks)
     asked = ThresholdSettings(settings.thresholds.method, settings.thresholds.false_alarms_per_day)
     windows = load_machine(clips, machine)
     observed = sum(
-        len(plan.members)
-        * sum(plan.held_out is None or c.domain == "target" or c.path.name in plan.held_out for c in clips)
+        sum(plan.held_out is None or c.domain == "target" or c.path.name in plan.held_out[n] for c in clips)
         for plan in plans
+        for n in range(len(plan.members))
     )
     steps = Steps(task, observed)
     fitter = Fitter(machine, plans, arrays, asked, settings.combination, seed, steps)
-    for section in windows.sections:
-        fitter.add_section(section, windows.source[section], windows.target.get(section))
-    bundle = fitter.write(task.folder / "bundle", machine, _provenance(settings, data_digest, seed))
+    fitter.fit(windows.source, windows.target)
+    provenance = _provenance(settings, data_digest, seed).model_copy(update={"chosen_by_labels": chosen.sections})
+    bundle = fitter.write(task.folder / "bundle", machine, provenance)
     return {"bundle": bundle.digest}
 
 
@@ -195,7 +197,7 @@ def _training_clips(data: str, machine: str) -> list[Clip]:
 
 
 def _provenance(recipe: Recipe, digest: str, seed: int) -> Provenance:
-    networks = any(isinstance(e, AutoencoderExpert) for e in recipe.experts)
+    networks = any(isinstance(e, NetworkExpert) for e in recipe.experts)
     return Provenance(
         created=datetime.now(tz=timezone.utc).replace(microsecond=0),
         recipe=recipe.name,

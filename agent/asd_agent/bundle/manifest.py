@@ -15,7 +15,8 @@ SCHEMA_VERSION = 1
 ARITHMETIC_VERSION = 1
 """Version of the score arithmetic; the same bundle gives other numbers under another one."""
 
-Kind = Literal["autoencoder", "level", "mel_statistics", "indicators"]
+Kind = Literal["autoencoder", "dense_autoencoder", "section_classifier", "level", "mel_statistics", "indicators"]
+Density = Literal["gmm", "mahalanobis", "mean"]
 DomainName = Literal["source", "target"]
 Method = Literal["average", "median", "maximum", "minimum", "ranking"]
 SectionId = Annotated[str, Field(pattern=r"^\d{2}$")]
@@ -35,12 +36,14 @@ class MaskBank(Part):
         first: First replica of the slice.
         count: Replicas.
         pooling: How the replicas' errors become one.
+        cells: Whose errors count: all cells', or those alone that a replica's mask hides.
     """
 
     array: str
     first: int = Field(ge=0)
     count: int = Field(ge=1)
     pooling: Literal["mean", "max"] = "mean"
+    cells: Literal["all", "masked"] = "all"
 
 
 class Member(Part):
@@ -88,14 +91,15 @@ class MemberUse(Part):
 
     Attributes:
         member: Its id.
-        density: `gmm` gives negative log-likelihoods (Eq. 2), `mahalanobis` distances.
+        density: `gmm` gives negative log-likelihoods (Eq. 2), `mahalanobis` distances, `mean` the mean observation
+            itself.
         scorer: Prefix of its arrays in scorers.npz.
         standardisation: Of its scores on held-out normals.
         reference: Key in scorers.npz of those scores, sorted; for `ranking`.
     """
 
     member: str
-    density: Literal["gmm", "mahalanobis"]
+    density: Density
     scorer: str
     pooling: FramePooling = FramePooling()
     standardisation: Standardisation
@@ -164,7 +168,11 @@ class Condition(Part):
 
 
 class Provenance(Part):
-    """Where a bundle comes from."""
+    """Where a bundle comes from.
+
+    Attributes:
+        chosen_by_labels: Sections whose labelled anomalies chose among the members; none by default.
+    """
 
     created: datetime
     recipe: str
@@ -172,6 +180,7 @@ class Provenance(Part):
     data_digest: str
     seed: int
     versions: dict[str, str]
+    chosen_by_labels: list[SectionId] = Field(default_factory=list)
 
 
 class Manifest(Part):

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
+from asd_agent.bundle.manifest import Density
 from asd_agent.scoring.density import log_likelihood
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -22,7 +23,8 @@ class DensitySettings(BaseModel):
     """How observations become a density.
 
     Attributes:
-        density: `gmm` (Eq. 2) or one Gaussian with Ledoit-Wolf shrinkage, `mahalanobis`.
+        density: `gmm` (Eq. 2), one Gaussian with Ledoit-Wolf shrinkage, `mahalanobis`, or none at all: the `mean`
+            observation is the score, as in the official baselines.
         components: Gaussians of the mixture, K.
         covariance: Form of their covariances.
         regularisation: Added to the diagonal of standardised covariances.
@@ -30,7 +32,7 @@ class DensitySettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    density: Literal["gmm", "mahalanobis"] = "gmm"
+    density: Density = "gmm"
     components: int = Field(default=1, ge=1, le=64)
     covariance: Literal["full", "diag", "tied"] = "full"
     regularisation: float = Field(default=1e-3, gt=0)
@@ -52,6 +54,8 @@ def fit_density(observations: Observations, settings: DensitySettings, seed: int
     std = np.where(std > 1e-8 * np.maximum(1.0, np.abs(mean)), std, 1.0)  # a constant says nothing
     z = (x - mean) / std
     usual = {"usual_mean": mean, "usual_std": std}
+    if settings.density == "mean":
+        return usual
     return usual | (
         _shrunk(z, mean, std) if settings.density == "mahalanobis" else _mixture(z, mean, std, settings, seed)
     )
@@ -108,6 +112,8 @@ def choose_shrinkage(source: Arrays, target: Observations, settings: DensitySett
 
     One clip alone tells nothing of how it would generalise; then half of the way is taken.
     """
+    if settings.density == "mean":
+        return 0.0  # no density is there to move
     if len(target) < 2:
         return 0.5
     return max(SHRINKAGES, key=lambda share: _left_out_likelihood(source, target, settings, share))

@@ -59,6 +59,42 @@ def combine(
     """
     if len(scores) == 1:
         return standardise(scores[0], standardisations[0])
+    return _together(scores, standardisations, references, combination)
+
+
+def combine_available(
+    scores: Float, standardisations: list[Standardisation], references: list[Float], combination: Combination
+) -> Float:
+    """The same where not every part has judged every window, as when members hold out different clips.
+
+    Args:
+        scores: Raw scores, shape (parts, windows), NaN where a part has not judged.
+        standardisations: One for each part.
+        references: Sorted raw reference scores of each part.
+        combination: As above.
+
+    Returns:
+        Shape (windows,): of the parts that have judged; NaN where none has.
+    """
+    if len(scores) == 1:
+        return standardise(scores[0], standardisations[0])
+    there = np.isfinite(scores)
+    combined = np.full(scores.shape[1], np.nan)
+    for pattern in np.unique(there, axis=1).T:
+        parts, windows = np.flatnonzero(pattern), (there == pattern[:, None]).all(axis=0)
+        if len(parts):
+            combined[windows] = _together(
+                scores[np.ix_(pattern, windows)],
+                [standardisations[i] for i in parts],
+                [references[i] for i in parts],
+                combination,
+            )
+    return combined
+
+
+def _together(
+    scores: Float, standardisations: list[Standardisation], references: list[Float], combination: Combination
+) -> Float:
     if combination.method == "ranking":
         tails = np.stack([tail_score(s, r) for s, r in zip(scores, references, strict=True)])
         return np.asarray(tails.mean(axis=0))

@@ -6,10 +6,10 @@ likelihood of a hundred-dimensional error under- or overflows.
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 import numpy.typing as npt
+
+from asd_agent.bundle.manifest import Density
 
 Float = npt.NDArray[np.float64]
 Arrays = dict[str, npt.NDArray[np.floating]]
@@ -51,6 +51,8 @@ def mahalanobis(x: npt.NDArray[np.floating], scorer: Arrays) -> Float:
     return np.sqrt(np.maximum(squared, 0.0))
 
 
-def unlikeliness(x: npt.NDArray[np.floating], density: Literal["gmm", "mahalanobis"], scorer: Arrays) -> Float:
+def unlikeliness(x: npt.NDArray[np.floating], density: Density, scorer: Arrays) -> Float:
     """Score of every observation, higher is less normal; shape (n, dimensions) to (n,)."""
+    if density == "mean":
+        return np.asarray(np.mean(x, axis=1, dtype=np.float64))
     return -log_likelihood(x, scorer) if density == "gmm" else mahalanobis(x, scorer)

@@ -54,6 +54,8 @@ def explain(
         return Explanation(f"level {excess[0, 0]:+.1f} spreads from the usual")
     if member.kind == "indicators":
         return _of_indicators(excess[0])
+    if member.kind == "section_classifier":
+        return _of_excerpts(excess[:, 0])
     spec = member.features or FeatureSpec()
     if member.kind == "mel_statistics":
         profile = np.asarray(np.abs(excess[0]).reshape(2, spec.n_mels).max(axis=0), dtype=np.float64)
@@ -107,6 +109,11 @@ def _of_indicators(excess: npt.NDArray[np.float64]) -> Explanation:
     order = np.argsort(-np.abs(excess))[:3]
     words = [f"{names()[i]} {'higher' if excess[i] > 0 else 'lower'} ({excess[i]:+.1f} spreads)" for i in order]
     return Explanation(", ".join(words))
+
+
+def _of_excerpts(doubts: npt.NDArray[np.float64], seconds: float = 10.0) -> Explanation:
+    times = _stretches(doubts, (np.arange(len(doubts)) + 0.5) * (seconds / len(doubts)))
+    return Explanation("unlike this section's sound" + _times_text(times), times_s=times)
 
 
 def _bands_text(bands: tuple[tuple[float, float], ...]) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from asd_agent.bundle.manifest import Member
+from asd_agent.bundle.manifest import MaskBank, Member
 from asd_agent.features import FeatureSpec, log_mel
 from asd_agent.quality import level_dbfs
 from asd_agent.scoring.indicators import indicators
@@ -50,8 +50,8 @@ def observer(
         arrays: The mask bank.
         sessions: Where ONNX Runtime sessions are shared.
     """
-    if member.kind == "autoencoder":
-        return _Autoencoder(member, folder, digests, arrays, sessions)
+    if member.graph is not None:
+        return _Network(member, folder, digests, arrays, sessions)
     if member.kind == "level":
         return lambda features, _section: _levels(features.windows)
     if member.kind == "indicators":
@@ -69,8 +69,12 @@ def _mel_statistics(log_mels: npt.NDArray[np.float32]) -> Observation:
     return np.asarray(statistics[:, None, :], dtype=np.float32)
 
 
-class _Autoencoder:
-    """Reconstruction errors |x̂ - x| of each frame (Eq. 1), pooled over masked replicas from the fixed bank."""
+class _Network:
+    """What a network's graph makes of log-mels: errors of each frame (Eq. 1), or doubts about the section.
+
+    A graph has the input `features`, and `section` and `keep` where it needs the section's value or masks. The errors
+    of masked replicas from the fixed bank are pooled.
+    """
 
     def __init__(
         self,
@@ -81,9 +85,10 @@ class _Autoencoder:
         sessions: Sessions,
     ) -> None:
         if member.graph is None or member.features is None:
-            raise ValueError(f"autoencoder {member.id!r} lacks its graph or features")
+            raise ValueError(f"member {member.id!r} lacks its graph or features")
         self._member, self._spec = member, member.features
         self._session = sessions.get(folder / member.graph, digests[member.graph])
+        self._inputs = {i.name for i in self._session.get_inputs()}
         bank = member.masks
         self._keep: npt.NDArray[np.float32] | None = None
         if bank is not None:
@@ -92,15 +97,44 @@ class _Autoencoder:
     def __call__(self, features: WindowFeatures, section: str) -> Observation:
         x = features.log_mel(self._spec)
         keep = np.ones((1, *x.shape[1:]), np.float32) if self._keep is None else self._keep
-        pooling = np.max if self._member.masks is not None and self._member.masks.pooling == "max" else np.mean
         value = np.full(len(keep), self._member.sections.get(section, 0.0), np.float32)
-        errors = []
+        observed = []
         for window in x:
             feed = {
                 "features": np.broadcast_to(window, (len(keep), *window.shape)),
                 "keep": keep,
                 "section": value,
             }
-            (error,) = self._session.run(["error"], {k: np.ascontiguousarray(v) for k, v in feed.items()})
-            errors.append(pooling(error, axis=0))
-        return np.stack(errors).astype(np.float32)
+            (rows,) = self._session.run(
+                ["error"], {k: np.ascontiguousarray(v) for k, v in feed.items() if k in self._inputs}
+            )
+            observed.append(rows[0] if self._member.masks is None else pool_replicas(rows, keep, self._member.masks))
+        return np.stack(observed).astype(np.float32)
+
+
+def pool_replicas(
+    errors: npt.NDArray[np.floating], keep: npt.NDArray[np.floating], bank: MaskBank
+) -> npt.NDArray[np.float64]:
+    """The replicas' errors as one.
+
+    With `masked` cells, a cell that no replica hides has its mean error over all of them; so has the section's column,
+    which is never hidden.
+
+    Args:
+        errors: Shape (replicas, frames, dimensions), the cells first; what comes after them is never hidden.
+        keep: 0 hides a cell, shape (replicas, frames, cells).
+        bank: How to pool.
+
+    Returns:
+        Shape (frames, dimensions).
+    """
+    if bank.cells == "all":
+        return np.asarray((np.max if bank.pooling == "max" else np.mean)(errors, axis=0))
+    pooled = np.asarray(np.mean(errors, axis=0), dtype=np.float64)
+    cells = keep.shape[2]
+    hidden = keep == 0
+    times = hidden.sum(axis=0)
+    of_hidden = np.where(hidden, errors[:, :, :cells], 0.0)
+    found = of_hidden.max(axis=0) if bank.pooling == "max" else of_hidden.sum(axis=0) / np.maximum(times, 1)
+    pooled[:, :cells] = np.where(times > 0, found, pooled[:, :cells])
+    return pooled

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from asd_trainer.models.conformer import Conformer, ConformerBlock, sinusoidal_positions
-from asd_trainer.recipe import ConformerSettings
+from asd_trainer.settings import ConformerSettings
 
 SMALL = ConformerSettings(blocks=2, units=16, heads=4, kernel=5, feedforward=24, dropout=0.3)
 

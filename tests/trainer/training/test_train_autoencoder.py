@@ -9,7 +9,8 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from asd_agent.errors import AsdError, ConfigError, DataError
-from asd_trainer.recipe import AutoencoderExpert, ConformerSettings, MaskSettings, Recipe, TrainingSettings
+from asd_trainer.recipe import Recipe
+from asd_trainer.settings import AutoencoderExpert, ConformerSettings, MaskSettings, TrainingSettings
 from asd_trainer.training import load_autoencoder, train_autoencoder
 from asd_trainer.training.autoencoder import band_statistics
 from asd_trainer.training.checkpoint import CheckpointError, read_checkpoint

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from asd_trainer.models.conformer import Conformer
-from asd_trainer.recipe import ConformerSettings
+from asd_trainer.settings import ConformerSettings
 
 LEAST_STD_DB = 0.1
 """A mel band that never moves (above the microphone's own cut-off) must not magnify what little comes later."""
@@ -43,6 +43,7 @@ class Autoencoder(nn.Module):
         shape: What to build.
     """
 
+    inputs: tuple[str, ...] = ("features", "keep", "section")
     mean: Tensor
     std: Tensor
 
@@ -81,3 +82,11 @@ class Autoencoder(nn.Module):
             shown = torch.cat([shown, value], dim=2)
         reconstructed = self.leave(self.conformer(self.enter(shown)))
         return torch.abs(reconstructed - x)
+
+    def example(self, batch: int) -> tuple[Tensor, ...]:
+        """Random input such as the graph will get."""
+        generator = torch.Generator().manual_seed(batch)
+        cells = (batch, self.shape.frames, self.shape.n_mels)
+        features = self.mean.cpu() + self.std.cpu() * torch.randn(cells, generator=generator)
+        keep = (torch.rand(cells, generator=generator) < 0.7).float()
+        return features, keep, torch.rand(batch, generator=generator)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from asd_trainer.recipe import ConformerSettings
+from asd_trainer.settings import ConformerSettings
 
 
 class FeedForward(nn.Module):

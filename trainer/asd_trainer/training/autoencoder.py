@@ -15,10 +15,12 @@ from torch import Tensor
 from asd_agent.errors import AsdError, DataError
 from asd_trainer.augment import keep_mask
 from asd_trainer.models.autoencoder import Autoencoder, AutoencoderShape
-from asd_trainer.recipe import AutoencoderExpert, Recipe
+from asd_trainer.recipe import Recipe
+from asd_trainer.settings import AutoencoderExpert, TrainingSettings
 from asd_trainer.training.checkpoint import CheckpointError, Checkpoints, read_checkpoint
-from asd_trainer.training.loop import ClipLosses, Progress, Trainee, train_steps
+from asd_trainer.training.loop import ClipLosses, Course, Progress, Trainee, train_steps
 from asd_trainer.training.randomness import BatchSampler, Chance, own_randomness
+from asd_trainer.training.schedule import warmup_rate
 
 Features = npt.NDArray[np.float32]
 ARITHMETIC = 1
@@ -89,7 +91,7 @@ def train_autoencoder(
         )
         train_steps(
             trainee,
-            expert.training,
+            warmup_course(expert.training),
             checkpoints,
             folder=out,
             checkpoint_every=recipe.checkpoint_every,
@@ -110,6 +112,15 @@ def load_autoencoder(checkpoint: Path) -> Autoencoder:
     model = Autoencoder(AutoencoderShape.model_validate(state["shape"]))
     model.load_state_dict(state["model"])
     return model.eval()
+
+
+def warmup_course(training: TrainingSettings) -> Course:
+    """Adam as in Vaswani et al. 2017."""
+    return Course(
+        training.steps,
+        lambda step: warmup_rate(step, training.learning_rate, training.warmup_steps),
+        clip_norm=training.clip_norm,
+    )
 
 
 def band_statistics(

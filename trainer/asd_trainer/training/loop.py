@@ -15,11 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from asd_agent.errors import AsdError
-from asd_trainer.recipe import TrainingSettings
 from asd_trainer.training.checkpoint import Checkpoints, State
 from asd_trainer.training.metrics import MetricsLog
 from asd_trainer.training.randomness import BatchSampler, Chance
-from asd_trainer.training.schedule import warmup_rate
 
 Progress = Callable[[int, int, float, float], None]
 """Called after each step with the step, the number of steps, the loss and the seconds left."""
@@ -53,9 +51,28 @@ class Trainee:
     description: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Course:
+    """How the optimiser goes.
+
+    Attributes:
+        steps: Batches in all.
+        rate: Learning rate of each step, counted from 1.
+        betas: Of Adam.
+        eps: Of Adam.
+        clip_norm: Longest gradient; longer ones are scaled down. None leaves them.
+    """
+
+    steps: int
+    rate: Callable[[int], float]
+    betas: tuple[float, float] = (0.9, 0.98)
+    eps: float = 1e-9
+    clip_norm: float | None = None
+
+
 def train_steps(
     trainee: Trainee,
-    settings: TrainingSettings,
+    course: Course,
     checkpoints: Checkpoints,
     *,
     folder: Path,
@@ -70,7 +87,7 @@ def train_steps(
         CheckpointError: The folder holds another training.
     """
     model = trainee.model
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.0, betas=(0.9, 0.98), eps=1e-9)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.0, betas=course.betas, eps=course.eps)
     first, size = 0, 0
     state = checkpoints.newest()
     if state is not None:
@@ -79,23 +96,25 @@ def train_steps(
     started = clock()
     model.train()
     with closing(MetricsLog(folder, size, first)) as log:
-        for step in range(first + 1, settings.steps + 1):
-            rate = warmup_rate(step, settings.learning_rate, settings.warmup_steps)
+        for step in range(first + 1, course.steps + 1):
+            rate = course.rate(step)
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            loss, norm = _step(trainee, optimizer, settings.clip_norm, step)
+            loss, norm = _step(trainee, optimizer, course.clip_norm, step)
             log.add(step, loss=loss, learning_rate=rate, gradient_norm=norm)
-            if step == settings.steps:
+            if step == course.steps:
                 log.sync()
                 checkpoints.finish({"step": step, "model": model.state_dict(), **trainee.description})
             elif step % checkpoint_every == 0:
                 checkpoints.save(_state(trainee, optimizer, step, log.sync()))
             if progress is not None:
-                left = (clock() - started) / (step - first) * (settings.steps - step)
-                progress(step, settings.steps, loss, left)
+                left = (clock() - started) / (step - first) * (course.steps - step)
+                progress(step, course.steps, loss, left)
 
 
-def _step(trainee: Trainee, optimizer: torch.optim.Optimizer, clip_norm: float, step: int) -> tuple[float, float]:
+def _step(
+    trainee: Trainee, optimizer: torch.optim.Optimizer, clip_norm: float | None, step: int
+) -> tuple[float, float]:
     indices = trainee.sampler.draw()
     optimizer.zero_grad(set_to_none=True)
     losses = trainee.clip_losses(indices)
@@ -105,7 +124,8 @@ def _step(trainee: Trainee, optimizer: torch.optim.Optimizer, clip_norm: float, 
         clip = trainee.names[int(indices[bad[0]])]
         raise _diverged(f"the loss is not finite at step {step}, on clip {clip} ({len(bad)} of {len(indices)} clips)")
     loss.backward()  # type: ignore[no-untyped-call]
-    norm = float(nn.utils.clip_grad_norm_(trainee.model.parameters(), clip_norm))
+    longest = float("inf") if clip_norm is None else clip_norm
+    norm = float(nn.utils.clip_grad_norm_(trainee.model.parameters(), longest))
     if not np.isfinite(norm):
         worst = trainee.names[int(indices[int(losses.argmax())])]
         raise _diverged(f"the gradient is not finite at step {step}; the clip with the largest loss is {worst}")

@@ -1,0 +1,42 @@
+"""One member of any expert, trained: which loop belongs to which kind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from asd_trainer.experts import TrainingSet
+from asd_trainer.onnx_export import Exportable
+from asd_trainer.recipe import Recipe
+from asd_trainer.settings import AnyNetwork, AutoencoderExpert
+from asd_trainer.training.autoencoder import load_autoencoder, train_autoencoder
+from asd_trainer.training.loop import Progress
+
+
+def train_member(
+    learnt: TrainingSet, recipe: Recipe, expert: AnyNetwork, out: Path, *, seed: int, progress: Progress | None = None
+) -> Exportable:
+    """Train one member, going on where an earlier call was interrupted.
+
+    Args:
+        learnt: What to learn from.
+        recipe: Device and checkpoints.
+        expert: The member's settings.
+        out: Folder of this training alone.
+        seed: Of everything random.
+        progress: Called after each step.
+
+    Returns:
+        The network, on the CPU, in evaluation mode.
+
+    Raises:
+        DataError: The clips do not permit it.
+        CheckpointError: `out` holds a training with other inputs.
+        DivergedError: The training diverged.
+        AsdError: The recipe wants CUDA and there is none.
+    """
+    arrays = learnt.features, learnt.sections, learnt.names
+    if isinstance(expert, AutoencoderExpert):
+        return load_autoencoder(train_autoencoder(*arrays, recipe, out, seed=seed, progress=progress, expert=expert))
+    from asd_trainer.training.baselines import load_baseline, train_baseline
+
+    return load_baseline(train_baseline(*arrays, recipe, expert, out, seed=seed, progress=progress))
