@@ -13,7 +13,8 @@ from asd_agent.bundle.manifest import Member, Provenance
 from asd_agent.calibrate import DensitySettings
 from asd_agent.features import FeatureSpec
 from asd_trainer.data.layout import Clip
-from asd_trainer.fitting import ExpertPlan, Fitter, ThresholdSettings
+from asd_trainer.fitting import Fitter, ThresholdSettings
+from asd_trainer.member_scorers import ExpertPlan
 from asd_trainer.windows import ClipWindows
 
 RATE = 16_000

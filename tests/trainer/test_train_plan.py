@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from asd_agent.errors import DataError, UsageError
+from asd_agent.errors import ConfigError, DataError, UsageError
 from asd_trainer.data.dataset import scan
 from asd_trainer.digests import Digests
+from asd_trainer.held_out import by_section, held_out_clips
 from asd_trainer.jobs import digests
 from asd_trainer.plan import Plan, make_plan
 from asd_trainer.recipe import Recipe, load_recipe, load_recipes
@@ -123,6 +124,60 @@ def test_seeds_are_runs_of_their_own_and_members_never_share_one(tmp_path):
     assert len({job.arguments["member_seed"] for job in members}) == len(members) == 8
 
 
+def test_the_single_autoencoder_is_a_member_of_the_pool_and_scorers_do_not_decide_networks(tmp_path):
+    """On few clips folds rotate over the members, and the first is the single one's."""
+    root = data_set(tmp_path / "data")
+    names = ["ae", "ae-ens", "ae-ens-ranking", "ae-no-masks", "ae-one-scorer", "ae-mean", "ae-no-density"]
+    plan = planned(root, *load_recipes(names))
+    found = by_name(plan)
+    networks = [job.name for job in plan.jobs if job.kind == "network"]
+    assert len(networks) == 1 + 6 + 6 + 4
+    assert len({found[name] for name in networks}) == 6
+    of_pool = [job.arguments for job in plan.jobs if job.name.startswith("ae-ens/") and job.kind == "network"]
+    assert [a["fold"] for a in of_pool] == [0, 1, 2, 3, 4, 5]
+    parts = [a["part"]["experts"][0] for a in of_pool]
+    assert [(p["features"]["n_mels"], p["network"]["blocks"]) for p in parts] == [(64, 2), (96, 2), (64, 1)] * 2
+
+
+def test_folds_rotate_by_recording_until_every_clip_was_held_out_once(tmp_path):
+    clips = by_section(scan(data_set(tmp_path / "data", source=11, sections="0")).clips, "source")["00"]
+    clips = [c for c in clips if c.split == "train"]
+    settings = recipe().held_out
+    parts = [held_out_clips(clips, settings, 3, fold) for fold in range(5)]
+    assert {len(p) for p in parts} == {3}
+    assert frozenset().union(*parts[:4]) == {c.path.name for c in clips}
+    assert not parts[0] & parts[1] | parts[1] & parts[2]
+    assert parts[4] == parts[0]
+
+
+def test_many_clips_have_one_fold(tmp_path):
+    clips = [c for c in scan(data_set(tmp_path / "data", source=100, sections="0", target=0, test=0)).clips]
+    assert held_out_clips(clips, recipe().held_out, 0, 3) == held_out_clips(clips, recipe().held_out, 0)
+
+
+def test_choosing_by_labels_evaluates_all_members_first(tmp_path):
+    three = recipe("pool", AUTOENCODER | {"members": 4}).choosing_by_labels(3)
+    plan = planned(data_set(tmp_path / "data"), three)
+    needs = {job.name.removeprefix("pool-by-labels-3/seed-0/fan/"): job.depends_on for job in plan.jobs}
+    assert list(needs) == ["ae-0", "ae-1", "ae-2", "ae-3", "pool", "pool-evaluation", "bundle"]
+    assert [n.rpartition("/")[2] for n in needs["bundle"]] == ["ae-0", "ae-1", "ae-2", "ae-3", "pool-evaluation"]
+
+
+def test_there_is_nothing_to_choose_by_without_labelled_anomalies_or_among_too_few(tmp_path):
+    pool = recipe("pool", AUTOENCODER | {"members": 4})
+    with pytest.raises(DataError, match="machine fan has no labelled anomalies in sections 00, 01, 02"):
+        planned(data_set(tmp_path / "data", test=0), pool.choosing_by_labels(3))
+    with pytest.raises(ConfigError, match="fewer than 5 members"):
+        pool.choosing_by_labels(5)
+    with pytest.raises(ConfigError, match="has no members to choose from"):
+        recipe("loud", {"kind": "level"}).choosing_by_labels(3)
+
+
+def test_a_network_that_tells_sections_apart_needs_two(tmp_path):
+    with pytest.raises(DataError, match="machine fan has one section"):
+        planned(data_set(tmp_path / "data", sections="0"), recipe("mine", {"kind": "section_classifier"}))
+
+
 def test_a_machine_without_labelled_test_clips_is_trained_and_its_evaluation_left_out(tmp_path):
     plan = planned(data_set(tmp_path / "data", test=0), recipe(), evaluations=True)
     assert [job.kind for job in plan.jobs] == ["network", "network", "bundle"]
@@ -184,7 +239,15 @@ def test_a_damaged_memory_is_no_more_than_forgotten(tmp_path):
 def test_recipes_are_named_by_commas_by_files_and_by_lists(tmp_path):
     (tmp_path / "own.yaml").write_text("name: own\nexperts: [{kind: level}]\n")
     (tmp_path / "list.yaml").write_text("recipes: [quick, own.yaml]\n")
-    assert [r.name for r in load_recipes([])] == ["level", "mahalanobis", "indicators", "quick"]
+    assert [r.name for r in load_recipes([])] == [
+        "level",
+        "mahalanobis",
+        "indicators",
+        "baseline-ae-short",
+        "ae",
+        "ae-ens",
+    ]
+    assert [r.name for r in load_recipes(["ablations", "tiny"])][::8] == ["ae", "tiny"]
     assert [r.name for r in load_recipes(["level,tiny", tmp_path / "own.yaml"])] == ["level", "tiny", "own"]
     assert [r.name for r in load_recipes([tmp_path / "list.yaml"])] == ["quick", "own"]
     assert load_recipes(["tiny"]) == [load_recipe("tiny")]

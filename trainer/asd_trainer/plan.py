@@ -13,7 +13,8 @@ from asd_agent.errors import UsageError
 from asd_trainer.data.dataset import DataSet
 from asd_trainer.data.layout import Clip
 from asd_trainer.digests import Digests
-from asd_trainer.experts import Numbered, by_section, check_permits, held_out_of_machine, numbered
+from asd_trainer.experts import Numbered, check_permits, numbered
+from asd_trainer.held_out import by_section, held_out_of_machine
 from asd_trainer.jobs import Job
 from asd_trainer.jobs import digests as job_digests
 from asd_trainer.recipe import Recipe

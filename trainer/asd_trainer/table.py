@@ -89,6 +89,7 @@ class Row:
     """A recipe.
 
     Attributes:
+        chosen_by_labels: Sections whose labelled anomalies chose among its members; none by default.
         entries: One a column.
         overall: Over all cells that it has.
     """
@@ -96,6 +97,7 @@ class Row:
     recipe: str
     entries: tuple[Entry, ...]
     overall: Entry
+    chosen_by_labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -196,7 +198,8 @@ def make_table(
     for recipe in recipes:
         mine, other = found[recipe], None if recipe == against else found[against]
         entries = tuple(_entry(mine, other, [k for k in keys if k[:3] == column]) for column in columns)
-        rows.append(Row(recipe, entries, _entry(mine, other, keys)))
+        looked = {s for e in evaluations if e.run.recipe == recipe for s in e.document.get("chosen_by_labels", ())}
+        rows.append(Row(recipe, entries, _entry(mine, other, keys), tuple(sorted(looked))))
         said.update(dict.fromkeys(_incomparable(recipe, mine, keys)))
     return Comparison(
         against,

@@ -15,6 +15,7 @@ from asd_trainer.table import Comparison, Difference, Entry
 _NAME_WIDTH, _COLUMN_WIDTH = 30, 16
 _MARKS = {"better": " ↑", "worse": " ↓", "undecided": ""}
 _OVERALL = "all"
+_BY_LABELS = " ‡"
 
 
 def print_table(table: Comparison, console: Console) -> None:
@@ -97,7 +98,10 @@ def cells_table(evaluations: Sequence[Evaluation]) -> Table:
 def _lines(table: Comparison, newline: str) -> Iterator[tuple[str, list[str]]]:
     for row in table.rows:
         texts = [_text(e, newline) for e in (*row.entries, row.overall)]
-        yield row.recipe, [*texts, *([_against(row.overall.difference, newline)] if _several(table) else [])]
+        yield (
+            row.recipe + (_BY_LABELS if row.chosen_by_labels else ""),
+            [*texts, *([_against(row.overall.difference, newline)] if _several(table) else [])],
+        )
     for paper in table.paper:
         values = ["" if v is None else f"{v:.2f}" for v in (*paper.values, paper.overall)]
         yield f"paper, {paper.part}: {paper.method}", [*values, *([""] if _several(table) else [])]
@@ -140,6 +144,12 @@ def legend(table: Comparison) -> str:
         text += (
             f" ↑ ↓ and the last column: paired difference against {table.reference}; a verdict only where its 95 % "
             "interval excludes 0."
+        )
+    if any(row.chosen_by_labels for row in table.rows):
+        sections = sorted({s for row in table.rows for s in row.chosen_by_labels})
+        text += (
+            f"{_BY_LABELS}: members chosen by the labelled anomalies of sections {', '.join(sections)}; on these sections "
+            "the row is flattered."
         )
     if table.paper:
         text += " The paper's overall values are the harmonic means of its own columns."

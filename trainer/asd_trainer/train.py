@@ -114,7 +114,7 @@ def train_network(
         DivergedError: The training diverged.
         ExportError: The exported graph computes something else.
     """
-    from asd_trainer.experts import training_set
+    from asd_trainer.held_out import training_set
     from asd_trainer.onnx_export import export_network
     from asd_trainer.training.member import train_member
 
@@ -144,7 +144,8 @@ def fit_bundle(
         DataError: The clips do not permit it.
     """
     from asd_trainer.experts import load_machine, network_plan, numbered, plain_plan
-    from asd_trainer.fitting import ExpertPlan, Fitter, ThresholdSettings
+    from asd_trainer.fitting import Fitter, ThresholdSettings
+    from asd_trainer.member_scorers import ExpertPlan
 
     settings = Recipe.model_validate(recipe)
     clips = _training_clips(data, machine)

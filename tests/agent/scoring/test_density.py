@@ -74,3 +74,12 @@ def test_a_target_elsewhere_moves_the_means_and_one_alike_does_not_have_to():
     moved = shift_density(source, away, 1.0)
     np.testing.assert_allclose(moved["mean"] - source["mean"], away.mean(axis=(0, 1)) - source["usual_mean"])
     np.testing.assert_array_equal(moved["precision"], source["precision"])
+
+
+def test_without_a_density_the_mean_observation_is_the_score_and_a_target_moves_nothing():
+    settings = DensitySettings(density="mean")
+    x = np.array([[[1.0, 3.0], [5.0, 7.0]]])
+    scorer = fit_density(x, settings)
+    assert set(scorer) == {"usual_mean", "usual_std"}
+    np.testing.assert_array_equal(unlikeliness(x[0], "mean", scorer), [2.0, 6.0])
+    assert choose_shrinkage(scorer, x + 5, settings) == 0.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from asd_trainer.data.layout import Clip, Domain
-from asd_trainer.experts import LEAST_HELD_OUT
-from asd_trainer.fitting import LEAST_RECORDINGS, PROVISIONAL_BELOW
+from asd_trainer.held_out import LEAST_HELD_OUT
+from asd_trainer.member_scorers import LEAST_RECORDINGS, PROVISIONAL_BELOW
 
 _DOMAINS: tuple[Domain, ...] = ("source", "target")
 

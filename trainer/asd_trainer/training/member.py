@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from asd_trainer.experts import TrainingSet
+from asd_trainer.held_out import TrainingSet
 from asd_trainer.onnx_export import Exportable
 from asd_trainer.recipe import Recipe
 from asd_trainer.settings import AnyNetwork, AutoencoderExpert

@@ -1,0 +1,198 @@
+"""A member's scorers: what it observes of clips that it has not learnt, and the densities fitted to that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from asd_agent.bundle.manifest import Combination, DomainName, FramePooling, Member
+from asd_agent.bundle.store import file_digest
+from asd_agent.calibrate import DensitySettings, DomainData, calibrate_source, calibrate_target
+from asd_agent.calibrate.condition import Calibrated
+from asd_agent.errors import DataError
+from asd_agent.scoring.observe import WindowFeatures, observer
+from asd_agent.scoring.sessions import Sessions
+from asd_trainer.windows import ClipWindows, Progress
+
+Fitted = dict[tuple[str, DomainName], Calibrated]
+"""By section and domain; reference scores in the order of the section's clips, NaN for those that were learnt."""
+Arrays = dict[str, npt.NDArray[Any]]
+PROVISIONAL_BELOW = 10
+"""A domain with fewer clips gives a location only and borrows the rest from the source."""
+LEAST_RECORDINGS = 2
+"""That a scorer is fitted to and judged by."""
+BATCH = 16
+
+
+@dataclass(frozen=True)
+class ExpertPlan:
+    """Members of one kind, ready to observe.
+
+    Attributes:
+        members: Their entries in the manifest.
+        graphs: File of each graph, by its name in the bundle.
+        held_out: Names of the normal source clips that each member was not trained on; None when nothing is trained.
+        knows_target: Whether members were trained on the target's clips, so that these tell nothing.
+        scorers: One for each section and domain, or one for the machine.
+        density: What is fitted to observations.
+        pooling: From rows to a score.
+        combination: Of members.
+        chosen: Ids of the members that are used in each domain; all where a domain is not in it.
+    """
+
+    name: str
+    members: Sequence[Member]
+    density: DensitySettings
+    graphs: Mapping[str, Path] = field(default_factory=dict)
+    held_out: Sequence[frozenset[str]] | None = None
+    knows_target: bool = False
+    scorers: Literal["condition", "machine"] = "condition"
+    pooling: FramePooling = field(default_factory=FramePooling)
+    combination: Combination = field(default_factory=Combination)
+    chosen: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def unlearnt(self, member: int, clips: ClipWindows) -> list[int]:
+        """Rows of the source clips that a member was not trained on."""
+        if self.held_out is None:
+            return list(range(len(clips)))
+        return [i for i, c in enumerate(clips.clips) if c.path.name in self.held_out[member]]
+
+    def uses(self, member_id: str, domain: str) -> bool:
+        """Whether a member is used in a domain."""
+        return member_id in self.chosen.get(domain, (member_id,))
+
+
+class MemberScorers:
+    """Fits the scorers of members.
+
+    Args:
+        machine: For error messages.
+        arrays: Mask banks, by their keys in scorers.npz.
+        sessions: Where ONNX Runtime sessions are kept.
+        seed: Of everything random.
+        progress: Told of each observed clip.
+    """
+
+    def __init__(
+        self, machine: str, arrays: Arrays, sessions: Sessions, seed: int = 0, progress: Progress | None = None
+    ) -> None:
+        self._machine, self._arrays, self._sessions = machine, arrays, sessions
+        self._seed, self._progress = seed, progress
+
+    def fit(
+        self, plan: ExpertPlan, number: int, source: Mapping[str, ClipWindows], target: Mapping[str, ClipWindows]
+    ) -> Fitted:
+        """Fit one member's scorers to every section and domain.
+
+        Args:
+            plan: The member's expert.
+            number: Which member.
+            source: Normal source clips of each section.
+            target: Normal target clips of the sections that have any.
+
+        Raises:
+            DataError: A section's source has fewer than two recordings that the member was not trained on.
+        """
+        return (self._over_machine if plan.scorers == "machine" else self._by_condition)(plan, number, source, target)
+
+    def _observe(self, plan: ExpertPlan, member: Member, section: str, windows: ClipWindows) -> npt.NDArray[np.float32]:
+        digests = {g: file_digest(p) for g, p in plan.graphs.items()}
+        folder = Path("/")
+        local = member
+        if member.graph is not None:
+            where = plan.graphs[member.graph]
+            folder, local = where.parent, member.model_copy(update={"graph": where.name})
+            digests[where.name] = digests[member.graph]
+        observe = observer(local, folder, digests, self._arrays, self._sessions)
+        parts = []
+        for start in range(0, len(windows), BATCH):
+            batch = windows.floats(slice(start, start + BATCH))
+            parts.append(observe(WindowFeatures(batch), section))
+            if self._progress:
+                done = min(start + BATCH, len(windows))
+                self._progress(f"{member.id}, section {section}: clips observed", done, len(windows))
+        return np.concatenate(parts)
+
+    def _by_condition(
+        self, plan: ExpertPlan, number: int, source: Mapping[str, ClipWindows], target: Mapping[str, ClipWindows]
+    ) -> Fitted:
+        """One member's scorer for each section and domain (section 3.1 of the paper)."""
+        found: Fitted = {}
+        for section, windows in source.items():
+            rows = plan.unlearnt(number, windows)
+            self._check(plan, number, section, windows, rows)
+            chosen = windows.only(rows)
+            x = self._observe(plan, plan.members[number], section, chosen)
+            fitted = calibrate_source(
+                DomainData(x, [c.recording for c in chosen.clips]), plan.density, plan.pooling, self._seed
+            )
+            found[section, "source"] = _among(fitted, rows, len(windows))
+            if section in target:
+                few = target[section]
+                data = DomainData(
+                    self._observe(plan, plan.members[number], section, few), [c.recording for c in few.clips]
+                )
+                if len(few) < PROVISIONAL_BELOW:
+                    moved = calibrate_target(data, found[section, "source"], plan.density, plan.pooling)
+                else:
+                    moved = calibrate_source(data, plan.density, plan.pooling, self._seed)
+                found[section, "target"] = moved
+        return found
+
+    def _over_machine(
+        self, plan: ExpertPlan, number: int, source: Mapping[str, ClipWindows], target: Mapping[str, ClipWindows]
+    ) -> Fitted:
+        """One scorer and one standardisation for all of a member's sections and domains.
+
+        A target domain that has too few clips, or none that the member has not learnt, has the source's reference.
+        """
+        places: list[tuple[str, DomainName, list[int], int]] = []
+        parts: list[npt.NDArray[np.float32]] = []
+        recordings: list[str] = []
+        for domain, sections in (("source", source), ("target", {} if plan.knows_target else target)):
+            for section, windows in sections.items():
+                rows = plan.unlearnt(number, windows) if domain == "source" else list(range(len(windows)))
+                if domain == "source":
+                    self._check(plan, number, section, windows, rows)
+                chosen = windows.only(rows)
+                parts.append(self._observe(plan, plan.members[number], section, chosen))
+                recordings += [f"{section}/{domain}/{c.recording}" for c in chosen.clips]
+                places.append((section, domain_name(domain), rows, len(windows)))
+        data = DomainData(np.concatenate(parts), recordings)
+        fitted = calibrate_source(data, plan.density, plan.pooling, self._seed)
+        found: Fitted = {}
+        start = 0
+        for section, place, rows, count in places:
+            mine = replace(fitted, reference=fitted.reference[start : start + len(rows)])
+            found[section, place] = _among(mine, rows, count)
+            start += len(rows)
+        for section, windows in target.items():
+            if plan.knows_target or len(windows) < PROVISIONAL_BELOW:
+                found[section, "target"] = found[section, "source"]
+        return found
+
+    def _check(self, plan: ExpertPlan, number: int, section: str, windows: ClipWindows, rows: Sequence[int]) -> None:
+        recordings = {windows.clips[i].recording for i in rows}
+        if len(recordings) < LEAST_RECORDINGS:
+            raise DataError(
+                f"section {section} of {self._machine} has {len(recordings)} normal recordings that member "
+                f"{plan.members[number].id} has not learnt; its scorer needs {LEAST_RECORDINGS}",
+                "Give more normal recordings of it.",
+            )
+
+
+def domain_name(name: str) -> DomainName:
+    """A domain as the manifest has it."""
+    return "source" if name == "source" else "target"
+
+
+def _among(fitted: Calibrated, rows: Sequence[int], clips: int) -> Calibrated:
+    """The same with reference scores in the order of all clips, NaN for those that were learnt."""
+    reference = np.full(clips, np.nan)
+    reference[list(rows)] = fitted.reference
+    return replace(fitted, reference=reference)
