@@ -151,7 +151,7 @@ def test_folds_rotate_by_recording_until_every_clip_was_held_out_once(tmp_path):
 
 
 def test_many_clips_have_one_fold(tmp_path):
-    clips = [c for c in scan(data_set(tmp_path / "data", source=100, sections="0", target=0, test=0)).clips]
+    clips = list(scan(data_set(tmp_path / "data", source=100, sections="0", target=0, test=0)).clips)
     assert held_out_clips(clips, recipe().held_out, 0, 3) == held_out_clips(clips, recipe().held_out, 0)
 
 

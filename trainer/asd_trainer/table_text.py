@@ -148,7 +148,7 @@ def legend(table: Comparison) -> str:
     if any(row.chosen_by_labels for row in table.rows):
         sections = sorted({s for row in table.rows for s in row.chosen_by_labels})
         text += (
-            f"{_BY_LABELS}: members chosen by the labelled anomalies of sections {', '.join(sections)}; on these sections "
+            f"{_BY_LABELS}: members chosen by the labelled anomalies of sections {', '.join(sections)}, on which "
             "the row is flattered."
         )
     if table.paper:
