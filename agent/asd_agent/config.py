@@ -10,9 +10,21 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    ValidationError,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 NAME = re.compile(r"[A-Za-z0-9_-]+\Z")
+_IN_SCHEMA = WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9_-]+$"})
 
 
 def _name(value: str) -> str:
@@ -21,13 +33,13 @@ def _name(value: str) -> str:
     return value
 
 
-Name = Annotated[str, AfterValidator(_name)]
+Name = Annotated[str, AfterValidator(_name), _IN_SCHEMA]
 
 
 class Strict(BaseModel):
     """A part of the configuration: fixed once read, no unknown keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class AgentSettings(Strict):
@@ -163,6 +175,11 @@ class RaiseAfter(Strict):
     k: int = Field(ge=1)
     n: int = Field(ge=1, le=1000)
 
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        text = {"type": "string", "pattern": r"^\s*\d+\s+of\s+\d+\s*$", "examples": ["3 of 4"]}
+        return {"anyOf": [text, handler.resolve_ref_schema(handler(core))]}
+
     @model_validator(mode="before")
     @classmethod
     def _parse(cls, value: Any) -> Any:
@@ -235,6 +252,14 @@ class EvidenceSettings(Strict):
     """Of the disk that must stay free."""
 
 
+class MetricsSettings(Strict):
+    """Where Prometheus may ask how the agent fares (extra `metrics`); without this section nothing listens."""
+
+    port: int = Field(default=9108, ge=1, le=65535)
+    address: str = "127.0.0.1"
+    """`/metrics` and `/healthz` have no password: another address than the box's own is for a network you trust."""
+
+
 class Paths(Strict):
     """Where the agent keeps what must survive a restart."""
 
@@ -243,6 +268,11 @@ class Paths(Strict):
 
 
 Verb = Literal["acknowledge", "shelve", "unshelve"]
+
+
+def _wrong(monitor: str, key: str, text: str, remedy: str) -> InitErrorDetails:
+    kind = PydanticCustomError("reference", "{text}", {"text": text, "remedy": remedy})
+    return InitErrorDetails(type=kind, loc=("monitors", monitor, key), input=None)
 
 
 class Config(Strict):
@@ -254,21 +284,23 @@ class Config(Strict):
     monitors: dict[Name, MonitorSettings] = Field(min_length=1)
     paths: Paths = Paths()
     evidence: EvidenceSettings = EvidenceSettings()
+    metrics: MetricsSettings | None = None
     providers: tuple[str, ...] = ("CPUExecutionProvider",)
     commands: tuple[Verb, ...] = ()
 
     @model_validator(mode="after")
     def _refer(self) -> Config:
+        wrong: list[InitErrorDetails] = []
         for name, monitor in self.monitors.items():
             source = self.sources.get(monitor.source)
             if source is None:
                 known = ", ".join(sorted(self.sources))
-                raise ValueError(f"monitor {name!r} listens to source {monitor.source!r}, which is not one of: {known}")
-            if monitor.channel not in source.channels:
-                raise ValueError(
-                    f"monitor {name!r} wants channel {monitor.channel} of {monitor.source!r}, "
-                    f"which has {list(source.channels)}"
-                )
+                wrong.append(_wrong(name, "source", f"there is no source {monitor.source!r}", f"There is: {known}."))
+            elif monitor.channel not in source.channels:
+                text = f"source {monitor.source!r} does not send channel {monitor.channel}"
+                wrong.append(_wrong(name, "channel", text, f"It sends {list(source.channels)}; see its 'channels'."))
+        if wrong:
+            raise ValidationError.from_exception_data("Config", wrong)
         return self
 
     def bundle_path(self, name: str) -> Path:

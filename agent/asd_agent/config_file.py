@@ -96,6 +96,21 @@ def load_settings(path: Path, model: type[Settings], *, unreadable: str = "", em
         raise ConfigFileError(path, sorted(findings, key=lambda f: f.line)) from error
 
 
+def line_of(path: Path, key: str) -> int:
+    """The line, counted from 1, of a key such as `monitors.press.section` or of its nearest parent; 0 without one."""
+    try:
+        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return 0
+    line = 0
+    for part in key.split("."):
+        child = _child(node, part)
+        if child is None:
+            break
+        line, node = child
+    return line
+
+
 def _absolute(model: Any, base: Path) -> Any:
     """The same settings with every relative path taken from `base`."""
     if isinstance(model, BaseModel):
@@ -142,6 +157,8 @@ def _finding(error: Any, root: yaml.Node | None, model: type[BaseModel]) -> Find
         remedy = f"Did you mean '{near[0]}'?" if near else "Remove it."
     elif error["type"] == "missing":
         text = "is missing"
+    elif error["type"] == "reference":
+        remedy = error["ctx"]["remedy"]
     return Finding(line, ".".join(keys), text[:1].lower() + text[1:] if text[:2] != "MQ" else text, remedy)
 
 

@@ -65,7 +65,7 @@ def test_a_key_that_stands_twice_is_refused(tmp_path: Path):
 
 def test_a_monitor_of_an_unknown_source_names_the_known_ones(tmp_path: Path):
     (found,) = findings(tmp_path, GOOD.replace("source: mic\n", "source: mike\n"))
-    assert "'mike', which is not one of: mic" in found[2]
+    assert "no source 'mike' There is: mic" in found[2]
 
 
 def test_a_bare_device_index_is_refused(tmp_path: Path):

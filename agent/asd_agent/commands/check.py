@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from asd_agent.alarm import earliest_alarm_seconds
-from asd_agent.bundle import Bundle
-from asd_agent.config import Config, FileSettings, MonitorSettings
-from asd_agent.config_file import ConfigFileError, load_config
+from asd_agent.config import Config
+from asd_agent.config_file import ConfigFileError, line_of, load_config
 from asd_agent.console import print_json
-from asd_agent.errors import EXIT_CONFIG, AsdError
-from asd_agent.scoring.scorer import BundleScorer, check_golden
-from asd_agent.scoring.sessions import Sessions
+from asd_agent.errors import EXIT_CONFIG
+from asd_agent.health.finding import Finding, problem
 
-
-@dataclass
-class Report:
-    """What a check found: errors forbid a start, warnings do not, notes tell what to expect."""
-
-    errors: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+_NAMES = {"problem": "error", "warning": "warning", "ok": "note"}
 
 
 def check(
@@ -34,79 +23,66 @@ def check(
     ),
     strict: Annotated[bool, typer.Option("--strict", help="Warnings are errors.")] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of agent.yaml for editors.")] = False,
 ) -> None:
     """Validate the configuration, verify its bundles, and say when its alarms would come at the earliest.
 
-    Exit code 0 when the agent can start, 78 when it cannot.
+    Exit code 0 when the agent can start, 78 when it cannot. It starts nothing and asks no broker; `doctor` does.
 
     Example: asd-agent check -c agent.yaml --strict
     """
-    report = Report()
-    try:
-        settings = load_config(config)
-    except ConfigFileError as error:
-        report.errors += str(error).splitlines()
-    else:
-        report = examine(settings)
-    failed = bool(report.errors or (strict and report.warnings))
+    if schema:
+        print_json(config_schema())
+        return
+    rows = inspect(config)
+    failed = any(r["level"] == "error" or (strict and r["level"] == "warning") for r in rows)
     if json:
-        print_json({"ok": not failed, "errors": report.errors, "warnings": report.warnings, "notes": report.notes})
+        said = {kind: [_line(r) for r in rows if r["level"] == kind] for kind in _NAMES.values()}
+        lists = {"errors": said["error"], "warnings": said["warning"], "notes": said["note"]}
+        print_json({"ok": not failed, **lists, "findings": rows})
     else:
-        for kind, lines in (("error", report.errors), ("warning", report.warnings)):
-            for line in lines:
-                sys.stderr.write(f"{kind}: {line}\n")
-        for line in report.notes:
-            sys.stdout.write(f"{line}\n")
+        for row in sorted(rows, key=lambda r: list(_NAMES.values()).index(r["level"])):
+            if row["level"] == "note":
+                sys.stdout.write(f"{row['key']}: {row['text']}\n")
+            else:
+                sys.stderr.write(f"{row['level']}: {_line(row)}\n")
         if not failed:
             sys.stdout.write(f"{config}: the agent can start\n")
     if failed:
         raise typer.Exit(EXIT_CONFIG)
 
 
-def examine(config: Config) -> Report:
-    """Check what a valid configuration refers to."""
-    report = Report()
-    bundles: dict[Path, Bundle] = {}
-    sessions = Sessions(config.providers)
-    for path in sorted({config.bundle_path(m.bundle) for m in config.monitors.values()}):
-        try:
-            bundle = Bundle.open(path)
-            check_golden(BundleScorer(bundle, sessions))
-        except AsdError as error:
-            report.errors.append(str(error))
-        else:
-            bundles[path] = bundle
-    for name, source in config.sources.items():
-        if isinstance(source, FileSettings) and not source.path.exists():
-            report.errors.append(f"source {name}: {source.path}: no such file or folder")
-    for name, monitor in config.monitors.items():
-        bundle_or_none = bundles.get(config.bundle_path(monitor.bundle))
-        if bundle_or_none is not None:
-            _examine_monitor(name, monitor, bundle_or_none, report)
-    return report
+def inspect(path: Path) -> list[dict[str, Any]]:
+    """Everything that can be said of a configuration file.
 
-
-def _examine_monitor(name: str, monitor: MonitorSettings, bundle: Bundle, report: Report) -> None:
+    Returns:
+        One row a finding: `level` (error, warning, note), `file`, `line` (0 for the file as a whole), `key`, `text`
+        and `remedy`.
+    """
     try:
-        domains = bundle.domains(monitor.section, monitor.domain)
-    except AsdError as error:
-        report.errors.append(f"monitor {name}: {error}")
-        return
-    window, rule = bundle.manifest.window_seconds, monitor.alarm.raise_after
-    earliest = earliest_alarm_seconds(monitor.alarm, monitor.hop_seconds, window)
-    report.notes.append(
-        f"monitor {name}: {bundle.manifest.machine} section {monitor.section}, {'/'.join(domains)}: "
-        f"an alarm comes {earliest:g} s after a fault begins, at the earliest"
-    )
-    if (rule.k - 1) * monitor.hop_seconds < window:
-        needed = 1 + -(-window // monitor.hop_seconds)
-        report.warnings.append(
-            f"monitor {name}: {rule.k} of {rule.n} at hop {monitor.hop_seconds:g} s share sound, so that one slam of a "
-            f"door can raise an alarm. Let k be at least {needed:g}"
-        )
-    for domain in domains:
-        if bundle.condition(monitor.section, domain).provisional:
-            report.warnings.append(
-                f"monitor {name}: the threshold of section {monitor.section}, {domain}, rests on "
-                f"{bundle.condition(monitor.section, domain).clips} clips and is provisional"
-            )
+        settings = load_config(path)
+    except ConfigFileError as error:
+        wrong = [(f.line, problem(f.key, f.text, f.remedy)) for f in error.findings]
+    else:
+        from asd_agent.health.examine import examine
+
+        wrong = [(line_of(path, f.where), f) for f in examine(settings)]
+    return [_row(path, line, finding) for line, finding in wrong]
+
+
+def config_schema() -> dict[str, Any]:
+    """The JSON Schema of agent.yaml, as kept in docs/schemas/agent.schema.json."""
+    body = Config.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **body}
+
+
+def _row(path: Path, line: int, found: Finding) -> dict[str, Any]:
+    level = _NAMES[found.level]
+    texts = {"key": found.where, "text": found.what, "remedy": found.remedy}
+    return {"level": level, "file": str(path), "line": line, **texts}
+
+
+def _line(row: dict[str, Any]) -> str:
+    where = f"{row['file']}:{row['line']}" if row["line"] else row["file"]
+    key = f"{row['key']}: " if row["key"] else ""
+    return f"{where}: {key}{row['text']}" + (f". {row['remedy']}" if row["remedy"] else "")

@@ -6,9 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jsonschema
 import pytest
 import yaml
 
+from asd_agent.commands.check import config_schema
 from rigs.bundles import hum, write_wav
 
 
@@ -69,3 +71,40 @@ def test_several_mistakes_are_said_at_once_and_as_json(bundle_path: Path, tmp_pa
     found = json.loads(done.stdout)
     assert found["ok"] is False
     assert len(found["errors"]) == 2
+
+
+def test_the_schema_for_editors_is_kept_and_takes_what_check_takes(bundle_path: Path, tmp_path: Path):
+    kept = json.loads((Path(__file__).parents[3] / "docs/schemas/agent.schema.json").read_text())
+    assert kept == config_schema(), "run scripts/write-config-schema"
+    schema = jsonschema.Draft202012Validator(kept)
+    settings = yaml.safe_load(write(tmp_path, bundle_path, alarm={"raise_after": "3 of 4"}).read_text())
+    assert list(schema.iter_errors(settings)) == []
+    settings["monitors"]["m"]["hop"] = 5
+    (wrong,) = schema.iter_errors(settings)
+    assert "'hop' was unexpected" in wrong.message
+
+
+def test_one_broken_bundle_hides_neither_another_nor_a_monitor(bundle_path: Path, tmp_path: Path):
+    config = write(tmp_path, bundle_path)
+    settings = yaml.safe_load(config.read_text())
+    settings["monitors"] |= {
+        "gone": {"source": "s", "bundle": "nowhere"},
+        "away": {"source": "s", "bundle": "elsewhere"},
+        "m": {"source": "s", "bundle": str(bundle_path), "section": "07"},
+    }
+    config.write_text(yaml.safe_dump(settings))
+    found = json.loads(check(config, "--json").stdout)["findings"]
+    wrong = {f["key"]: f for f in found if f["level"] == "error"}
+    assert set(wrong) == {"monitors.gone.bundle", "monitors.away.bundle", "monitors.m.section"}
+    lines = config.read_text().splitlines()
+    assert all(key.rsplit(".", 1)[1] in lines[f["line"] - 1] for key, f in wrong.items())
+
+
+@pytest.mark.parametrize(
+    ("level", "word"),
+    [(-60.0, None), (-27.0, "warning"), (-5.0, "error")],
+)
+def test_a_gate_is_held_against_the_levels_of_calibration(bundle_path: Path, tmp_path: Path, level, word):
+    config = write(tmp_path, bundle_path, active_when={"level_above_dbfs": level})
+    found = json.loads(check(config, "--json").stdout)["findings"]
+    assert [f["level"] for f in found if "active_when" in f["key"]] == ([word] if word else [])

@@ -61,7 +61,9 @@ def test_every_payload_has_its_fields_frozen():
 
 
 def test_the_schemas_in_docs_are_current():
-    assert {p.name: p.read_text(encoding="utf-8") for p in SCHEMAS.glob("*.json")} == schema_texts()
+    assert {
+        p.name: p.read_text(encoding="utf-8") for p in SCHEMAS.glob("[!.]*.json") if p.stem != "agent.schema"
+    } == schema_texts()
 
 
 def test_an_alert_says_all_it_knows():
