@@ -31,6 +31,7 @@ from asd_trainer.digests import Digests
 from asd_trainer.jobs import Job, Task, run_jobs
 from asd_trainer.jobs import digests as job_digests
 from asd_trainer.jobs.executor import Observe
+from asd_trainer.jobs.launch import Launcher
 from asd_trainer.jobs.store import folder_of
 from asd_trainer.metrics.bootstrap import DRAWS, Cell, interval, resampled
 from asd_trainer.metrics.result import measure, to_csv
@@ -63,7 +64,9 @@ class Evaluation:
     drawn: Drawn
 
 
-def evaluate_runs(runs: Sequence[Run], *, workers: int = 1, observe: Observe | None = None) -> list[Evaluation]:
+def evaluate_runs(
+    runs: Sequence[Run], *, workers: int | Launcher = 1, observe: Observe | None = None
+) -> list[Evaluation]:
     """Score every labelled test clip of each run's machine and set out submission files, result.csv, evaluation.json.
 
     What was scored before is not scored again.

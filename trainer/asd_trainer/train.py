@@ -16,6 +16,7 @@ from asd_trainer.data.dataset import DataSet, scan
 from asd_trainer.data.layout import Clip
 from asd_trainer.jobs import JobStatus, Task, run_jobs
 from asd_trainer.jobs.executor import Observe
+from asd_trainer.jobs.launch import Launcher
 from asd_trainer.jobs.store import folder_of
 from asd_trainer.plan import Plan, make_plan
 from asd_trainer.recipe import Recipe
@@ -31,12 +32,12 @@ CACHE = "cache"
 """Log-mels, beside the jobs in RUNS; may be removed at any time."""
 
 
-def carry_out(plan: Plan, *, workers: int = 1, observe: Observe | None = None) -> list[Run]:
+def carry_out(plan: Plan, *, workers: int | Launcher = 1, observe: Observe | None = None) -> list[Run]:
     """Do what is not done yet of a plan. What is done is set out in its runs' folders, even when other jobs fail.
 
     Args:
         plan: What to do.
-        workers: Processes at a time.
+        workers: Processes at a time, or what starts jobs elsewhere.
         observe: Called twice a second with where every job stands.
 
     Returns:

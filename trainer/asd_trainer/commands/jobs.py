@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,9 +17,13 @@ from asd_agent.errors import DataError
 
 if TYPE_CHECKING:
     from asd_trainer.jobs.executor import Observe
+    from asd_trainer.jobs.launch import Launcher
     from asd_trainer.plan import Plan
 
 Workers = Annotated[int, typer.Option(help="Processes at a time.", min=1)]
+OnCluster = Annotated[
+    str | None, typer.Option("--cluster", help="Run the jobs on this Ray cluster, such as 10.0.0.5:6379, not here.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="List every job with its size and do nothing.")]
 
 
@@ -51,16 +55,19 @@ def jobs(
 
 
 @contextmanager
-def watched(workers: int) -> Iterator[Observe | None]:
-    """A live display of jobs on stderr; silence where nobody looks."""
+def watched(workers: int, cluster: str | None = None) -> Iterator[tuple[int | Launcher, Observe | None]]:
+    """What runs jobs, and a live display of them on stderr; silence where nobody looks."""
     from asd_trainer.jobs.screen import JobScreen
 
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield None
-        return
-    with JobScreen(console, workers) as screen:
-        yield screen
+    with ExitStack() as ends:
+        hands: int | Launcher = workers
+        if cluster is not None:
+            from asd_trainer.jobs.cluster import Cluster
+
+            hands = ends.enter_context(closing(Cluster(cluster)))
+        console = Console(stderr=True)
+        slots = hands if isinstance(hands, int) else hands.slots
+        yield hands, ends.enter_context(JobScreen(console, slots)) if console.is_terminal else None
 
 
 def print_plan(plan: Plan, *, json: bool) -> None:

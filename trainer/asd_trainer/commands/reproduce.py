@@ -32,7 +32,7 @@ def reproduce(
 
     with tempfile.TemporaryDirectory(prefix="asd-reproduce-") as folder:
         place = out or Path(folder)
-        with progress_bars("reproduce") as progress, watched(1) as observe:
+        with progress_bars("reproduce") as progress, watched(1) as (_, observe):
             found = train_again(bundle, data, place, progress=progress, observe=observe)
     if json:
         print_json(found.document())

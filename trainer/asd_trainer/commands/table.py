@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from asd_agent.console import print_json
-from asd_trainer.commands.jobs import DryRun, Workers, print_plan, watched
+from asd_trainer.commands.jobs import DryRun, OnCluster, Workers, print_plan, watched
 from asd_trainer.progress import progress_bars
 
 
@@ -31,6 +31,7 @@ def table(
     ] = None,
     machine: Annotated[list[str] | None, typer.Option(help="Only this machine; may be given again.")] = None,
     workers: Workers = 1,
+    cluster: OnCluster = None,
     dry_run: DryRun = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
@@ -68,8 +69,8 @@ def table(
         return
     failed: JobsFailedError | None = None
     try:
-        with watched(workers) as observe:
-            carry_out(plan, workers=workers, observe=observe)
+        with watched(workers, cluster) as (hands, observe):
+            carry_out(plan, workers=hands, observe=observe)
     except JobsFailedError as error:
         failed = error
     done, missing = evaluations_of(plan)

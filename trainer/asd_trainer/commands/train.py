@@ -11,7 +11,7 @@ from rich.console import Console
 
 from asd_agent.console import print_json
 from asd_agent.errors import DataError, UsageError
-from asd_trainer.commands.jobs import DryRun, Workers, print_plan, watched
+from asd_trainer.commands.jobs import DryRun, OnCluster, Workers, print_plan, watched
 from asd_trainer.progress import progress_bars
 
 _Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
@@ -33,6 +33,7 @@ def train(
         ),
     ] = None,
     workers: Workers = 1,
+    cluster: OnCluster = None,
     dry_run: DryRun = False,
     json: _Json = False,
 ) -> None:
@@ -55,8 +56,8 @@ def train(
     if dry_run:
         print_plan(plan, json=json)
         return
-    with watched(workers) as observe:
-        runs = carry_out(plan, workers=workers, observe=observe)
+    with watched(workers, cluster) as (hands, observe):
+        runs = carry_out(plan, workers=hands, observe=observe)
     if json:
         rows = [{"machine": r.machine, "seed": r.seed, "recipe": r.recipe, "bundle": str(r.bundle)} for r in runs]
         print_json({"schema": 1, "runs": rows})
@@ -70,6 +71,7 @@ def evaluate(
     machine: _Machine = None,
     reference: Annotated[str | None, typer.Option(help="Recipe that the others are compared with.")] = None,
     workers: Workers = 1,
+    cluster: OnCluster = None,
     json: _Json = False,
 ) -> None:
     """Score the test clips of every run and measure AUC and pAUC the official way.
@@ -86,8 +88,8 @@ def evaluate(
     found = [r for r in find_runs(runs) if not machine or r.machine in machine]
     if not found:
         raise DataError(f"{runs}: holds no run of {', '.join(machine or [])}", "Train it first.")
-    with watched(workers) as observe:
-        evaluations = evaluate_runs(found, workers=workers, observe=observe)
+    with watched(workers, cluster) as (hands, observe):
+        evaluations = evaluate_runs(found, workers=hands, observe=observe)
     table = make_table(evaluations, reference)
     if json:
         print_json({"schema": 1, "runs": [summary(e) for e in evaluations], "table": table.document()})
