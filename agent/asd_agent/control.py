@@ -24,6 +24,8 @@ SOCKET_NAME = "control.sock"
 MAX_BYTES = 65_536
 REPLY_SECONDS = 10.0
 """How long a request waits for the service's next turn."""
+LONG_SECONDS = {"reload": 900.0}
+"""How long a request waits whose command takes more than a turn: it is answered when all of it is done."""
 MAX_WAITING = 32
 
 
@@ -50,7 +52,7 @@ class Request:
     def wait(self) -> dict[str, Any]:
         """The answer, or that there was none in time."""
         try:
-            return self._answer.get(timeout=REPLY_SECONDS)
+            return self._answer.get(timeout=_seconds(self.document))
         except queue.Empty:
             return {"error": "the service did not answer in time"}
 
@@ -153,7 +155,7 @@ def ask(path: Path, document: dict[str, Any]) -> dict[str, Any]:
     """
     try:
         with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(REPLY_SECONDS + 5.0)
+            connection.settimeout(_seconds(document) + 5.0)
             connection.connect(str(path))
             connection.sendall(json.dumps(document).encode() + b"\n")
             with connection.makefile("rb") as stream:
@@ -169,3 +171,7 @@ def ask(path: Path, document: dict[str, Any]) -> dict[str, Any]:
     if "error" in answer:
         raise ControlError(f"the service refused: {answer['error']}")
     return dict(answer)
+
+
+def _seconds(document: dict[str, Any]) -> float:
+    return LONG_SECONDS.get(str(document.get("command")), REPLY_SECONDS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from asd_agent.alarm import AlarmState, Event, Moment, Observation, step, tick
+from asd_agent.alarm import AlarmState, Event, Moment, Observation, rebound, step, tick
 from asd_agent.audio import SAMPLE_RATE, Signal
 from asd_agent.capture.source import CaptureSource
 from asd_agent.config import FileSettings, MonitorSettings, TopicGate
@@ -70,8 +70,30 @@ class Monitor:
     def __init__(
         self, name: str, settings: MonitorSettings, source: CaptureSource, scorer: BundleScorer, state: AlarmState
     ) -> None:
-        self.name, self.settings, self.source, self.scorer, self.state = name, settings, source, scorer, state
+        self.name, self.state = name, state
         self.counts = Counts()
+        self._told_stopped = False
+        self._next = source.ring.end
+        self._listen(settings, source, scorer)
+
+    def change(self, settings: MonitorSettings, source: CaptureSource, scorer: BundleScorer) -> None:
+        """Go on with other settings, another bundle or source; the counts and the alarm go on.
+
+        On the source that it had, the next window is the one that was due before. Votes for and against an alarm are
+        forgotten where they were cast by another bundle or condition, or on other sound.
+        """
+        before = self.identity, self.source, self._column
+        if source is not self.source:
+            self._next = source.ring.end
+        if settings.active_when != self.settings.active_when:
+            self._told_stopped = False
+        self._listen(settings, source, scorer)
+        same_sound = before[1:] == (source, self._column)
+        same_judge = before[0] == self.identity
+        self.state = rebound(self.state, scorer.bundle.digest, same_sound=same_sound, same_judge=same_judge)
+
+    def _listen(self, settings: MonitorSettings, source: CaptureSource, scorer: BundleScorer) -> None:
+        self.settings, self.source, self.scorer = settings, source, scorer
         manifest = scorer.bundle.manifest
         domains = scorer.bundle.domains(settings.section, settings.domain)
         conditions = [scorer.bundle.condition(settings.section, d) for d in domains]
@@ -90,8 +112,6 @@ class Monitor:
         self._hop = max(1, round(settings.hop_seconds * SAMPLE_RATE))
         self._column = source.column(settings.channel)
         self._waits = isinstance(source.settings, FileSettings)
-        self._next = 0
-        self._told_stopped = False
 
     def hear_gate(self, text: str) -> None:
         """A message on the topic that says whether the machine runs; until the first one it is taken to run."""

@@ -25,6 +25,7 @@ class Orders:
         teller: Stores and says what a command changed.
         clock: The clocks.
         notify: Called, from any thread, when something waits.
+        reload: Takes requests to read the configuration again, and answers them when that is done.
     """
 
     def __init__(
@@ -35,8 +36,9 @@ class Orders:
         teller: Teller,
         clock: Clock,
         notify: Callable[[], None],
+        reload: Callable[[Request], None],
     ) -> None:
-        self._teller, self._clock = teller, clock
+        self._teller, self._clock, self._publisher, self._reload = teller, clock, publisher, reload
         self._desk = CommandDesk(teller.topics, config.commands, config.monitors, outbox, clock)
         self._desk.attach(publisher)
         self._control = ControlServer(config.paths.state / SOCKET_NAME, notify)
@@ -44,6 +46,10 @@ class Orders:
     def start(self) -> None:
         """Open the socket."""
         self._control.start()
+
+    def follow(self, config: Config) -> None:
+        """Go by another configuration."""
+        self._desk.follow(self._publisher, config.commands, config.monitors)
 
     def stop(self) -> None:
         """Close it."""
@@ -63,7 +69,10 @@ class Orders:
             self._teller.change(monitor, events, [answer], record)
             self._finish(monitor, events, said)
         for request in self._control.take():
-            self._local(request, monitors, said)
+            if request.document.get("command") == "reload":
+                self._reload(request)
+            else:
+                self._local(request, monitors, said)
 
     def _local(self, request: Request, monitors: Mapping[str, Monitor], said: Callable[[Monitor, Event], None]) -> None:
         try:

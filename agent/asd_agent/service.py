@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -15,13 +15,15 @@ from asd_agent.assembly import Assembly, assemble, make_folder
 from asd_agent.capture.source import CaptureSource
 from asd_agent.clock import Clock, SystemClock
 from asd_agent.config import Config
+from asd_agent.errors import AsdError
 from asd_agent.evidence.files import FOLDER
 from asd_agent.evidence.recorder import Recorder, ring_seconds
-from asd_agent.monitor import Monitor, Window
+from asd_agent.monitor import Counts, Monitor, Window
 from asd_agent.orders import Orders
 from asd_agent.publish.database import OUTBOX_NAME
 from asd_agent.publish.mqtt import Publisher
 from asd_agent.publish.outbox import Outbox
+from asd_agent.reload import Reloader, compare
 from asd_agent.scoring.scorer import WindowScore
 from asd_agent.systemd import Notifier
 from asd_agent.telling import Teller
@@ -51,15 +53,26 @@ class Service:
         config: What to do.
         clock: The box's clocks.
         watcher: Told of everything, from the supervisor's thread.
+        reread: Reads the configuration again for `reload`; None where it came from no file.
 
     Raises:
         ConfigError: A bundle cannot be used or lacks what a monitor asks for, or the state folder cannot be written;
             nothing was started.
     """
 
-    def __init__(self, config: Config, *, clock: Clock | None = None, watcher: Watcher | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        clock: Clock | None = None,
+        watcher: Watcher | None = None,
+        reread: Callable[[], Config] | None = None,
+    ) -> None:
         self._config, self._clock, self._watcher = config, clock or SystemClock(), watcher
-        self._stop, self._turn = threading.Event(), threading.Event()
+        # A plain flag: a signal handler may run while this very thread holds an Event's lock.
+        self._stopping, self._ready = False, False
+        self._turn = threading.Event()
+        self._gone = Counts()
         self._notifier = Notifier()
         self._assembly: Assembly = assemble(config)
         for part, fault in self._assembly.faults.items():
@@ -68,7 +81,16 @@ class Service:
         self._outbox = Outbox(config.paths.state / OUTBOX_NAME, self._clock, config.mqtt.outbox_rows)
         self._publisher = Publisher(config.mqtt, config.agent.name, self._outbox, self._clock)
         self._teller = Teller(config, self._outbox, self._publisher, self._clock)
-        self._orders = Orders(config, self._outbox, self._publisher, self._teller, self._clock, notify=self._turn.set)
+        self._reloader = Reloader(reread, notify=self._turn.set)
+        self._orders = Orders(
+            config,
+            self._outbox,
+            self._publisher,
+            self._teller,
+            self._clock,
+            notify=self._turn.set,
+            reload=self._reloader.ask,
+        )
         self._recorder = Recorder(
             config.evidence,
             config.agent.name,
@@ -77,19 +99,16 @@ class Service:
             notify=self._turn.set,
             say=self._teller.event,
         )
-        kept = ring_seconds(
-            config.evidence, max(s.bundle.manifest.window_seconds for s in self._assembly.scorers.values())
-        )
-        self.sources = {
-            name: CaptureSource(name, settings, clock=self._clock, seconds=kept, notify=self._turn.set)
-            for name, settings in config.sources.items()
-        }
-        self.monitors = {name: self._monitor(name) for name in config.monitors}
+        self.sources = {name: self._source(name, self._assembly) for name in config.sources}
+        self.monitors = {name: self._monitor(name, self._assembly, self.sources) for name in config.monitors}
 
     def stop(self) -> None:
-        """End the loop; may be called from a signal handler or any thread."""
-        self._stop.set()
-        self._turn.set()
+        """End the loop within a turn; may be called from a signal handler or any thread."""
+        self._stopping = True
+
+    def reload(self) -> None:
+        """Read the configuration again and go by it, if it can be used; may be called from a signal handler."""
+        self._reloader.ask()
 
     @property
     def waiting(self) -> int:
@@ -122,17 +141,18 @@ class Service:
             self._outbox.close()
 
     def _loop(self) -> None:
-        ready, next_health = False, 0.0
-        sources = list(self.sources.values())
-        while not self._stop.is_set():
+        next_health = 0.0
+        while not self._stopping:
             self._turn.wait(TURN_SECONDS)
             self._turn.clear()
             now = self._clock.monotonic()
+            self._follow_reload()
+            sources = list(self.sources.values())
             for source in sources:
                 source.tick(now)
                 self._teller.source(source)
-            if not ready and all(s.attempted for s in sources):
-                ready = True
+            if not self._ready and all(s.attempted for s in sources):
+                self._ready = True
                 self._notifier.ready()
                 log.info("listening: %d sources, %d monitors", len(self.sources), len(self.monitors))
             over = all(s.state == "ended" for s in sources)  # asked first: what came before is scored yet
@@ -184,9 +204,8 @@ class Service:
             self._watcher.event(monitor, event)
 
     def _tell_health(self) -> None:
-        standing = self._recorder.standing
-        monitors = list(self.monitors.values())
-        self._notifier.status(self._teller.health(monitors, self.sources, self._assembly, standing))
+        monitors, standing = list(self.monitors.values()), self._recorder.standing
+        self._notifier.status(self._teller.health(monitors, self.sources, self._assembly, standing, self._gone))
 
     def _drain(self, seconds: float) -> None:
         until = self._clock.monotonic() + seconds
@@ -195,16 +214,75 @@ class Service:
             self._turn.clear()
             self._turn.wait(min(left, TURN_SECONDS))
 
-    def _monitor(self, name: str) -> Monitor:
-        settings, scorer = self._config.monitors[name], self._assembly.scorers[name]
-        full_name = f"{self._config.agent.name}/{name}"
+    def _follow_reload(self) -> None:
+        """Begin to make another configuration ready when asked, and take it over once it is."""
+        if self._ready and self._reloader.begin(self._assembly):
+            self._notifier.reloading()
+            log.info("reading the configuration again")
+        made = self._reloader.take()
+        if made is None:
+            return
+        if isinstance(made, AsdError):
+            lines = str(made).splitlines()
+            for line in lines:
+                log.error("not reloaded: %s", line)
+            self._teller.event("reload_failed", "", "nothing was changed: " + "; ".join(lines), len(lines))
+            self._reloader.answer({"error": "; ".join(lines)})
+        else:
+            self._reloader.answer({"text": self._take_over(made)})
+        self._notifier.ready()
+
+    def _take_over(self, made: Assembly) -> str:
+        """Go by another configuration from this turn on; returns what changed.
+
+        A source whose settings are the same keeps its child and its sound, and a monitor on it its next window.
+        """
+        changes, old = compare(self._assembly, made), self._config
+        kept = {n: s for n, s in self.sources.items() if old.sources[n] == made.config.sources.get(n)}
+        sources = {n: kept.get(n) or self._source(n, made) for n in made.config.sources}
+        added = {n: self._monitor(n, made, sources) for n in made.config.monitors if n not in self.monitors}
+        # From here on nothing may fail.
+        for name in set(self.sources) - set(kept):
+            self.sources[name].stop()
+        for name, source in sources.items():
+            if name not in kept:
+                source.start()
+        for name in set(self.monitors) - set(made.config.monitors):
+            self._gone = self._gone.plus(self.monitors[name].counts)
+        monitors: dict[str, Monitor] = {}
+        for name, settings in made.config.monitors.items():
+            monitors[name] = added.get(name) or self.monitors[name]
+            if name not in added:
+                monitors[name].change(settings, sources[settings.source], made.scorers[name])
+                self._teller.change(monitors[name], ())
+        self._config, self._assembly, self.sources, self.monitors = made.config, made, sources, monitors
+        self._recorder.resume(added.values(), self._tell)
+        self._orders.follow(made.config)
+        self._teller.follow(made.config, list(monitors.values()), sources)
+        for part, fault in made.faults.items():
+            log.warning("%s: %s", part, fault)
+        for name, text in changes.bundles.items():
+            self._teller.event("bundle_changed", name, text)
+        self._teller.event("reloaded", "", changes.text)
+        log.info("reloaded: %s", changes.text)
+        self._tell_health()
+        return changes.text
+
+    def _source(self, name: str, made: Assembly) -> CaptureSource:
+        longest = max(s.bundle.manifest.window_seconds for s in made.scorers.values())
+        kept = ring_seconds(made.config.evidence, longest)
+        return CaptureSource(name, made.config.sources[name], clock=self._clock, seconds=kept, notify=self._turn.set)
+
+    def _monitor(self, name: str, made: Assembly, sources: Mapping[str, CaptureSource]) -> Monitor:
+        settings, scorer = made.config.monitors[name], made.scorers[name]
+        full_name = f"{made.config.agent.name}/{name}"
         now = Moment.read(self._clock)
         state, complaint = restored(
-            self._outbox.load(name), full_name, scorer.bundle.digest, now, records=self._config.evidence.enabled
+            self._outbox.load(name), full_name, scorer.bundle.digest, now, records=made.config.evidence.enabled
         )
         if complaint:
             log.warning("%s", complaint)
-        return Monitor(name, settings, self.sources[settings.source], scorer, state)
+        return Monitor(name, settings, sources[settings.source], scorer, state)
 
 
 def _score(wanted: Sequence[tuple[Monitor, Window]]) -> dict[int, WindowScore]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
 
 from asd_agent import __version__
 from asd_agent.alarm import Event, Moment, Observation
@@ -51,25 +52,52 @@ class Teller:
         self.topics = Topics(config.agent.name)
         self._started = clock.monotonic()
         self._lost: dict[str, set[str]] = {}
+        self._gates: dict[str, _Gate] = {}
+        self._retained: frozenset[str] = frozenset()
         self._events = 0
 
     def start(self, monitors: Sequence[Monitor], sources: Collection[str]) -> None:
         """Begin to publish, with the state of every monitor."""
+        self._announce(monitors, sources)
+        self._publisher.start()
+        for monitor in monitors:
+            self.state(monitor)
+
+    def follow(self, config: Config, monitors: Sequence[Monitor], sources: Collection[str]) -> None:
+        """Go by another configuration: what is new is announced, what is gone is cleared from the broker."""
+        before, self._config = self._retained, config
+        self._lost = {name: said for name, said in self._lost.items() if name in sources}
+        self._announce(monitors, sources)
+        self._publisher.clear(before - self._retained)
+        for monitor in monitors:
+            self.state(monitor)
+
+    def _announce(self, monitors: Sequence[Monitor], sources: Collection[str]) -> None:
         keep = self.topics.retained([m.name for m in monitors], sources)
         self._publisher.keep_retained(keep)
-        for monitor in monitors:
-            gate = monitor.settings.active_when
-            if isinstance(gate, TopicGate):
-                self._publisher.subscribe(gate.topic, _gate_handler(monitor))
+        self._follow_gates(monitors)
+        announced: Collection[str] = ()
         if self._config.mqtt.home_assistant:
             cards = {
                 m.name: Card(m.identity.machine, m.identity.section, m.source.name, m.settings.hop_seconds)
                 for m in monitors
             }
-            announce(self._publisher, self._config.mqtt.home_assistant, cards, self._config.commands)
-        self._publisher.start()
+            announced = announce(self._publisher, self._config.mqtt.home_assistant, cards, self._config.commands)
+        self._retained = keep | set(announced)
+
+    def _follow_gates(self, monitors: Sequence[Monitor]) -> None:
+        """Hear the topics that say whether machines run; one may speak for several monitors."""
+        gates: dict[str, list[Monitor]] = {}
         for monitor in monitors:
-            self.state(monitor)
+            gate = monitor.settings.active_when
+            if isinstance(gate, TopicGate):
+                gates.setdefault(gate.topic, []).append(monitor)
+        for topic in set(self._gates) - set(gates):
+            self._publisher.unsubscribe(topic)
+        self._gates = {topic: self._gates.get(topic, _Gate()) for topic in gates}
+        for topic, listeners in gates.items():
+            self._gates[topic].serve(listeners)
+            self._publisher.subscribe(topic, self._gates[topic].hear)
 
     def change(
         self, monitor: Monitor, events: Sequence[Event], more: Sequence[Message] = (), record: Record | None = None
@@ -149,9 +177,18 @@ class Teller:
         sources: Mapping[str, CaptureSource],
         made: Assembly,
         evidence: Standing,
+        gone: Counts,
     ) -> str:
-        """Publish how the agent fares; returns it in one line."""
-        counts = Counts()
+        """Publish how the agent fares; returns it in one line.
+
+        Args:
+            monitors: All there are.
+            sources: By name.
+            made: The bundles.
+            evidence: How it fares.
+            gone: Counts of monitors that are no more.
+        """
+        counts = gone
         for monitor in monitors:
             counts = counts.plus(monitor.counts)
         payload = Health(
@@ -160,13 +197,8 @@ class Teller:
             versions={"asd-agent": __version__},
             providers=dict(made.providers),
             sources={name: _source_health(source) for name, source in sources.items()},
-            windows=WindowCounts(
-                scored=counts.scored,
-                skipped=counts.skipped,
-                suspect=counts.suspect,
-                invalid=counts.invalid,
-                suspended=counts.suspended,
-            ),
+            windows=_window_counts(counts),
+            monitors={m.name: _window_counts(m.counts) for m in monitors},
             outbox=OutboxHealth(
                 depth=self._outbox.depth(),
                 oldest_seconds=round(self._outbox.oldest_seconds(), 1),
@@ -191,8 +223,42 @@ class Teller:
 
 def _source_health(source: CaptureSource) -> SourceHealth:
     heard = source.counters
-    return SourceHealth(state=source.state, frames=heard.frames, gaps=heard.gaps, level_dbfs=heard.level_dbfs)
+    return SourceHealth(
+        state=source.state,
+        frames=heard.frames,
+        gaps=heard.gaps,
+        level_dbfs=heard.level_dbfs,
+        samples_lost=heard.samples_lost,
+        overflows=heard.overflows,
+        drops=heard.drops,
+        restarts=heard.restarts,
+        wall_steps=heard.wall_steps,
+        drift_ppm=round(heard.drift_ppm, 2),
+    )
 
 
-def _gate_handler(monitor: Monitor) -> Callable[[Received], None]:
-    return lambda message: monitor.hear_gate(message.payload.decode("utf-8", "replace").strip())
+def _window_counts(counts: Counts) -> WindowCounts:
+    return WindowCounts(**asdict(counts))
+
+
+class _Gate:
+    """What a topic last said, for the monitors that go by it now."""
+
+    def __init__(self) -> None:
+        self._monitors: tuple[Monitor, ...] = ()
+        self._said: str | None = None
+
+    def serve(self, monitors: Sequence[Monitor]) -> None:
+        """From now on these go by it, beginning with what it said last."""
+        self._monitors = tuple(monitors)
+        if self._said is not None:
+            self._tell(self._said)
+
+    def hear(self, message: Received) -> None:
+        """The topic speaks."""
+        self._said = message.payload.decode("utf-8", "replace").strip()
+        self._tell(self._said)
+
+    def _tell(self, said: str) -> None:
+        for monitor in self._monitors:
+            monitor.hear_gate(said)

@@ -2,7 +2,7 @@
 
 from asd_agent.alarm.orders import VERBS, CommandResult, command
 from asd_agent.alarm.proof import given_up, kept
-from asd_agent.alarm.step import restored, step, tick
+from asd_agent.alarm.step import rebound, restored, step, tick
 from asd_agent.alarm.timing import earliest_alarm_seconds
 from asd_agent.alarm.values import (
     EVENTS,
@@ -34,6 +34,7 @@ __all__ = [
     "earliest_alarm_seconds",
     "given_up",
     "kept",
+    "rebound",
     "restored",
     "severity_class",
     "severity_of",

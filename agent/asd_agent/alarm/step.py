@@ -81,6 +81,23 @@ def restored(
     return state.model_copy(update=update), None
 
 
+def rebound(state: AlarmState, bundle: str, *, same_sound: bool, same_judge: bool) -> AlarmState:
+    """The state to go on from when a running monitor is given other settings.
+
+    Args:
+        state: As it is.
+        bundle: Digest of the bundle that scores from now on.
+        same_sound: The time line of the sound goes on.
+        same_judge: Bundle, section and domain are as before.
+    """
+    update: dict[str, object] = {"bundle": bundle}
+    if not same_sound:
+        update["heard"] = None
+    if not (same_sound and same_judge):
+        update |= {"votes": (), "below": 0}
+    return state.model_copy(update=update)
+
+
 def _scored(turn: Turn, observation: Observation, settings: AlarmSettings) -> None:
     state = turn.state
     votes = (*state.votes, observation.over)[-settings.raise_after.n :]

@@ -23,7 +23,8 @@ def run(
 ) -> None:
     """Listen, score and alert until stopped.
 
-    The configuration and its bundles are validated first; exit code 78 when they cannot be used.
+    The configuration and its bundles are validated first; exit code 78 when they cannot be used. SIGHUP has them read
+    again; where they cannot be used, nothing changes.
 
     Example: asd-agent run -c agent.yaml
     """
@@ -32,8 +33,10 @@ def run(
     settings = load_config(config)
     log_to_stderr(logging.DEBUG if verbose else logging.INFO)
     faulthandler.enable()  # the watchdog ends a service that hangs with SIGABRT: the log says where it hung
-    service = Service(settings)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
+    service = Service(settings, reread=lambda: load_config(config))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: service.stop())
+    signal.signal(signal.SIGHUP, lambda *_: service.reload())
     service.run()
     sys.stderr.flush()

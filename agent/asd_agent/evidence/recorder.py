@@ -19,7 +19,8 @@ from asd_agent.evidence.job import Job
 from asd_agent.evidence.keeper import Keeper, Standing
 from asd_agent.evidence.record import Record
 from asd_agent.monitor import Monitor
-from asd_agent.publish.compose import alert_of
+from asd_agent.publish.compose import Identity, alert_of
+from asd_agent.scoring.scorer import BundleScorer
 
 log = logging.getLogger(__name__)
 
@@ -42,9 +43,17 @@ def ring_seconds(settings: EvidenceSettings, window_seconds: float) -> float:
 
 @dataclass(frozen=True)
 class _Pending:
-    """An alarm whose sound is not all heard yet; samples are counted by its source."""
+    """An alarm whose sound is not all heard yet, with what it was heard through; samples are counted by its source.
+
+    The monitor itself may be given another source or bundle meanwhile.
+    """
 
     monitor: Monitor
+    source: CaptureSource
+    channel: int
+    scorer: BundleScorer
+    section: str
+    identity: Identity
     event: Event
     window: tuple[int, int]
     first: int
@@ -89,6 +98,11 @@ class Recorder:
 
     def start(self, monitors: Iterable[Monitor], tell: Tell) -> None:
         """Begin, and settle what an agent that was killed had named in `raised`: kept, or given up and said."""
+        self.resume(monitors, tell)
+        self._keeper.start()
+
+    def resume(self, monitors: Iterable[Monitor], tell: Tell) -> None:
+        """Settle what was named in `raised` before these monitors were there: kept, or given up and said."""
         lost = []
         for monitor in monitors:
             for awaited in monitor.state.awaited:
@@ -99,7 +113,6 @@ class Recorder:
             text = f"evidence was unfinished when the agent ended and is dropped: {', '.join(lost)}"
             log.warning("%s", text)
             self._say("evidence_lost", "evidence", text, len(lost))
-        self._keeper.start()
 
     def hear(self, monitor: Monitor, observation: Observation) -> None:
         """Remember a judged window for the curve."""
@@ -121,7 +134,8 @@ class Recorder:
 
     def needs_from(self, monitor: Monitor) -> int:
         """Index of the oldest sample that evidence of a monitor may need."""
-        return min([monitor.needs_from - self._pre, *(p.first for p in self._pending if p.monitor is monitor)])
+        waiting = (p.first for p in self._pending if p.monitor is monitor and p.source is monitor.source)
+        return min([monitor.needs_from - self._pre, *waiting])
 
     def turn(self, monitors: Mapping[str, Monitor], sources: Collection[CaptureSource], tell: Tell) -> None:
         """Cut what is heard to its end, and tell what is on disk.
@@ -132,7 +146,7 @@ class Recorder:
             tell: Stores and tells.
         """
         for pending in list(self._pending):
-            if pending.monitor.source not in sources or _heard_all(pending):
+            if pending.source not in sources or _heard_all(pending):
                 self._hand_on(pending)
         self._take(monitors, tell)
 
@@ -151,15 +165,25 @@ class Recorder:
             window = (round(seen.start * SAMPLE_RATE), round(seen.end * SAMPLE_RATE))
         else:  # held back while shelved, over a restart: the sound of today proves it
             window = (source.ring.end - length, source.ring.end)
-        return _Pending(monitor, event, window, window[0] - self._pre, window[1] + self._post)
+        return _Pending(
+            monitor=monitor,
+            source=source,
+            channel=monitor.settings.channel,
+            scorer=monitor.scorer,
+            section=monitor.settings.section,
+            identity=monitor.identity,
+            event=event,
+            window=window,
+            first=window[0] - self._pre,
+            end=window[1] + self._post,
+        )
 
     def _hand_on(self, pending: _Pending) -> None:
         self._pending.remove(pending)
-        monitor, event = pending.monitor, pending.event
-        source = monitor.source
-        stretch = cut(source.ring, source.column(monitor.settings.channel), pending.first, pending.end)
+        monitor, event, source = pending.monitor, pending.event, pending.source
+        stretch = cut(source.ring, source.column(pending.channel), pending.first, pending.end)
         evidence_id = str(event.evidence_id)
-        alert = alert_of(event, monitor.identity).model_dump(mode="json", by_alias=True, exclude={"late", "durable"})
+        alert = alert_of(event, pending.identity).model_dump(mode="json", by_alias=True, exclude={"late", "durable"})
         if stretch is None:
             self._keeper.lose(monitor.name, evidence_id, "its sound is no longer there")
             return
@@ -173,8 +197,8 @@ class Recorder:
                 window=pending.window,
                 scores=tuple(self._heard.get(monitor.name, ())),
                 utc=(source.utc(stretch.first), source.utc(stretch.end)),
-                scorer=monitor.scorer,
-                section=monitor.settings.section,
+                scorer=pending.scorer,
+                section=pending.section,
                 domain=str(alert["domain"]),
             )
         )
@@ -214,7 +238,7 @@ class Recorder:
 
 def _heard_all(pending: _Pending) -> bool:
     """Whether the last sample is there, or will never be, and the windows up to it are judged or can wait no longer."""
-    source, monitor = pending.monitor.source, pending.monitor
+    source, monitor = pending.source, pending.monitor
     over = source.state == "ended"  # asked first: what came before is in the ring
     heard = source.ring.end
     if heard < pending.end and not over:

@@ -92,10 +92,18 @@ class CommandDesk:
         self._seen: OrderedDict[str, CommandResult] = OrderedDict()
 
     def attach(self, publisher: Publisher) -> None:
-        """Listen, if anything is allowed; before the publisher starts."""
+        """Listen, if anything is allowed."""
         if self._allowed:
             for verb in VERBS:
                 publisher.subscribe(self._topics.command(verb), self.hear)
+
+    def follow(self, publisher: Publisher, allowed: Collection[str], monitors: Collection[str]) -> None:
+        """Go by another configuration, on the supervisor's turn."""
+        self._allowed, self._monitors = frozenset(allowed), frozenset(monitors)
+        self.attach(publisher)
+        if not self._allowed:
+            for verb in VERBS:
+                publisher.unsubscribe(self._topics.command(verb))
 
     def hear(self, received: Received) -> None:
         """A message came; to be called from any thread."""

@@ -110,6 +110,10 @@ class Connection:
         if mid is not None:
             self._filters[mid] = topic_filter
 
+    def unsubscribe(self, topic_filter: str) -> None:
+        """Ask for no more of them."""
+        self._client.unsubscribe(topic_filter)
+
     @property
     def backlog(self) -> bool:
         """Whether bytes wait for the network."""

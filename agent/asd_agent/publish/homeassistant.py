@@ -42,14 +42,18 @@ class Card:
     hop_seconds: float
 
 
-def announce(publisher: Publisher, prefix: str, monitors: Mapping[str, Card], commands: Collection[str] = ()) -> None:
-    """Have Home Assistant find this agent, now and whenever it starts; before the publisher does."""
-    for topic, payload in discovery(publisher.topics, prefix, monitors, commands).items():
+def announce(
+    publisher: Publisher, prefix: str, monitors: Mapping[str, Card], commands: Collection[str] = ()
+) -> frozenset[str]:
+    """Have Home Assistant find this agent, now and whenever it starts; returns the topics that are retained for it."""
+    messages = discovery(publisher.topics, prefix, monitors, commands)
+    for topic, payload in messages.items():
         publisher.publish_state(topic, payload)
 
     publisher.subscribe(
         f"{prefix}/status", lambda message: publisher.republish() if message.payload == b"online" else None
     )
+    return frozenset(messages)
 
 
 def discovery(

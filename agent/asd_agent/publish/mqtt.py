@@ -54,6 +54,7 @@ class Publisher:
         self._dirty: dict[str, None] = {}
         self._scores: deque[tuple[str, str]] = deque(maxlen=SCORES_HELD)
         self._handlers: dict[str, Callable[[Received], None]] = {}
+        self._subscribed: set[str] = set()
         self._connected = threading.Event()
         self._stopping = threading.Event()
         self._stop_at = 0.0
@@ -83,12 +84,27 @@ class Publisher:
             self._wake_out.close()
 
     def subscribe(self, topic_filter: str, handler: Callable[[Received], None]) -> None:
-        """Have messages handed to `handler`, on the publisher's thread; to be called before `start`."""
-        self._handlers[topic_filter] = handler
+        """Have messages handed to `handler`, on the publisher's thread, in place of any handler before it."""
+        # Replaced whole: the publisher's thread goes through it without a lock.
+        self._handlers = {**self._handlers, topic_filter: handler}
+        self.wake()
+
+    def unsubscribe(self, topic_filter: str) -> None:
+        """Hear no more of it."""
+        self._handlers = {f: handler for f, handler in self._handlers.items() if f != topic_filter}
+        self.wake()
 
     def keep_retained(self, topics: Collection[str]) -> None:
-        """Name the topics that may stay retained; others that this agent once retained are cleared; before `start`."""
+        """Name the topics that may stay retained; others that this agent once retained are cleared on connecting."""
         self._keep = frozenset(topics)
+
+    def clear(self, topics: Collection[str]) -> None:
+        """Have the broker forget what it retains of these, now or when a connection is there."""
+        with self._lock:
+            for topic in topics:
+                self._latest.pop(topic, None)
+                self._dirty[topic] = None
+        self.wake()
 
     def publish_state(self, topic: str, payload: Payload | str) -> None:
         """Make this the retained value of a topic, now or when a connection is there; only the newest counts."""
@@ -189,8 +205,8 @@ class Publisher:
         self._delivery.begin(connection)
         self._outbox.remember_retained([self.topics.status])
         self._delivery.send_state(self.topics.status, ONLINE)
-        for topic_filter in self._handlers:
-            connection.subscribe(topic_filter)
+        self._subscribed = set()
+        self._follow_handlers(connection)
         with self._lock:
             gone = self._outbox.retained() - self._keep - set(self._latest) - {self.topics.status}
             self._dirty = dict.fromkeys([*self._latest, *sorted(gone)])
@@ -205,6 +221,7 @@ class Publisher:
             topic, text = self._scores.popleft()
             if not connection.backlog:
                 connection.publish(topic, text, qos=0, retain=False)
+        self._follow_handlers(connection)
         self._send_states(connection)
         self._delivery.send_row()
         connection.turn(0.5, self._wake_in)
@@ -212,6 +229,14 @@ class Publisher:
         self._settle()
         if self._delivery.stuck():
             connection.abandon(Fault(f"MQTT broker {self._settings.host}: it does not answer publications"))
+
+    def _follow_handlers(self, connection: Connection) -> None:
+        wanted = self._handlers.keys()
+        for topic_filter in sorted(wanted - self._subscribed):
+            connection.subscribe(topic_filter)
+        for topic_filter in sorted(self._subscribed - wanted):
+            connection.unsubscribe(topic_filter)
+        self._subscribed = set(wanted)
 
     def _finished(self) -> bool:
         if not self._stopping.is_set():

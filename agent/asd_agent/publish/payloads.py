@@ -175,7 +175,8 @@ class AgentEvent(Payload):
     schema_: Literal["asd.event/1"] = Field(default="asd.event/1", alias="schema")
     id: str
     event: str = Field(pattern=r"^[a-z_]+$")
-    """Such as `source_lost`, `source_back`, `drops`, `outbox_reset`, `evidence_lost`, `evidence_back`."""
+    """Such as `source_lost`, `source_back`, `drops`, `outbox_reset`, `evidence_lost`, `evidence_back`, `reloaded`,
+    `reload_failed`, `bundle_changed`."""
     subject: str
     """The source, monitor or bundle it is about; empty for the agent itself."""
     text: str
@@ -196,11 +197,23 @@ class SourceHealth(Payload):
     frames: int
     gaps: int
     level_dbfs: float | None
+    samples_lost: int
+    """Not heard, of each channel: the length of the gaps."""
+    overflows: int
+    """Times that the device lost sound because it was not fetched."""
+    drops: int
+    """Times that the capture process lost sound because the agent did not fetch it."""
+    restarts: int
+    wall_steps: int
+    """Steps of the wall clock that the times of samples followed."""
+    drift_ppm: float
+    """How much longer than nominal a sample lasts by the monotonic clock; 0 until a minute has been heard."""
 
 
 class WindowCounts(Payload):
-    """What became of the windows since the start."""
+    """What became of the windows since the start: due = scored + skipped + invalid + suspended."""
 
+    due: int
     scored: int
     skipped: int
     suspect: int
@@ -236,9 +249,11 @@ class Health(Payload):
     uptime_seconds: float
     versions: dict[str, str]
     providers: dict[str, str]
-    """Execution provider in use, by bundle."""
+    """Execution provider really in use, by bundle; `numpy` for a bundle without a network."""
     sources: dict[str, SourceHealth]
     windows: WindowCounts
+    """Of all monitors, those that are no more among them."""
+    monitors: dict[str, WindowCounts]
     outbox: OutboxHealth
     disk_free_bytes: int
     temperature_celsius: float | None

@@ -22,7 +22,7 @@ FIELDS = {
     "boot_id clock last_raised_at evidence_id",
     "score": "schema window_start window_end score threshold clear_level severity domain experts quality",
     "source-state": "schema state reason since restarts",
-    "health": "schema time uptime_seconds versions providers sources windows outbox disk_free_bytes "
+    "health": "schema time uptime_seconds versions providers sources windows monitors outbox disk_free_bytes "
     "temperature_celsius boot_id clock faults evidence",
     "event": "schema id event subject text count time boot_id clock late durable",
     "command": "schema id monitor expires by alarm_id minutes one_shot",
