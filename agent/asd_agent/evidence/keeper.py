@@ -9,7 +9,6 @@ import contextlib
 import logging
 import os
 import queue
-import shutil
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -23,6 +22,7 @@ from asd_agent.evidence.files import NOTED, folder_bytes, held, put, remove, swe
 from asd_agent.evidence.hourmeter import Hourmeter
 from asd_agent.evidence.job import Job, build
 from asd_agent.evidence.retention import Bounds, Item, plan
+from asd_agent.health.box import disk_free_bytes
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +103,7 @@ class Keeper:
         free: Callable[[], int] | None = None,
     ) -> None:
         self._folder, self._clock, self._notify = folder, clock, notify
-        self._free = free or (lambda: shutil.disk_usage(folder).free)
+        self._free = free or (lambda: disk_free_bytes(folder))
         self._bounds = Bounds(
             keep_seconds=settings.keep_days * 86_400,
             max_bytes=round(settings.max_megabytes * 1e6),
