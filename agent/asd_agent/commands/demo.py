@@ -20,6 +20,7 @@ def demo(
     seconds: Annotated[float | None, typer.Option(help="Play only so much of the recording.", min=20)] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout, no screen.")] = False,
     picture: Annotated[Path | None, typer.Option(help="Save the last alarm's screen as SVG here.")] = None,
+    evidence: Annotated[Path | None, typer.Option(help="Keep sound and picture of each alarm in this folder.")] = None,
 ) -> None:
     """Play simulated sound of a fan, normal and faulty, through the very pipeline of `run`.
 
@@ -37,27 +38,29 @@ def demo(
 
     log_to_stderr(logging.ERROR)
     if json:
-        outcome = Demo(speed, seconds).run()
+        outcome = Demo(speed, seconds, evidence=evidence).run()
         print_json(outcome.to_dict())
     else:
         console = Console()
         with Live(console=console, auto_refresh=False, screen=False) as live:
-            player = Demo(speed, seconds, show=lambda p: live.update(render(p), refresh=True))
+            player = Demo(speed, seconds, show=lambda p: live.update(render(p), refresh=True), evidence=evidence)
             outcome = player.run()
         if picture:
             _save(picture, render(player.at_last_alarm))
-        _say(outcome)
+        _say(outcome, evidence)
     if not outcome.good:
         raise typer.Exit(1)
 
 
-def _say(outcome: Outcome) -> None:
+def _say(outcome: Outcome, evidence: Path | None) -> None:
     latencies = ", ".join(f"{seconds:g} s" for seconds in outcome.latency_seconds)
+    where = f"is in {evidence}" if evidence else "went with the demo; --evidence FOLDER keeps it"
     sys.stdout.write(
         f"\n{outcome.detected} of {outcome.faults} faults found, {outcome.false_alarms} false alarms "
         f"in {outcome.seconds:.0f} s of sound\n"
         f"from the start of a fault to its alarm: {latencies}\n"
         f"{outcome.received} of {outcome.raised} alarms reached the subscriber, {outcome.received_late} of them late\n"
+        f"sound and picture of {outcome.evidence} alarms {where}\n"
     )
 
 

@@ -22,6 +22,8 @@ from asd_agent.demo.broker import HOST, DemoBroker
 from asd_agent.demo.screen import Picture
 from asd_agent.demo.verdict import Fault, Raised, Truth, judge
 from asd_agent.errors import AsdError
+from asd_agent.evidence.export import export_to
+from asd_agent.evidence.files import FOLDER, held
 from asd_agent.monitor import Monitor
 from asd_agent.service import Service
 
@@ -46,6 +48,7 @@ class Outcome:
         received: Different `raised` alerts that reached the subscriber.
         received_late: Those of them that say they are late.
         repeated: Copies that came again under the same id.
+        evidence: Alarms whose sound and picture were kept.
     """
 
     seconds: float
@@ -57,6 +60,7 @@ class Outcome:
     received: int
     received_late: int
     repeated: int
+    evidence: int
 
     @property
     def good(self) -> bool:
@@ -75,21 +79,29 @@ class Demo:
         speed: Seconds of recording a second.
         seconds: How much to play; None plays all.
         show: Called with the picture whenever it has changed, from the service's thread.
+        evidence: Where to copy the evidence of the alarms; None lets it go with the demo.
 
     Attributes:
         picture: What the screen shows now.
         at_last_alarm: What it showed when the last alarm was raised.
     """
 
-    def __init__(self, speed: float, seconds: float | None, show: Callable[[Picture], None] | None = None) -> None:
+    def __init__(
+        self,
+        speed: float,
+        seconds: float | None,
+        show: Callable[[Picture], None] | None = None,
+        evidence: Path | None = None,
+    ) -> None:
         self._truth: Truth = demo_truth()
         self._length = min(seconds or self._truth.seconds, self._truth.seconds)
-        self._speed, self._show = speed, show
+        self._speed, self._show, self._evidence = speed, show, evidence
         self.picture = Picture(
             f"asd-agent demo: {self._truth.machine}, section {self._truth.section}, {speed:g}× real time", self._length
         )
         self.at_last_alarm = self.picture
         self._alarms: list[Raised] = []
+        self._kept = 0
         self._received: list[dict[str, Any]] = []
         self._broker: DemoBroker | None = None
         self._service: Service | None = None
@@ -113,6 +125,7 @@ class Demo:
                 subscriber.wait_for(lambda: len(self._raised_ids()) >= len(self._alarms), LAST_WORDS_SECONDS)
             finally:
                 subscriber.close()
+            self._kept = self._copy_evidence(Path(state) / FOLDER)
         return self._outcome()
 
     def window(self, monitor: Monitor, observation: Observation) -> None:
@@ -157,6 +170,13 @@ class Demo:
         if event.event == "raised":
             self.at_last_alarm = copy.deepcopy(self.picture)
 
+    def _copy_evidence(self, folder: Path) -> int:
+        found = held(folder)
+        if self._evidence is not None:
+            for one in found:
+                export_to(one, self._evidence)
+        return len(found)
+
     def _on_received(self, alert: dict[str, Any]) -> None:
         self._received.append(alert)
         late = " [yellow]late[/]" if alert["late"] else ""
@@ -191,6 +211,7 @@ class Demo:
             received=len(self._raised_ids()),
             received_late=len({a["id"] for a in self._received if a["event"] == "raised" and a["late"]}),
             repeated=len(ids) - len(set(ids)),
+            evidence=self._kept,
         )
 
     def _config(self, state: Path, port: int) -> Config:
@@ -207,6 +228,7 @@ class Demo:
                     }
                 },
                 "paths": {"state": state},
+                "evidence": {"free_megabytes": 0},  # a bit of a temporary folder
             }
         )
 

@@ -162,4 +162,4 @@ def _excess(job: Job) -> Layer | None:
     for start, cells in zip(starts, found.cells, strict=True):
         there = joined[round(start / hop) :][: len(cells)]
         there[:] = cells[: len(there)]
-    return Layer(joined, found.spec, _TITLES[found.unit], found.unit)
+    return Layer(joined, found.spec, _TITLES[found.unit], found.unit, excess=True)

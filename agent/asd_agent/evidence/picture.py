@@ -35,12 +35,14 @@ class Layer:
         spec: Whose frames and bands they are.
         title: What it shows.
         unit: Of the values.
+        excess: Whether zero is the usual and only what lies above it is shown.
     """
 
     values: Map
     spec: FeatureSpec
     title: str
     unit: str
+    excess: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def draw(scene: Scene) -> bytes:
 
 def _range(layer: Layer) -> tuple[float, float]:
     values = layer.values[np.isfinite(layer.values)]
-    if layer.unit in _LEAST_EXCESS:
+    if layer.excess:
         high = float(np.percentile(values, 99.5)) if values.size else 0.0
         return 0.0, max(high, _LEAST_EXCESS[layer.unit])
     heard = values[values > 20.0 * np.log10(FLOOR) + 0.5]
@@ -132,7 +134,7 @@ def _draw_bar(canvas: Canvas, top: int, low: float, high: float, unit: str) -> N
 
 def _draw_scores(canvas: Canvas, scene: Scene, top: int) -> None:
     length = f"{scene.window.end - scene.window.start:g} s"
-    canvas.text(LEFT, top - 24, f"score of the {length} that end here; dashed: those that raised the alarm")
+    canvas.text(LEFT, top - 24, f"score of the {length} that end here, dashed: those that raised the alarm")
     scored = [s for s in scene.scores if s.score is not None and s.threshold is not None]
     values = [v for s in scored for v in (s.score, s.threshold) if v is not None]
     low, high = min([0.0, *values]), max([1.0, *values])

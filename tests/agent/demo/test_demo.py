@@ -18,13 +18,14 @@ def demo(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
 
 
-def test_every_fault_is_found_nothing_else_is_said_and_the_late_alert_arrives():
-    done = demo("--speed", "12", "--json")
+def test_every_fault_is_found_nothing_else_is_said_and_the_late_alert_arrives(tmp_path):
+    done = demo("--speed", "12", "--json", "--evidence", str(tmp_path / "kept"))
     assert done.returncode == 0, done.stdout + done.stderr
     got = json.loads(done.stdout)
     assert got["ok"] is True
     assert got["faults"] == got["detected"] == got["received"] == 2
     assert (got["false_alarms"], got["received_late"], got["repeated"]) == (0, 1, 0)
+    assert got["evidence"] == len(list((tmp_path / "kept").glob("*/clip.flac"))) == 2
     assert all(10 <= seconds <= 60 for seconds in got["latency_seconds"])
 
 

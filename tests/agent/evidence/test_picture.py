@@ -16,6 +16,8 @@ from asd_agent.features import FeatureSpec, log_mel
 from rigs.bundles import hum
 
 SPEC = FeatureSpec(n_mels=64)
+SOUND, EXCESS = slice(76, 252), slice(292, 468)
+"""Rows of the two maps below one line of title."""
 
 
 def decoded(content: bytes) -> np.ndarray:
@@ -50,7 +52,7 @@ def scene(**changes) -> Scene:
         "titles": ("press: fan, section 00",),
         "seconds": 30.0,
         "sound": Layer(log_mel(sound, SPEC), SPEC, "sound", "dB"),
-        "excess": Layer(excess, SPEC, "error above the usual", "spreads"),
+        "excess": Layer(excess, SPEC, "error above the usual", "spreads", excess=True),
         "scores": [
             ScoreEntry(start=e - 10, end=e, verdict="scored", score=e / 10, threshold=2.0) for e in (10, 20, 30)
         ],
@@ -82,10 +84,17 @@ def test_heat_is_dark_below_and_bright_above():
 
 def test_what_was_unusual_is_bright_where_and_when_it_was():
     pixels = decoded(draw(scene()))
-    bright = np.argwhere(pixels[:, LEFT : LEFT + PLOT] == HEAT - 1)
+    bright = np.argwhere(pixels[EXCESS, LEFT : LEFT + PLOT] == HEAT - 1)
     second = (bright[:, 1].mean() + 0.5) / PLOT * 30.0
     assert second == pytest.approx(510 * SPEC.frame_seconds(), abs=0.3)
     assert (pixels == RED).any()
+
+
+def test_quiet_and_loud_sound_have_the_same_contrast():
+    quiet = Layer(log_mel(hum(30, 1) / 30, SPEC), SPEC, "sound", "dB")
+    seen = [decoded(draw(scene(sound=s)))[SOUND, LEFT : LEFT + PLOT] for s in (scene().sound, quiet)]
+    assert np.mean(np.abs(seen[0].astype(int) - seen[1])) < 0.1
+    assert np.ptp(seen[0]) > 20
 
 
 def test_gaps_are_grey_over_both_maps():
@@ -101,7 +110,7 @@ def test_gaps_are_grey_over_both_maps():
         {"scores": []},
         {"seconds": 0.4, "scores": [], "excess": None, "window": Span(start=0, end=0.4)},
         {"sound": Layer(np.full((938, 64), -100.0), SPEC, "sound", "dB")},
-        {"excess": Layer(np.full((938, 64), np.nan), SPEC, "error", "spreads")},
+        {"excess": Layer(np.full((938, 64), np.nan), SPEC, "error", "spreads", excess=True)},
         {"scores": [ScoreEntry(start=0, end=10, verdict="invalid", score=None, threshold=None)]},
         {"scores": [ScoreEntry(start=0, end=10, verdict="scored", score=-3e4, threshold=1e9)]},
         {"titles": ("x" * 500, "y", "z")},
