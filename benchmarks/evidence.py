@@ -84,10 +84,11 @@ def main() -> int:
         left = held(folder)
     seconds = time.perf_counter() - began
     lost = sum(o.proof is None for o in outcomes)
+    noted = sum(h.acknowledged for h in left)
     print(
-        f"{options.alarms} alarms of {SECONDS} s, quota {options.megabytes:g} MB:"
-        f" largest on disk {largest / 1e6:.3f} MB, {lost} lost, {len(left)} kept ({sum(h.acknowledged for h in left)} acknowledged),"
-        f" newest kept {max(h.id for h in left)[-4:]}, {seconds / options.alarms:.2f} s each"
+        f"{options.alarms} alarms of {SECONDS} s, quota {options.megabytes:g} MB: largest on disk"
+        f" {largest / 1e6:.3f} MB, {lost} lost, {len(left)} kept ({noted} acknowledged),"
+        f" {seconds / options.alarms:.2f} s each"
     )
     meter = 200  # bytes of hours.json, which is no evidence
     return int(largest > options.megabytes * 1e6 + meter or lost > 0)

@@ -199,7 +199,7 @@ def test_a_full_disk_loses_evidence_counts_it_and_goes_on_when_there_is_room(tmp
             rig.wait(1)
             fill(filler)
             for i in range(3):
-                rig.keeper.offer(make_job(scorer, f"during{i}", hum(0.5, 9)))
+                rig.keeper.offer(make_job(scorer, f"during{i}", hum(2.0, 9)))  # more than the first one's room
             rig.wait(4)
             assert rig.keeper.standing.lost == 3
             assert words in rig.keeper.standing.fault
