@@ -6,7 +6,7 @@ import typer
 
 import asd_agent.blas  # noqa: F401 - before anything that imports numpy
 from asd_agent import __version__
-from asd_agent.commands import alerts, bench, bundle, check, demo, devices, evidence, run, score
+from asd_agent.commands import alerts, bench, bundle, check, demo, devices, doctor, evidence, run, score
 from asd_agent.console import run_command
 
 app = typer.Typer(
@@ -18,6 +18,8 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("demo")(demo.demo)
 app.command("check")(check.check)
+app.command("doctor")(doctor.doctor)
+app.command("support")(doctor.support)
 app.command("devices")(devices.devices)
 app.command("score")(score.score)
 app.command("bench")(bench.bench)
