@@ -173,6 +173,8 @@ class Listener:
         persistent: bool = False,
     ) -> None:
         self.heard: list[paho.MQTTMessage] = []
+        self.arrived: list[float] = []
+        """When each was heard, in seconds since 1970."""
         self._changed = threading.Condition()
         self._subscribed = False
         self._filter = topic_filter
@@ -249,4 +251,5 @@ class Listener:
     def _hear(self, message: paho.MQTTMessage) -> None:
         with self._changed:
             self.heard.append(message)
+            self.arrived.append(time.time())
             self._changed.notify_all()
