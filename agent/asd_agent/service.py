@@ -176,7 +176,7 @@ class Service:
                 return
 
     def _score_due(self) -> bool:
-        """Score everything that is due, the windows of one condition together; whether there was any."""
+        """Score everything that is due, the windows of one bundle together; whether there was any."""
         monitors = list(self.monitors.values())
         due = [(m, w) for m in monitors for w in m.take_due()]
         scores = _score([(m, w) for m, w in due if w.to_score])
@@ -286,13 +286,14 @@ class Service:
 
 
 def _score(wanted: Sequence[tuple[Monitor, Window]]) -> dict[int, WindowScore]:
-    """Scores by the windows' identities; those of one bundle, section and domain are scored together."""
-    groups: dict[tuple[int, str, str], list[tuple[Monitor, Window]]] = defaultdict(list)
+    """Scores by the windows' identities; those of one bundle are scored together."""
+    groups: dict[int, list[tuple[Monitor, Window]]] = defaultdict(list)
     for monitor, window in wanted:
-        groups[id(monitor.scorer), monitor.settings.section, monitor.settings.domain].append((monitor, window))
+        groups[id(monitor.scorer)].append((monitor, window))
     scores: dict[int, WindowScore] = {}
-    for (_, section, domain), members in groups.items():
+    for members in groups.values():
         windows = np.stack([w.signal for _, w in members])
-        got = members[0][0].scorer.score(windows, section, domain, explained=True)
+        asked = [(m.settings.section, m.settings.domain) for m, _ in members]
+        got = members[0][0].scorer.score_each(windows, asked, explained=True)
         scores.update({id(w): s for (_, w), s in zip(members, got, strict=True)})
     return scores

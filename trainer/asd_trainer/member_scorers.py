@@ -112,7 +112,7 @@ class MemberScorers:
         parts = []
         for start in range(0, len(windows), BATCH):
             batch = windows.floats(slice(start, start + BATCH))
-            parts.append(observe(WindowFeatures(batch), section))
+            parts.append(observe(WindowFeatures(batch), [section] * len(batch)))
             if self._progress:
                 done = min(start + BATCH, len(windows))
                 self._progress(f"{member.id}, section {section}: clips observed", done, len(windows))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,7 +13,7 @@ from asd_agent.bundle.manifest import MaskBank, Member
 from asd_agent.features import FeatureSpec, log_mel
 from asd_agent.quality import level_dbfs
 from asd_agent.scoring.indicators import indicators
-from asd_agent.scoring.sessions import Sessions
+from asd_agent.scoring.sessions import Sessions, windows_at_once
 
 Observation = npt.NDArray[np.float32]
 Windows = npt.NDArray[np.float32]
@@ -33,9 +34,9 @@ class WindowFeatures:
 
 
 class Observer(Protocol):
-    """Makes observations, shape (windows, rows, dimensions)."""
+    """Makes observations, shape (windows, rows, dimensions), of windows whose sections are given one by one."""
 
-    def __call__(self, features: WindowFeatures, section: str) -> Observation: ...  # noqa: D102
+    def __call__(self, features: WindowFeatures, sections: Sequence[str]) -> Observation: ...  # noqa: D102
 
 
 def observer(
@@ -53,11 +54,11 @@ def observer(
     if member.graph is not None:
         return _Network(member, folder, digests, arrays, sessions)
     if member.kind == "level":
-        return lambda features, _section: _levels(features.windows)
+        return lambda features, _sections: _levels(features.windows)
     if member.kind == "indicators":
-        return lambda features, _section: indicators(features.windows)[:, None, :]
+        return lambda features, _sections: indicators(features.windows)[:, None, :]
     spec = member.features or FeatureSpec()
-    return lambda features, _section: _mel_statistics(features.log_mel(spec))
+    return lambda features, _sections: _mel_statistics(features.log_mel(spec))
 
 
 def _levels(windows: Windows) -> Observation:
@@ -89,27 +90,36 @@ class _Network:
         self._member, self._spec = member, member.features
         self._session = sessions.get(folder / member.graph, digests[member.graph])
         self._inputs = {i.name for i in self._session.get_inputs()}
+        self._at_once = windows_at_once(self._session)
         bank = member.masks
         self._keep: npt.NDArray[np.float32] | None = None
         if bank is not None:
             self._keep = np.asarray(arrays[bank.array][bank.first : bank.first + bank.count], dtype=np.float32)
 
-    def __call__(self, features: WindowFeatures, section: str) -> Observation:
+    def __call__(self, features: WindowFeatures, sections: Sequence[str]) -> Observation:
         x = features.log_mel(self._spec)
         keep = np.ones((1, *x.shape[1:]), np.float32) if self._keep is None else self._keep
-        value = np.full(len(keep), self._member.sections.get(section, 0.0), np.float32)
-        observed = []
-        for window in x:
-            feed = {
-                "features": np.broadcast_to(window, (len(keep), *window.shape)),
-                "keep": keep,
-                "section": value,
-            }
-            (rows,) = self._session.run(
-                ["error"], {k: np.ascontiguousarray(v) for k, v in feed.items() if k in self._inputs}
-            )
-            observed.append(rows[0] if self._member.masks is None else pool_replicas(rows, keep, self._member.masks))
+        values = np.array([self._member.sections.get(s, 0.0) for s in sections], np.float32)
+        observed: list[npt.NDArray[np.floating]] = []
+        for first in range(0, len(x), self._at_once):
+            part = slice(first, first + self._at_once)
+            for rows in self._run(x[part], keep, values[part]):
+                pooled = rows[0] if self._member.masks is None else pool_replicas(rows, keep, self._member.masks)
+                observed.append(pooled)
         return np.stack(observed).astype(np.float32)
+
+    def _run(
+        self, x: npt.NDArray[np.float32], keep: npt.NDArray[np.float32], values: npt.NDArray[np.float32]
+    ) -> npt.NDArray[np.float32]:
+        """One call for all replicas of some windows: shape (windows, replicas, rows, dimensions)."""
+        replicas = len(keep)
+        feed = {
+            "features": np.repeat(x, replicas, axis=0),
+            "keep": np.tile(keep, (len(x), 1, 1)),
+            "section": np.repeat(values, replicas),
+        }
+        (rows,) = self._session.run(["error"], {k: v for k, v in feed.items() if k in self._inputs})
+        return np.asarray(rows, dtype=np.float32).reshape(len(x), replicas, *rows.shape[1:])
 
 
 def pool_replicas(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -97,13 +98,58 @@ class BundleScorer:
             BundleError: The bundle has no such section or domain.
             ValueError: The windows have another length.
         """
+        return self.score_each(windows, [(section, domain)] * len(windows), explained=explained)
+
+    def score_each(
+        self, windows: Windows, asked: Sequence[tuple[str, str]], *, explained: bool = False
+    ) -> list[WindowScore]:
+        """Score windows of different sections and domains together: what their networks share is done once.
+
+        Args:
+            windows: As for `score`.
+            asked: Section and domain of each.
+            explained: Say what stood out as well.
+
+        Raises:
+            BundleError: The bundle has no such section or domain.
+            ValueError: The windows have another length, or there are not as many as are asked for.
+        """
         if windows.ndim != 2 or windows.shape[1] != self.bundle.manifest.window_samples:
             raise ValueError(f"windows of shape {windows.shape}, wanted (…, {self.bundle.manifest.window_samples})")
-        features = WindowFeatures(np.asarray(windows, dtype=np.float32))
-        conditions = [self.bundle.condition(section, d) for d in self.bundle.domains(section, domain)]
-        observations = self._observe(features, conditions, section)
-        judged = [self._judge(observations, c, features.windows if explained else None) for c in conditions]
-        return [min(of_window, key=lambda s: s.score - s.threshold) for of_window in zip(*judged, strict=True)]
+        judges = [
+            [self.bundle.condition(section, d) for d in self.bundle.domains(section, domain)]
+            for section, domain in asked
+        ]
+        alike: dict[frozenset[str], list[int]] = defaultdict(list)
+        for row, (_, conditions) in enumerate(zip(windows, judges, strict=True)):
+            alike[frozenset(_members(conditions))].append(row)
+        found: dict[int, WindowScore] = {}
+        for members, rows in alike.items():
+            features = WindowFeatures(np.asarray(windows[rows], dtype=np.float32))
+            sections = [asked[row][0] for row in rows]
+            observations = {m: self._observers[m](features, sections) for m in sorted(members)}
+            scores = self._judge_each(observations, [judges[r] for r in rows], features.windows if explained else None)
+            found.update(zip(rows, scores, strict=True))
+        return [found[row] for row in range(len(windows))]
+
+    def _judge_each(
+        self,
+        observations: dict[str, Observation],
+        judges: Sequence[Sequence[Condition]],
+        explained: Windows | None,
+    ) -> list[WindowScore]:
+        """Each window by its own conditions, those of one condition together."""
+        rows_of: dict[tuple[str, str], list[int]] = defaultdict(list)
+        for row, conditions in enumerate(judges):
+            for condition in conditions:
+                rows_of[condition.section, condition.domain].append(row)
+        judged: list[list[WindowScore]] = [[] for _ in judges]
+        for (section, domain), rows in rows_of.items():
+            own = {m: seen[rows] for m, seen in observations.items()}
+            windows = None if explained is None else explained[rows]
+            for row, score in zip(rows, self._judge(own, self.bundle.condition(section, domain), windows), strict=True):
+                judged[row].append(score)
+        return [min(of_window, key=lambda s: s.score - s.threshold) for of_window in judged]
 
     def excess(self, windows: Windows, section: str, domain: str) -> Excess | None:
         """Where in time and frequency windows of one section lay above the usual; None where no member can tell.
@@ -119,19 +165,13 @@ class BundleScorer:
                 member = self.bundle.manifest.member(use.member)
                 if member.kind == kind:
                     features = WindowFeatures(np.asarray(windows, dtype=np.float32))
-                    observation = self._observers[member.id](features, section)
+                    observation = self.observe(features, member.id, section)
                     return excess_of(member, observation, features, self._scorers[use.scorer])
         return None
 
     def observe(self, features: WindowFeatures, member: str, section: str) -> Observation:
         """What one member observes of windows of one section, shape (windows, rows, dimensions)."""
-        return self._observers[member](features, section)
-
-    def _observe(
-        self, features: WindowFeatures, conditions: Sequence[Condition], section: str
-    ) -> dict[str, Observation]:
-        needed = {use.member for c in conditions for e in c.experts for use in e.members}
-        return {m: self.observe(features, m, section) for m in sorted(needed)}
+        return self._observers[member](features, [section] * len(features.windows))
 
     def _judge(
         self, observations: dict[str, Observation], condition: Condition, explained: Windows | None
@@ -185,6 +225,10 @@ class BundleScorer:
         use = loudest.members[0]
         member = self.bundle.manifest.member(use.member)
         return explain(member, observations[use.member][index], self._scorers[use.scorer], window)
+
+
+def _members(conditions: Sequence[Condition]) -> set[str]:
+    return {use.member for c in conditions for e in c.experts for use in e.members}
 
 
 def check_golden(scorer: BundleScorer) -> float:

@@ -14,6 +14,10 @@ _OPTIONS = {"CUDAExecutionProvider": {"use_tf32": "0"}}
 NO_NETWORK = "numpy"
 """Said in a provider's place where a bundle holds no network."""
 
+_BATCHED = {"CUDAExecutionProvider": 16}
+"""Windows that one call takes. On a CPU a batch costs as much a window as single calls do, or more once it outgrows the
+caches; a TensorRT engine is built for one size."""
+
 Pool = MutableMapping[tuple[tuple[str, ...], str], Any]
 """Sessions by the providers that were wanted and the graph's digest."""
 
@@ -98,6 +102,11 @@ class Sessions:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_session_config_entry("session.inter_op.allow_spinning", "0")
         return options
+
+
+def windows_at_once(session: Any) -> int:
+    """How many windows a session's provider is given in one call."""
+    return _BATCHED.get(_first(session), 1)
 
 
 def load_runtime() -> Any:
