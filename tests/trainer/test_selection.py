@@ -1,0 +1,41 @@
+"""Members by labels, the paper's way: the best of the development sections for each domain, and no other label."""
+
+from pathlib import Path
+
+import pytest
+
+from asd_trainer.jobs import Task
+from asd_trainer.jobs.store import Result
+from asd_trainer.recipe import Recipe
+from asd_trainer.selection import best_members, choice_of
+
+MEMBERS = ["ae-0", "ae-1", "ae-2", "ae-3"]
+MEASURES = {
+    "00/source": {"ae-0": [0.9, 0.9], "ae-1": [0.5, 0.5], "ae-2": [0.7, 0.7], "ae-3": [0.6, 0.6]},
+    "01/source": {"ae-0": [0.1, 0.1], "ae-1": [0.5, 0.5], "ae-2": [0.7, 0.7], "ae-3": [0.6, 0.6]},
+    "00/target": {"ae-0": [0.9, 0.9], "ae-1": [0.8, 0.8], "ae-2": [0.7, 0.7], "ae-3": [0.6, 0.6]},
+    "03/source": {"ae-0": [0.9, 0.9], "ae-1": [1.0, 1.0], "ae-2": [0.1, 0.1], "ae-3": [0.1, 0.1]},
+}
+
+
+def test_the_harmonic_mean_over_development_sections_of_a_domain_decides():
+    # ae-0 has 4 / (2/0.9 + 2/0.1) = 0.18 over sections 00 and 01; section 03 does not count.
+    assert best_members(MEASURES, MEMBERS, "source", 3) == ["ae-2", "ae-3", "ae-1"]
+    assert best_members(MEASURES, MEMBERS, "target", 3) == ["ae-0", "ae-1", "ae-2"]
+
+
+def test_nothing_is_chosen_without_labels():
+    assert best_members({"03/target": MEASURES["03/source"]}, MEMBERS, "target", 3) == []
+
+
+@pytest.mark.parametrize("by_labels", [False, True])
+def test_labels_are_looked_at_only_where_the_recipe_asks(by_labels):
+    recipe = Recipe.model_validate({"name": "pool", "experts": [{"kind": "autoencoder", "members": 4}]})
+    evaluated = Result(value={"members": MEASURES}, folder=Path("evaluated"))
+    task = Task(Path("here"), {"pool-evaluation": evaluated}, lambda *_: None)
+    choice = choice_of(task, recipe.choosing_by_labels(3) if by_labels else recipe)
+    if by_labels:
+        assert choice.members["autoencoder"]["source"] == ["ae-2", "ae-3", "ae-1"]
+        assert choice.sections == ["00", "01"]
+    else:
+        assert (choice.members, choice.sections) == ({}, [])
