@@ -139,6 +139,14 @@ def test_the_single_autoencoder_is_a_member_of_the_pool_and_scorers_do_not_decid
     assert [(p["features"]["n_mels"], p["network"]["blocks"]) for p in parts] == [(64, 2), (96, 2), (64, 1)] * 2
 
 
+def test_seeds_share_what_no_chance_decides(tmp_path):
+    root, gmm = data_set(tmp_path / "data"), {"kind": "level", "density": {"density": "gmm"}}
+    plan = planned(root, recipe("plain", {"kind": "level"}), recipe("mixture", gmm), seeds=2, evaluations=True)
+    found = by_name(plan)
+    assert found["plain/seed-0/fan/evaluation"] == found["plain/seed-1/fan/evaluation"]
+    assert found["mixture/seed-0/fan/bundle"] != found["mixture/seed-1/fan/bundle"]
+
+
 def test_folds_rotate_by_recording_until_every_clip_was_held_out_once(tmp_path):
     clips = by_section(scan(data_set(tmp_path / "data", source=11, sections="0")).clips, "source")["00"]
     clips = [c for c in clips if c.split == "train"]

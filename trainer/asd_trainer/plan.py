@@ -186,7 +186,7 @@ class _Builder:
                 members += self._members(place, clips, recipe, one, one.expert, seed)
         if recipe.by_labels:
             members.append(self._pool(place, clips, recipe, seed, members))
-        bundle = self._bundle(f"{place}/{BUNDLE}", clips, recipe, seed, members)
+        bundle = self._bundle(f"{place}/{BUNDLE}", clips, recipe, seed if _by_chance(recipe) else 0, members)
         self._wanted.append((place, clips, recipe, seed, bundle.name))
         if clips.testing and self._evaluations:
             job = evaluation_job(f"{place}/{EVALUATION}", clips.machine, clips.testing_digest, clips.root, bundle.name)
@@ -274,6 +274,11 @@ class _Builder:
     def _take(self, job: Job, **size: int) -> None:
         self._jobs.append(job)
         self._sizes[job.name] = size
+
+
+def _by_chance(recipe: Recipe) -> bool:
+    """Whether a seed decides anything: weights, held-out clips, or where a mixture's fit begins."""
+    return any(isinstance(e, NetworkExpert) or e.density.density == "gmm" for e in recipe.experts)
 
 
 def _steps(expert: AnyNetwork) -> dict[str, int]:
