@@ -1,4 +1,5 @@
 # `make demo` shows the agent at work; `make test` passes every check. Both install what they need.
+# As root, `make install` puts the agent on this box as a service; docs/install.md.
 PYTHON ?= python3
 VENV ?= .venv
 AGENT_VENV ?= .venv-agent
@@ -44,6 +45,12 @@ $(VENV)/$(STAMP): pyproject.toml constraints.txt
 	scripts/make-venv $(PYTHON) $(VENV)
 	$(VENV)/bin/pip install -q -c constraints.txt -e '.[dev]'
 	touch $@
+
+# scripts/install-agent says what PREFIX, PYTHON, RUNTIME, EXTRAS and PURGE mean.
+.PHONY: install upgrade rollback uninstall
+install upgrade rollback uninstall:
+	@PREFIX='$(PREFIX)' PYTHON='$(PYTHON)' RUNTIME='$(RUNTIME)' PURGE='$(PURGE)' \
+		$(if $(filter undefined,$(origin EXTRAS)),,EXTRAS='$(EXTRAS)') scripts/install-agent $@
 
 clean:
 	rm -rf $(VENV) $(AGENT_VENV) build dist
