@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from asd_agent.console import run_command
-from asd_trainer.commands import import_, inspect, jobs, metrics, report, reproduce, simulate, table, train
+from asd_trainer.commands import bench, import_, inspect, jobs, metrics, report, reproduce, simulate, table, train
 
 app = typer.Typer(
     help="Learns what a healthy machine sounds like and exports bundles for asd-agent.",
@@ -24,6 +24,7 @@ app.command("table")(table.table)
 app.command("report")(report.report)
 app.command("reproduce")(reproduce.reproduce)
 app.command("jobs")(jobs.jobs)
+app.command("bench")(bench.bench)
 
 
 @app.callback()
