@@ -12,6 +12,7 @@ from asd_agent.monitor import Monitor
 from asd_agent.publish.commands import CommandDesk, LocalOrder
 from asd_agent.publish.mqtt import Publisher
 from asd_agent.publish.outbox import Outbox
+from asd_agent.publish.payloads import Health
 from asd_agent.telling import Teller
 
 
@@ -26,6 +27,7 @@ class Orders:
         clock: The clocks.
         notify: Called, from any thread, when something waits.
         reload: Takes requests to read the configuration again, and answers them when that is done.
+        report: Says how the agent fares.
     """
 
     def __init__(
@@ -37,8 +39,10 @@ class Orders:
         clock: Clock,
         notify: Callable[[], None],
         reload: Callable[[Request], None],
+        report: Callable[[], Health],
     ) -> None:
         self._teller, self._clock, self._publisher, self._reload = teller, clock, publisher, reload
+        self._report = report
         self._desk = CommandDesk(teller.topics, config.commands, config.monitors, outbox, clock)
         self._desk.attach(publisher)
         self._control = ControlServer(config.paths.state / SOCKET_NAME, notify)
@@ -71,6 +75,8 @@ class Orders:
         for request in self._control.take():
             if request.document.get("command") == "reload":
                 self._reload(request)
+            elif request.document.get("command") == "health":
+                request.reply({"health": self._report().model_dump(mode="json", by_alias=True)})
             else:
                 self._local(request, monitors, said)
 

@@ -18,11 +18,13 @@ from asd_agent.config import Config
 from asd_agent.errors import AsdError
 from asd_agent.evidence.files import FOLDER
 from asd_agent.evidence.recorder import Recorder, ring_seconds
+from asd_agent.health.metrics import Exporter
 from asd_agent.monitor import Counts, Monitor, Window
 from asd_agent.orders import Orders
 from asd_agent.publish.database import OUTBOX_NAME
 from asd_agent.publish.mqtt import Publisher
 from asd_agent.publish.outbox import Outbox
+from asd_agent.publish.payloads import Health
 from asd_agent.reload import Reloader, compare
 from asd_agent.scoring.scorer import WindowScore
 from asd_agent.systemd import Notifier
@@ -34,6 +36,8 @@ TURN_SECONDS = 0.2
 """The longest time between two looks at everything."""
 HEALTH_SECONDS = 30.0
 DRAIN_SECONDS = 3.0
+HANGS_SECONDS = 30.0
+"""A supervisor that does not come round for so long is said to hang; half of the unit's WatchdogSec."""
 
 
 class Watcher(Protocol):
@@ -90,7 +94,10 @@ class Service:
             self._clock,
             notify=self._turn.set,
             reload=self._reloader.ask,
+            report=self.report,
         )
+        self._exporter = Exporter(config.metrics, self.report, self.complaint) if config.metrics else None
+        self._came_round = self._clock.monotonic()
         self._recorder = Recorder(
             config.evidence,
             config.agent.name,
@@ -115,6 +122,16 @@ class Service:
         """Alerts that no broker has taken yet."""
         return self._outbox.depth()
 
+    def report(self) -> Health:
+        """How the agent fares; may be asked from any thread."""
+        monitors = list(self.monitors.values())
+        return self._teller.report(monitors, self.sources, self._assembly, self._recorder.standing, self._gone)
+
+    def complaint(self) -> str:
+        """Why the watchdog is not fed, empty while it is; may be asked from any thread."""
+        late = self._clock.monotonic() - self._came_round
+        return f"the supervisor has not come round for {late:.0f} s" if late > HANGS_SECONDS else self._unfit()
+
     def run(self, drain_seconds: float = DRAIN_SECONDS) -> None:
         """Listen until `stop`, or until every source is a recording that is over.
 
@@ -124,6 +141,8 @@ class Service:
         self._teller.start(list(self.monitors.values()), self.sources)
         self._recorder.start(self.monitors.values(), self._tell)
         self._orders.start()
+        if self._exporter:
+            self._exporter.start()
         for source in self.sources.values():
             source.start()
         try:
@@ -131,6 +150,8 @@ class Service:
         finally:
             self._notifier.stopping()
             self._orders.stop()
+            if self._exporter:
+                self._exporter.stop()
             self._recorder.stop(self.monitors, self._tell)  # while its sound is there
             for source in self.sources.values():
                 source.stop()
@@ -145,7 +166,7 @@ class Service:
         while not self._stopping:
             self._turn.wait(TURN_SECONDS)
             self._turn.clear()
-            now = self._clock.monotonic()
+            now = self._came_round = self._clock.monotonic()
             self._follow_reload()
             sources = list(self.sources.values())
             for source in sources:
@@ -167,13 +188,21 @@ class Service:
             if now >= next_health:
                 next_health = now + HEALTH_SECONDS
                 self._tell_health()
-            if self._publisher.alive() and all(s.alive or s.state == "ended" for s in sources):
+            if not self._unfit():
                 self._notifier.feed(now)
             if worked:
                 self._turn.set()
             elif over:
                 log.info("every recording is over")
                 return
+
+    def _unfit(self) -> str:
+        """What has stopped that must not; empty while all goes on. A broker or a microphone that is away is no such."""
+        if not self._publisher.alive():
+            return "the publisher hangs"
+        return ", ".join(
+            f"source {s.name} has ended" for s in self.sources.values() if not (s.alive or s.state == "ended")
+        )
 
     def _score_due(self) -> bool:
         """Score everything that is due, the windows of one bundle together; whether there was any."""

@@ -22,6 +22,7 @@ from asd_agent.publish.mqtt import Publisher
 from asd_agent.publish.outbox import Outbox
 from asd_agent.publish.payloads import (
     AgentEvent,
+    DeliveryHealth,
     EvidenceHealth,
     Health,
     OutboxHealth,
@@ -179,7 +180,21 @@ class Teller:
         evidence: Standing,
         gone: Counts,
     ) -> str:
-        """Publish how the agent fares; returns it in one line.
+        """Publish how the agent fares; returns it in one line. For the arguments see `report`."""
+        payload = self.report(monitors, sources, made, evidence, gone)
+        self._publisher.publish_state(self.topics.health, payload)
+        broker = "connected" if payload.delivery.connected else "broker not connected"
+        return f"{payload.windows.scored} windows scored, {payload.outbox.depth} alerts waiting, {broker}"
+
+    def report(
+        self,
+        monitors: Sequence[Monitor],
+        sources: Mapping[str, CaptureSource],
+        made: Assembly,
+        evidence: Standing,
+        gone: Counts,
+    ) -> Health:
+        """How the agent fares; may be asked from any thread.
 
         Args:
             monitors: All there are.
@@ -188,10 +203,10 @@ class Teller:
             evidence: How it fares.
             gone: Counts of monitors that are no more.
         """
-        counts = gone
+        counts, tally = gone, self._publisher.tally
         for monitor in monitors:
             counts = counts.plus(monitor.counts)
-        payload = Health(
+        return Health(
             time=iso_utc(self._clock.utc()),
             uptime_seconds=round(self._clock.monotonic() - self._started, 1),
             versions={"asd-agent": __version__},
@@ -215,10 +230,13 @@ class Teller:
                 **({"evidence": evidence.fault} if evidence.fault else {}),
             },
             evidence=EvidenceHealth(kept=evidence.kept, bytes=evidence.bytes, lost=evidence.lost),
+            delivery=DeliveryHealth(
+                connected=self._publisher.connected,
+                connects=self._publisher.connects,
+                scores_dropped=self._publisher.scores_dropped,
+                **asdict(tally),
+            ),
         )
-        self._publisher.publish_state(self.topics.health, payload)
-        broker = "connected" if self._publisher.connected else "broker not connected"
-        return f"{counts.scored} windows scored, {payload.outbox.depth} alerts waiting, {broker}"
 
 
 def _source_health(source: CaptureSource) -> SourceHealth:

@@ -27,6 +27,21 @@ BROKEN_HOLD_SECONDS = 30.0
 """The same at most for one that connections break on: that may be the network's doing."""
 
 
+@dataclass
+class Tally:
+    """What became of publications since the start.
+
+    Attributes:
+        sent: Alerts and events that the broker took.
+        late: Of these, those that had waited.
+        refused: Times that the broker refused a publication.
+    """
+
+    sent: int = 0
+    late: int = 0
+    refused: int = 0
+
+
 @dataclass(frozen=True)
 class _Flight:
     """What a publication was: a row of the outbox, or the state of a retained topic (empty to clear it)."""
@@ -35,6 +50,7 @@ class _Flight:
     since: float
     row: Row | None = None
     state: str = ""
+    late: bool = False
 
 
 class Delivery:
@@ -48,6 +64,7 @@ class Delivery:
 
     def __init__(self, outbox: Outbox, clock: Clock, faults: Faults) -> None:
         self._outbox, self._clock, self._faults = outbox, clock, faults
+        self.tally = Tally()
         self._connection: Connection | None = None
         self._since = 0.0
         self._flights: dict[int, _Flight] = {}
@@ -111,9 +128,10 @@ class Delivery:
         row = self._outbox.next(self.holding())
         if row is None:
             return
-        mid = self._connection.publish(row.message.topic, self._text(row), qos=1, retain=False)
+        late = self._late(row)
+        mid = self._connection.publish(row.message.topic, _text(row, late=late), qos=1, retain=False)
         if mid is not None:
-            self._flights[mid] = _Flight(row.message.topic, self._clock.monotonic(), row)
+            self._flights[mid] = _Flight(row.message.topic, self._clock.monotonic(), row, late=late)
 
     def settle(self) -> list[str]:
         """Take the broker's answers; returns the topics whose state was refused and must be sent again."""
@@ -136,10 +154,13 @@ class Delivery:
         if flight.row is not None:
             self._strikes.pop(flight.row.message.id, None)
             self._outbox.done(flight.row)
+            self.tally.sent += 1
+            self.tally.late += flight.late
         elif not flight.state:
             self._outbox.forget_retained(flight.topic)
 
     def _refuse(self, topic: str, reason: str) -> None:
+        self.tally.refused += 1
         self._hold(topic, HOLD_SECONDS[1])
         remedy = "The broker's access list must let this agent write there; it is kept and tried again"
         self._faults.set("refused", Fault(f"the broker refuses {topic}: {reason.lower()}", remedy))
@@ -148,12 +169,16 @@ class Delivery:
         count = self._refusals[topic] = self._refusals.get(topic, 0) + 1
         self._held[topic] = self._clock.monotonic() + min(longest, HOLD_SECONDS[0] * 2.0 ** min(count - 1, 10))
 
-    def _text(self, row: Row) -> str:
-        """The payload with what is known only now: whether it is late, and whether it lies on disk."""
-        fields = json.loads(row.message.payload)
-        if "late" not in fields:
-            return row.message.payload
+    def _late(self, row: Row) -> bool:
+        """Whether it has waited: for a while, or since before the present connection."""
         before = row.boot_id != self._clock.boot_id or row.stored_monotonic < self._since
-        fields["late"] = before or row.age(self._clock) > LATE_SECONDS
-        fields["durable"] = row.durable
-        return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
+        return before or row.age(self._clock) > LATE_SECONDS
+
+
+def _text(row: Row, *, late: bool) -> str:
+    """The payload with what is known only now: whether it is late, and whether it lies on disk."""
+    fields = json.loads(row.message.payload)
+    if "late" not in fields:
+        return row.message.payload
+    fields["late"], fields["durable"] = late, row.durable
+    return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))

@@ -15,7 +15,7 @@ from asd_agent.clock import Clock
 from asd_agent.config import MqttSettings
 from asd_agent.publish.backoff import Backoff
 from asd_agent.publish.connection import Connection, NotConnectedError, Received
-from asd_agent.publish.delivery import Delivery
+from asd_agent.publish.delivery import Delivery, Tally
 from asd_agent.publish.faults import Fault, Faults, flapping_fault
 from asd_agent.publish.outbox import Outbox
 from asd_agent.publish.payloads import OFFLINE, ONLINE, Payload
@@ -67,6 +67,9 @@ class Publisher:
         self._flushed = 0.0
         self._began = 0.0
         self._short_lived = 0
+        self.scores_dropped = 0
+        """Windows' scores that nobody could hear: there was no connection, or it was too slow."""
+        self.connects = 0
 
     def start(self) -> None:
         """Begin; returns at once, whether or not a broker is there."""
@@ -125,6 +128,8 @@ class Publisher:
 
     def publish_score(self, topic: str, payload: Payload | str) -> None:
         """Send a window's score if a connection is there now; else it is gone."""
+        if not self.connected or len(self._scores) == SCORES_HELD:
+            self.scores_dropped += 1
         if self.connected:
             self._scores.append((topic, payload if isinstance(payload, str) else payload.to_json()))
             self.wake()
@@ -138,6 +143,11 @@ class Publisher:
     def connected(self) -> bool:
         """Whether a broker has accepted the present connection."""
         return self._connected.is_set()
+
+    @property
+    def tally(self) -> Tally:
+        """What became of alerts and events since the start."""
+        return self._delivery.tally
 
     def wait_connected(self, timeout: float) -> bool:
         """Wait until a broker has accepted a connection; returns whether one has."""
@@ -202,6 +212,7 @@ class Publisher:
     def _welcome(self, connection: Connection) -> None:
         if self._short_lived < SHORT_LIVED:
             self._clear_fault()
+        self.connects += 1
         self._delivery.begin(connection)
         self._outbox.remember_retained([self.topics.status])
         self._delivery.send_state(self.topics.status, ONLINE)
@@ -219,7 +230,9 @@ class Publisher:
             self._note_stable()
         while self._scores:
             topic, text = self._scores.popleft()
-            if not connection.backlog:
+            if connection.backlog:
+                self.scores_dropped += 1
+            else:
                 connection.publish(topic, text, qos=0, retain=False)
         self._follow_handlers(connection)
         self._send_states(connection)

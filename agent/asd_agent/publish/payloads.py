@@ -232,6 +232,22 @@ class OutboxHealth(Payload):
     """False while the disk refuses and alerts are kept in memory."""
 
 
+class DeliveryHealth(Payload):
+    """What became of publications since the start."""
+
+    connected: bool
+    connects: int
+    """Times that a broker accepted a connection."""
+    sent: int
+    """Alerts and events that the broker took."""
+    late: int
+    """Of these, those that had waited."""
+    refused: int
+    """Times that the broker refused a publication."""
+    scores_dropped: int
+    """Windows' scores that nobody could hear: there was no connection, or it was too slow."""
+
+
 class EvidenceHealth(Payload):
     """The recordings that prove alarms."""
 
@@ -262,6 +278,7 @@ class Health(Payload):
     faults: dict[str, str]
     """What is wrong now, in words, by part."""
     evidence: EvidenceHealth
+    delivery: DeliveryHealth
 
 
 class Command(Payload):

@@ -23,7 +23,7 @@ FIELDS = {
     "score": "schema window_start window_end score threshold clear_level severity domain experts quality",
     "source-state": "schema state reason since restarts",
     "health": "schema time uptime_seconds versions providers sources windows monitors outbox disk_free_bytes "
-    "temperature_celsius boot_id clock faults evidence",
+    "temperature_celsius boot_id clock faults evidence delivery",
     "event": "schema id event subject text count time boot_id clock late durable",
     "command": "schema id monitor expires by alarm_id minutes one_shot",
     "command-result": "schema id verb monitor done text by time",
