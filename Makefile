@@ -46,10 +46,10 @@ $(VENV)/$(STAMP): pyproject.toml constraints.txt
 	$(VENV)/bin/pip install -q -c constraints.txt -e '.[dev]'
 	touch $@
 
-# scripts/install-agent says what PREFIX, PYTHON, RUNTIME, EXTRAS and PURGE mean.
+# scripts/install-agent says what PREFIX, PYTHON, RUNTIME, EXTRAS, FROM and PURGE mean.
 .PHONY: install upgrade rollback uninstall
 install upgrade rollback uninstall:
-	@PREFIX='$(PREFIX)' PYTHON='$(PYTHON)' RUNTIME='$(RUNTIME)' PURGE='$(PURGE)' \
+	@PREFIX='$(PREFIX)' PYTHON='$(PYTHON)' RUNTIME='$(RUNTIME)' PURGE='$(PURGE)' FROM='$(FROM)' \
 		$(if $(filter undefined,$(origin EXTRAS)),,EXTRAS='$(EXTRAS)') scripts/install-agent $@
 
 clean:
