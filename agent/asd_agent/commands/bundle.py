@@ -1,4 +1,4 @@
-"""asd-agent bundle: look into a bundle, and check it on this box."""
+"""asd-agent bundle: look into a bundle, check it on this box, install it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import Annotated
 import typer
 
 from asd_agent.bundle import Bundle
+from asd_agent.commands import shelf
 from asd_agent.console import print_json
 from asd_agent.scoring.gate import open_gate
 
-app = typer.Typer(help="Look into bundles and check them on this box.", no_args_is_help=True)
+app = typer.Typer(help="Look into bundles, check them on this box, install them.", no_args_is_help=True)
 
 _Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 _Path = Annotated[Path, typer.Argument(help="Folder of the bundle.", metavar="BUNDLE")]
@@ -79,3 +80,6 @@ def verify(
         f"{path}: {len(bundle.manifest.files)} files as exported; {windows} golden windows on {gate.provider} "
         f"differ by at most {gate.worst:.2g} (allowed {bundle.manifest.tolerance:g})\n"
     )
+
+
+shelf.register(app)

@@ -1,0 +1,178 @@
+"""asd-agent bundle install, activate, rollback, remove, list: the bundles of this box and which of them are in use."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from asd_agent.bundle import Bundle
+from asd_agent.bundle.shelf import Shelf, Stored
+from asd_agent.clock import SystemClock, iso_utc
+from asd_agent.config import Config
+from asd_agent.config_file import load_config
+from asd_agent.console import print_json, warn
+from asd_agent.control import SOCKET_NAME, ask
+from asd_agent.scoring.gate import open_gate
+
+DEFAULT = Path("/etc/asd-agent/agent.yaml")
+_CPU = ("CPUExecutionProvider",)
+
+_Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+_Config = Annotated[
+    Path | None, typer.Option("--config", "-c", help=f"Names the folder and the providers; by default {DEFAULT}.")
+]
+_Bundles = Annotated[Path | None, typer.Option("--bundles", help="The folder of bundles, in place of a configuration.")]
+_Reload = Annotated[bool, typer.Option("--reload", help="Have the running service take it over at once.")]
+_Name = Annotated[str, typer.Argument(help="Under which monitors name it.")]
+_Digest = Annotated[str, typer.Argument(help="The first digits of its digest, as `bundle list` shows them.")]
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where bundles are, and for whom."""
+
+    folder: Path
+    config: Config | None
+
+    @classmethod
+    def find(cls, config: Path | None, bundles: Path | None) -> _Place:
+        settings = None if bundles is not None and config is None else load_config(config or DEFAULT)
+        return cls(bundles or settings.paths.bundles if settings else bundles or Path(), settings)
+
+    def shelf(self) -> Shelf:
+        return Shelf(self.folder, self._prove, SystemClock().utc, step=_say)
+
+    def monitors(self, stored: Stored) -> list[str]:
+        """The monitors that go by a bundle."""
+        if self.config is None:
+            return []
+        place = (self.folder / stored.name) if stored.active else stored.path
+        named = {name: self.config.bundle_path(m.bundle) for name, m in self.config.monitors.items()}
+        return [name for name, path in named.items() if path in (place, stored.path)]
+
+    def _prove(self, bundle: Bundle) -> None:
+        gate = open_gate(bundle, self.config.providers if self.config else _CPU)
+        for complaint in gate.complaints:
+            warn(f"{gate.provider} is in use: {complaint}")
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to `asd-agent bundle`."""
+    for command in (install, activate, rollback, remove):
+        app.command()(command)
+    app.command("list")(list_)
+
+
+def install(
+    source: Annotated[Path, typer.Argument(help="The bundle's folder, or one .tar of it.", metavar="BUNDLE")],
+    config: _Config = None,
+    bundles: _Bundles = None,
+    name: Annotated[str | None, typer.Option(help="Under which monitors name it; by default its own name.")] = None,
+    keep: Annotated[bool, typer.Option("--no-activate", help="Install it, but leave in use what is.")] = False,
+    reload: _Reload = False,
+    json: _Json = False,
+) -> None:
+    """Copy a bundle here, check it, score its golden windows with the configured providers, and put it to use.
+
+    Nothing changes where any of this fails.
+
+    Example: asd-agent bundle install fan.tar -c agent.yaml --reload
+    """
+    place = _Place.find(config, bundles)
+    _done(place, lambda shelf: shelf.install(source, name, activate=not keep), reload=reload, json=json)
+
+
+def activate(
+    name: _Name,
+    digest: _Digest,
+    config: _Config = None,
+    bundles: _Bundles = None,
+    reload: _Reload = False,
+    json: _Json = False,
+) -> None:
+    """Put an installed bundle to use, after the same checks.
+
+    Example: asd-agent bundle activate fan 3f9a -c agent.yaml --reload
+    """
+    _done(_Place.find(config, bundles), lambda shelf: shelf.activate(name, digest), reload=reload, json=json)
+
+
+def rollback(
+    name: _Name, config: _Config = None, bundles: _Bundles = None, reload: _Reload = False, json: _Json = False
+) -> None:
+    """Put the bundle to use again that was in use before the present one.
+
+    Example: asd-agent bundle rollback fan -c agent.yaml --reload
+    """
+    _done(_Place.find(config, bundles), lambda shelf: shelf.rollback(name), reload=reload, json=json)
+
+
+def remove(name: _Name, digest: _Digest, config: _Config = None, bundles: _Bundles = None) -> None:
+    """Delete an installed bundle that is not in use.
+
+    Example: asd-agent bundle remove fan 3f9a -c agent.yaml
+    """
+    gone = _Place.find(config, bundles).shelf().remove(name, digest)
+    sys.stdout.write(f"{gone} is deleted\n")
+
+
+def list_(config: _Config = None, bundles: _Bundles = None, json: _Json = False) -> None:
+    """Show what is installed, what is in use since when, and by which monitors.
+
+    Example: asd-agent bundle list -c agent.yaml
+    """
+    place = _Place.find(config, bundles)
+    rows = [_row(place, stored) for stored in place.shelf().listed()]
+    if json:
+        print_json({"folder": str(place.folder), "bundles": rows})
+        return
+    if not rows:
+        sys.stdout.write(f"{place.folder}: nothing is installed\n")
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("name", "digest", "in use", "installed", "activated", "monitors")
+    for row in rows:
+        use = "yes" if row["active"] else ""
+        monitors = ", ".join(row["monitors"])
+        table.add_row(row["name"], row["digest"], use, row["installed"], row["activated"] or "", monitors)
+    Console(width=None if sys.stdout.isatty() else 140).print(table)
+
+
+def _done(place: _Place, change: Callable[[Shelf], Stored], *, reload: bool, json: bool) -> None:
+    stored = change(place.shelf())
+    row = _row(place, stored)
+    socket = place.config.paths.state / SOCKET_NAME if place.config else None
+    runs = socket is not None and socket.exists()
+    said = ask(socket, {"command": "reload"})["text"] if reload and socket is not None else None
+    if json:
+        print_json({**row, "reloaded": said})
+        return
+    use = "is in use" if stored.active else "is installed and not in use"
+    sys.stdout.write(f"bundle {stored.name} {stored.short} {use}\n")
+    if said is not None:
+        sys.stdout.write(f"the service reloaded: {said}\n")
+    elif stored.active and runs:
+        sys.stdout.write("the running service goes by it after `systemctl reload asd-agent`, or --reload here\n")
+
+
+def _say(step: str) -> None:
+    sys.stderr.write(f"{step} …\n")
+
+
+def _row(place: _Place, stored: Stored) -> dict[str, Any]:
+    return {
+        "name": stored.name,
+        "digest": stored.short,
+        "active": stored.active,
+        "installed": iso_utc(stored.installed),
+        "activated": stored.activated,
+        "path": str(stored.path),
+        "monitors": place.monitors(stored),
+    }
