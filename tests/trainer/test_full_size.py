@@ -1,0 +1,61 @@
+"""The full-size networks of `paper` and of the official baselines build, take two steps, export, and hold parity."""
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from asd_trainer.held_out import TrainingSet
+from asd_trainer.onnx_export import export_network
+from asd_trainer.recipe import Recipe, load_recipe
+from asd_trainer.training.member import train_member
+from asd_trainer.windows import WINDOW_SAMPLES
+
+STEPS = BATCH = 2
+
+
+def in_two_steps(name: str) -> Recipe:
+    """The recipe with its networks as they are, trained for two steps with two clips each."""
+    content = load_recipe(name).model_dump()
+    for expert in content["experts"]:
+        training = expert["training"]
+        training |= {"steps": STEPS, "batch": BATCH} if "steps" in training else {"epochs": 1, "batch": BATCH}
+    return Recipe.model_validate({**content, "device": "cpu"})
+
+
+def clips(recipe: Recipe, frames: int | None = None) -> TrainingSet:
+    spec = recipe.features_of(recipe.network())
+    cells = (BATCH, frames or spec.frames(WINDOW_SAMPLES), spec.n_mels)
+    features = np.random.default_rng(0).normal(-40, 10, cells).astype(np.float32)
+    return TrainingSet(features, np.array([0, 0.5], np.float32), ["one.wav", "two.wav"])
+
+
+@pytest.mark.parametrize(
+    ("name", "weights"),
+    # 4 blocks of 2 (2·256·1024) + 4·256² + 3·256² + small ones, and 129·256 on either side
+    [("paper", 6.1e6), ("baseline-ae", 267_928)],
+)
+def test_it_builds_takes_two_steps_exports_and_holds_parity(tmp_path, name, weights):
+    recipe = in_two_steps(name)
+    expert = recipe.network().member(0, recipe.features)
+    learnt = clips(recipe, 6 if name == "baseline-ae" else None)  # an epoch of two clips with two stacks each
+    model = train_member(learnt, recipe, expert, tmp_path, seed=0)
+    assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == STEPS
+    assert sum(p.numel() for p in model.parameters()) == pytest.approx(weights, rel=0.05)
+    assert export_network(model, tmp_path / "member.onnx") < 1e-3
+    example = model.example(3)  # neither the batch of the training nor that of the trace
+    session = onnxruntime.InferenceSession((tmp_path / "member.onnx").read_bytes())
+    (found,) = session.run(["error"], dict(zip(model.inputs, (v.numpy() for v in example), strict=True)))
+    with torch.no_grad():
+        np.testing.assert_allclose(found, model(*example).numpy(), rtol=1e-3, atol=1e-3)
+
+
+def test_the_official_mobilenet_learns_two_excerpts_of_two_sections_and_holds_parity(tmp_path):
+    recipe = in_two_steps("baseline-mnv2")
+    expert = recipe.network().member(0, recipe.features)
+    model = train_member(clips(recipe, 72), recipe, expert, tmp_path, seed=0)
+    assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == STEPS
+    for part in model.modules():  # fresh normalisation answers next to nothing, which would prove nothing
+        if isinstance(part, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(part.weight, 0.5, 1.5)
+    assert export_network(model, tmp_path / "member.onnx") < 1e-3
