@@ -88,6 +88,8 @@ class Shelf:
         Raises:
             BundleError: It is refused; nothing has changed.
         """
+        if name is not None:
+            _check_name(name)
         with self._locked():
             stored = self._add(source, name)
             return self._activate(stored) if activate else stored
@@ -113,6 +115,7 @@ class Shelf:
         Raises:
             BundleError: There was none, or it is not here any more, or does not pass; nothing has changed.
         """
+        _check_name(name)
         with self._locked():
             active, history = self._active(name), self._history(name)
             before = history.before(active)
@@ -265,6 +268,7 @@ class Shelf:
         return History(self._store / f"{name}.json")
 
     def _one(self, name: str, short: str) -> Stored:
+        _check_name(name)
         stored = self._stored(name)
         fits = [s for s in stored if s.short.startswith(short[:_SHORT])]
         if len(fits) != 1:
@@ -300,6 +304,11 @@ class Shelf:
             raise BundleError(f"{self.folder} cannot be changed ({error.strerror})") from error
         finally:
             os.close(handle)
+
+
+def _check_name(name: str) -> None:
+    if not NAME.match(name):
+        raise UsageError(f"{name!r} cannot name a bundle here", "A --name has letters, digits, '_' and '-'.")
 
 
 def _names(folder: Path) -> list[str]:
