@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+import socket
 from collections.abc import Callable
 from datetime import datetime
 from itertools import pairwise
@@ -226,3 +227,26 @@ def test_a_topic_that_says_whether_the_machine_runs_goes_on_saying_it(bundle_pat
                 topic = f"asd/box/monitor/{name}/score"
                 before = len(heard.texts(topic))
                 heard.wait_where(topic, lambda s: s["quality"]["verdict"] == "scored", after=before)
+
+
+def test_the_service_manager_is_told_of_a_reload_good_or_bad(bundle_path: Path, tmp_path: Path):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager, Broker(tmp_path) as broker:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(30)
+
+        def told(first_word: str) -> str:
+            while not (said := manager.recv(4096).decode()).startswith(first_word):
+                pass
+            return said
+
+        config = write_config(tmp_path, bundle_path, looped(tmp_path), broker.port)
+        with running(config, {"NOTIFY_SOCKET": str(tmp_path / "notify")}) as agent:
+            told("READY=1")
+            for change in (lambda c: c["monitors"]["m"].update(section="01"), lambda c: c.update(nonsense=1)):
+                edit(config, change)
+                agent.process.send_signal(signal.SIGHUP)
+                reloading = told("RELOADING=1").splitlines()
+                assert reloading[1].startswith("MONOTONIC_USEC=")
+                told("READY=1")
+            agent.wait_log("reloaded: monitor m changed")
+            agent.wait_log("not reloaded: ")
