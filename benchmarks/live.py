@@ -33,7 +33,8 @@ from rigs.broker import Broker, Listener
 from rigs.microphone import DEVICE, VirtualMicrophone
 
 SCORES = "asd/box/monitor/+/score"
-WINDOW_SECONDS = 10.0
+SETTLED = 3
+"""Scores of one monitor after which the service is taken to be at its work."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,7 @@ def live(folder: Path, bundle: Path, monitors: int, hop: float, seconds: float, 
             ready = agent.wait_ready()
             scores.wait_for("asd/box/monitor/m0/score", 1, timeout=120)
             first = scores.arrived[0] - begun
+            scores.wait_for("asd/box/monitor/m0/score", SETTLED, timeout=120)
             before = _use(agent)
             time.sleep(seconds)
             after = _use(agent)

@@ -15,7 +15,7 @@ from asd_agent.ring import Missing
 from asd_agent.scoring.scorer import BundleScorer, WindowScore
 
 MOST_AT_ONCE = 16
-"""Windows of a recording that are scored together; more wait for the next turn."""
+"""Windows that are scored together; of a recording's, more wait for the next turn."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from asd_agent.errors import AsdError
 from asd_agent.evidence.files import FOLDER
 from asd_agent.evidence.recorder import Recorder, ring_seconds
 from asd_agent.health.metrics import Exporter
-from asd_agent.monitor import Counts, Monitor, Window
+from asd_agent.monitor import MOST_AT_ONCE, Counts, Monitor, Window
 from asd_agent.orders import Orders
 from asd_agent.publish.database import OUTBOX_NAME
 from asd_agent.publish.mqtt import Publisher
@@ -321,8 +321,10 @@ def _score(wanted: Sequence[tuple[Monitor, Window]]) -> dict[int, WindowScore]:
         groups[id(monitor.scorer)].append((monitor, window))
     scores: dict[int, WindowScore] = {}
     for members in groups.values():
-        windows = np.stack([w.signal for _, w in members])
-        asked = [(m.settings.section, m.settings.domain) for m, _ in members]
-        got = members[0][0].scorer.score_each(windows, asked, explained=True)
-        scores.update({id(w): s for (_, w), s in zip(members, got, strict=True)})
+        for first in range(0, len(members), MOST_AT_ONCE):
+            some = members[first : first + MOST_AT_ONCE]
+            windows = np.stack([w.signal for _, w in some])
+            asked = [(m.settings.section, m.settings.domain) for m, _ in some]
+            got = some[0][0].scorer.score_each(windows, asked, explained=True)
+            scores.update({id(w): s for (_, w), s in zip(some, got, strict=True)})
     return scores

@@ -33,4 +33,5 @@ def test_what_cannot_be_scored_in_time_is_skipped_and_counted_and_nothing_lags_o
     before, after = result.descriptors
     assert after <= before + 1
     assert result.threads[0] == result.threads[1]
-    assert result.resident_mib[1] < result.resident_mib[0] + 30
+    # A turn holds up to 100 windows of 640 kB; a queue would hold as many again every tenth of a second.
+    assert result.resident_mib[1] < result.resident_mib[0] + 150

@@ -125,7 +125,8 @@ class BundleScorer:
             alike[frozenset(_members(conditions))].append(row)
         found: dict[int, WindowScore] = {}
         for members, rows in alike.items():
-            features = WindowFeatures(np.asarray(windows[rows], dtype=np.float32))
+            own = windows if len(rows) == len(windows) else windows[rows]
+            features = WindowFeatures(np.asarray(own, dtype=np.float32))
             sections = [asked[row][0] for row in rows]
             observations = {m: self._observers[m](features, sections) for m in sorted(members)}
             scores = self._judge_each(observations, [judges[r] for r in rows], features.windows if explained else None)
