@@ -57,15 +57,17 @@ def capacity(
     for work in works:
         work()
     taken: list[float] = []
-    begun, cpu = time.perf_counter(), time.process_time()
-    last = begun
+    cpu: list[float] = []
+    begun = last = time.perf_counter()
+    spent = time.process_time()
     while len(taken) < effort.least or (len(taken) < effort.most and last - begun < effort.seconds):
         works[len(taken) % len(works)]()
-        now = time.perf_counter()
+        now, used = time.perf_counter(), time.process_time()
         taken.append(1000 * (now - last))
-        last = now
-    cpu_milliseconds = 1000 * (time.process_time() - cpu) / len(taken)
-    times = Times(np.array(taken))
+        cpu.append(1000 * (used - spent))
+        last, spent = now, used
+    times = Times(np.array(taken), np.array(cpu))
+    cpu_milliseconds = float(times.cpu_milliseconds.mean())
     return Capacity(
         windows_per_second=len(taken) / (last - begun),
         monitors=int(hop_seconds * 1000 / times.p99),

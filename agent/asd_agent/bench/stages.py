@@ -9,11 +9,12 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from asd_agent.bench.timing import Effort, Times, Work, measure, measure_pairs
+from asd_agent.bench.timing import Effort, Times, Work, measure
 from asd_agent.bundle.manifest import Condition, Member
 from asd_agent.features import FeatureSpec, log_mel
 from asd_agent.quality import Limits, assess
 from asd_agent.ring import Ring
+from asd_agent.scoring.explain import explain
 from asd_agent.scoring.observe import WindowFeatures
 from asd_agent.scoring.scorer import BundleScorer, member_scores, scorer_arrays
 
@@ -54,7 +55,6 @@ def window_stages(
         if tell:
             tell(f"{name} {part}".strip())
         found.append(Stage(name, part, measure(work, effort)))
-    found.insert(-1, Stage("explanation", "", _explanation(scorer, condition, window, effort)))
     return found
 
 
@@ -80,6 +80,10 @@ def _stages(scorer: BundleScorer, condition: Condition, window: Window) -> Itera
         seen = scorer.observe(features, use.member, condition.section)
         arrays = scorer_arrays(scorer.bundle.scorers, use.scorer)
         yield "density and pooling", use.member, partial(member_scores, seen, use, arrays)
+    first = uses[0]
+    seen = scorer.observe(features, first.member, condition.section)
+    arrays = scorer_arrays(scorer.bundle.scorers, first.scorer)
+    yield "explanation", first.member, partial(explain, members[first.member], seen[0], arrays, window)
     yield "whole window", "", whole_window(scorer, condition, window, ring, limits)
 
 
@@ -92,17 +96,6 @@ def whole_window(scorer: BundleScorer, condition: Condition, window: Window, rin
         return scorer.score(window[None], condition.section, condition.domain, explained=True)
 
     return work
-
-
-def _explanation(scorer: BundleScorer, condition: Condition, window: Window, effort: Effort | None) -> Times:
-    """What a score costs more when it is explained; below 0 where that drowns in the rest."""
-    section, domain = condition.section, condition.domain
-    explained, plain = measure_pairs(
-        lambda: scorer.score(window[None], section, domain, explained=True),
-        lambda: scorer.score(window[None], section, domain),
-        effort,
-    )
-    return Times(explained.milliseconds - plain.milliseconds)
 
 
 def _front_end(spec: FeatureSpec) -> str:

@@ -26,10 +26,12 @@ class Times:
     """Repeated times of one thing.
 
     Attributes:
-        milliseconds: Shape (repeats,).
+        milliseconds: By the clock on the wall, shape (repeats,).
+        cpu_milliseconds: Processor time of all threads; beside other work it tells more. Shape (repeats,).
     """
 
     milliseconds: npt.NDArray[np.float64]
+    cpu_milliseconds: npt.NDArray[np.float64]
 
     @property
     def p50(self) -> float:
@@ -41,9 +43,14 @@ class Times:
         """99th percentile in ms; the largest where there are few."""
         return float(np.quantile(self.milliseconds, 0.99, method="higher"))
 
+    @property
+    def cpu(self) -> float:
+        """Median processor time in ms."""
+        return float(np.quantile(self.cpu_milliseconds, 0.5))
+
     def ratio(self, other: Times) -> tuple[float, float, float]:
-        """5th, 50th and 95th percentile of this to the other, pair by pair."""
-        low, middle, high = np.quantile(self.milliseconds / other.milliseconds, [0.05, 0.5, 0.95])
+        """5th, 50th and 95th percentile of this one's processor time to the other's, pair by pair."""
+        low, middle, high = np.quantile(self.cpu_milliseconds / other.cpu_milliseconds, [0.05, 0.5, 0.95])
         return float(low), float(middle), float(high)
 
 
@@ -61,13 +68,13 @@ def measure_pairs(first: Work, second: Work, effort: Effort | None = None) -> tu
 def _measure(works: list[Work], effort: Effort) -> list[Times]:
     for work in works:
         work()
-    taken: list[list[float]] = [[] for _ in works]
+    taken: list[list[tuple[float, float]]] = [[] for _ in works]
     begun = time.perf_counter()
     while len(taken[0]) < effort.least or (
         len(taken[0]) < effort.most and time.perf_counter() - begun < effort.seconds
     ):
         for work, times in zip(works, taken, strict=True):
-            start = time.perf_counter()
+            start, cpu = time.perf_counter(), time.process_time()
             work()
-            times.append(1000 * (time.perf_counter() - start))
-    return [Times(np.array(times)) for times in taken]
+            times.append((1000 * (time.perf_counter() - start), 1000 * (time.process_time() - cpu)))
+    return [Times(*np.array(times).T) for times in taken]

@@ -77,6 +77,7 @@ def _document(
                 "part": s.part,
                 "p50_ms": s.times.p50,
                 "p99_ms": s.times.p99,
+                "cpu_p50_ms": s.times.cpu,
                 "repeats": len(s.times.milliseconds),
             }
             for s in stages
@@ -94,10 +95,11 @@ def _print_table(scorer: BundleScorer, provider: str, loaded: float, stages: lis
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("stage", "of", "p50 ms", "p99 ms")
-    table.columns[2].justify = table.columns[3].justify = "right"
+    table = Table("stage", "of", "p50 ms", "p99 ms", "processor ms")
+    for column in table.columns[2:]:
+        column.justify = "right"
     for s in stages:
-        table.add_row(s.name, s.part, f"{s.times.p50:.2f}", f"{s.times.p99:.2f}")
+        table.add_row(s.name, s.part, f"{s.times.p50:.2f}", f"{s.times.p99:.2f}", f"{s.times.cpu:.2f}")
     console = Console(width=None if sys.stdout.isatty() else 120)
     versions = ", ".join(f"{n} {version(n)}" for n in _TOLD)
     console.print(f"{scorer.bundle.manifest.name} with {provider} on {processor()}, {os.cpu_count()} cores, {versions}")

@@ -7,12 +7,13 @@ from asd_agent.bench import Effort, Times, measure, measure_pairs
 
 
 def test_p99_of_few_repeats_is_the_longest():
-    times = Times(np.array([3.0, 1.0, 2.0, 9.0]))
-    assert (times.p50, times.p99) == (2.5, 9.0)
+    times = Times(np.array([3.0, 1.0, 2.0, 9.0]), np.array([0.5, 1.5, 1.0, 1.0]))
+    assert (times.p50, times.p99, times.cpu) == (2.5, 9.0, 1.0)
 
 
-def test_ratios_are_taken_pair_by_pair():
-    mine, theirs = Times(np.array([1.0, 10.0, 4.0])), Times(np.array([2.0, 20.0, 8.0]))
+def test_ratios_are_of_processor_time_pair_by_pair():
+    wall = np.ones(3)
+    mine, theirs = Times(wall, np.array([1.0, 10.0, 4.0])), Times(wall, np.array([2.0, 20.0, 8.0]))
     assert mine.ratio(theirs) == pytest.approx((0.5, 0.5, 0.5))
 
 
