@@ -146,7 +146,8 @@ class Recorder:
             tell: Stores and tells.
         """
         for pending in list(self._pending):
-            if pending.source not in sources or _heard_all(pending):
+            still = monitors.get(pending.monitor.name) is pending.monitor and pending.monitor.source is pending.source
+            if pending.source not in sources or _heard_all(pending, judging=still):
                 self._hand_on(pending)
         self._take(monitors, tell)
 
@@ -236,14 +237,19 @@ class Recorder:
         return Proof(f"{name}/{CLIP}", clip.sha256, clip.bytes)
 
 
-def _heard_all(pending: _Pending) -> bool:
-    """Whether the last sample is there, or will never be, and the windows up to it are judged or can wait no longer."""
+def _heard_all(pending: _Pending, *, judging: bool) -> bool:
+    """Whether the last sample is there, or will never be, and the windows up to it are judged or can wait no longer.
+
+    Args:
+        pending: What is waited for.
+        judging: Whether the monitor still judges this source's windows.
+    """
     source, monitor = pending.source, pending.monitor
     over = source.state == "ended"  # asked first: what came before is in the ring
     heard = source.ring.end
     if heard < pending.end and not over:
         return False
     length = pending.window[1] - pending.window[0]
-    judged = monitor.needs_from + length > min(pending.end, heard)
+    judged = not judging or monitor.needs_from + length > min(pending.end, heard)
     waits = isinstance(source.settings, FileSettings)  # a recording, until its windows are judged
     return judged or (not waits and heard - pending.first > 0.9 * source.ring.capacity)
