@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from pathlib import Path
 
 from asd_agent.clock import Clock
@@ -53,9 +54,10 @@ class Hourmeter:
             reading = json.loads(self._path.read_bytes())
             seconds = float(reading["seconds"])
             passed = self._clock.monotonic() - float(reading["monotonic"])
-            return seconds + (max(0.0, passed) if reading["boot_id"] == self._clock.boot_id else 0.0)
+            shown = seconds + (max(0.0, passed) if reading["boot_id"] == self._clock.boot_id else 0.0)
         except FileNotFoundError:
             return 0.0
         except (OSError, ValueError, KeyError, TypeError) as error:
             log.warning("%s cannot be read (%s); the age of evidence is counted from its newest on", self._path, error)
             return 0.0
+        return shown if math.isfinite(shown) else 0.0

@@ -231,6 +231,7 @@ class Keeper:
             del self._entries[evidence_id]
         if planned.remove:
             log.info("%d evidence removed, %d kept", len(planned.remove), len(self._entries))
+            self._count()
         return planned.refusal
 
     def _sweep(self) -> None:

@@ -43,7 +43,9 @@ def test_a_box_that_was_off_did_not_age_its_evidence(tmp_path):
     assert Hourmeter(tmp_path, clock).read() == pytest.approx(50.0)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"seconds": "x"}', '{"seconds": 1}'])
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"seconds": "x"}', '{"seconds": 1}', '{"seconds": NaN, "monotonic": 1}']
+)
 def test_without_a_readable_file_it_begins_at_the_newest_evidence(tmp_path, content):
     (tmp_path / METER).write_text(content)
     assert Hourmeter(tmp_path, Hands(), at_least=400.0).read() == 400.0

@@ -157,6 +157,20 @@ def test_a_damaged_account_is_listed_and_is_the_first_to_go(tmp_path, scorer):
     assert [h.id for h in held(tmp_path)] == ["a", "c"]
 
 
+def test_what_is_too_old_goes_by_the_hours_that_the_agent_ran(tmp_path, scorer):
+    with Rig(tmp_path) as rig:
+        for i, name in enumerate("ab"):
+            rig.keeper.offer(make_job(scorer, name, hum(0.5, 6)))
+            rig.wait(i + 1)
+    account = tmp_path / "m" / "b" / RECORD
+    newer = json.loads(account.read_text()) | {"meter_seconds": 91 * 86_400.0}  # the meter must have shown this
+    account.write_text(json.dumps(newer))
+    with Rig(tmp_path) as rig:
+        rig.keeper.offer(make_job(scorer, "c", hum(0.5, 6)))
+        rig.wait(1)
+    assert [h.id for h in held(tmp_path)] == ["b", "c"]
+
+
 def test_put_leaves_nothing_behind_when_it_fails(tmp_path):
     with pytest.raises(OSError):
         put(tmp_path / "m" / "x", {"good": b"1", "no/such/folder": b"2"})
