@@ -44,7 +44,8 @@ def test_a_box_that_was_off_did_not_age_its_evidence(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", "[]", '{"seconds": "x"}', '{"seconds": 1}', '{"seconds": NaN, "monotonic": 1}']
+    "content",
+    ["", "{", "[]", '{"seconds": "x"}', '{"seconds": 1}', '{"seconds": NaN, "monotonic": 1, "boot_id": "boot-1"}'],
 )
 def test_without_a_readable_file_it_begins_at_the_newest_evidence(tmp_path, content):
     (tmp_path / METER).write_text(content)
