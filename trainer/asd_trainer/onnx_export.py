@@ -11,11 +11,11 @@ from typing import Protocol
 
 import numpy as np
 import onnx
-import onnxruntime
 import torch
 from torch import Tensor, nn
 
 from asd_agent.errors import AsdError
+from asd_agent.scoring.sessions import load_runtime
 from asd_trainer.whole_files import whole_file
 
 OPSET = 18
@@ -118,6 +118,7 @@ def _strip(graph: onnx.ModelProto) -> None:
 
 
 def _difference(model: nn.Module, example: Sequence[Tensor], inputs: Sequence[str], path: Path) -> float:
+    onnxruntime = load_runtime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
