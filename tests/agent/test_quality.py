@@ -119,3 +119,12 @@ def test_the_share_that_stands_still_counts_each_run(values, run):
             still += (i - start) if i - start >= min(run, len(values)) else 0
             start = i
     assert constant_share(np.array(values, np.float32), run) == pytest.approx(still / len(values))
+
+
+@given(st.integers(4, 40), st.integers(0, 60), st.integers(1, 45), st.integers(0, 2**32 - 1))
+def test_a_run_is_found_wherever_it_lies_among_sound_that_often_repeats_itself(run, first, length, seed):
+    sound = np.random.default_rng(seed).integers(-1, 2, 100).astype(np.float32)
+    sound[first : first + length] = 7.0
+    lengths = np.diff(np.flatnonzero(np.diff(sound, prepend=np.nan, append=np.nan) != 0))
+    wanted = lengths[lengths >= run].sum() / len(sound)
+    assert constant_share(sound, run) == pytest.approx(wanted)
