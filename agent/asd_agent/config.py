@@ -193,7 +193,7 @@ class RaiseAfter(Strict):
     @model_validator(mode="after")
     def _possible(self) -> RaiseAfter:
         if self.k > self.n:
-            raise ValueError(f"{self.k} of {self.n} can never happen")
+            raise ValueError(f"{self.k} of {self.n} can never happen: the first number is at most the second")
         return self
 
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from asd_agent.config import Config
 from asd_agent.errors import ConfigError
 
+_YAML = "Look at this line and the one above: brackets and quotes close, indentation is blanks and no tabs"
 Settings = TypeVar("Settings", bound=BaseModel)
 
 
@@ -83,7 +84,7 @@ def load_settings(path: Path, model: type[Settings], *, unreadable: str = "", em
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 0
         reason = getattr(error, "problem", None) or "not YAML"
-        raise ConfigFileError(path, [Finding(line, "", f"not valid YAML: {reason}")]) from error
+        raise ConfigFileError(path, [Finding(line, "", f"not valid YAML: {reason}", _YAML)]) from error
     doubled = _duplicates(root)
     if not isinstance(data, dict):
         doubled.append(Finding(1, "", "holds no keys", empty))

@@ -52,8 +52,8 @@ def recorders(who: Person, root: Path = Path("/")) -> list[Recorder]:
 
 def _holder(folder: Path, root: Path) -> str | None:
     for status in folder.glob("sub*/status"):
-        fields = dict(line.split(":", 1) for line in _text(status).splitlines() if ":" in line)
-        owner = fields.get("owner_pid", "").strip()
+        lines = (line.partition(":") for line in _text(status).splitlines())
+        owner = next((value.strip() for key, _, value in lines if key.strip() == "owner_pid"), "")
         if owner:
             name = _text(root / f"proc/{owner}/comm").strip()
             return f"{name} (process {owner})" if name else f"process {owner}"

@@ -34,7 +34,7 @@ def check_outbox(state: Path) -> list[Finding]:
     aside = sorted(state.glob(f"{OUTBOX_NAME}.corrupt-*"))
     if aside:
         text = f"it was damaged before and set aside as {aside[-1].name}; alerts in it were not sent"
-        remedy = "Test the disk or card, look with `asd-agent alerts history`, then remove that file"
+        remedy = "Test the disk or card, then remove that file"
         found.append(warning("outbox", text, remedy))
     if not path.exists():
         return [*found, ok("outbox", f"{path} is made when the service starts")]

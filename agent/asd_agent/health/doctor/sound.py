@@ -72,7 +72,8 @@ def listen(name: str, config: Config, seconds: float = LISTEN_SECONDS) -> Heard:
         status, end = source.status, source.ring.end
         stretch = source.ring.read(max(0, end - wanted), min(end, wanted)) if end else Missing.OVERWRITTEN
         rate = source.opened.get("rate")
-        complaint = "" if status.state in {"healthy", "silent", "ended"} else status.reason or status.state
+        nothing = "it was opened and delivers nothing" if rate else "it does not open"
+        complaint = "" if status.state in {"healthy", "silent", "ended"} else status.reason or nothing
         samples = None if isinstance(stretch, Missing) else stretch.samples.copy()
         return Heard(samples, complaint, rate, source.counters.samples_lost)
     finally:
