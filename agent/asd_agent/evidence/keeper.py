@@ -208,6 +208,7 @@ class Keeper:
             entry = _Entry(path, size, self._read_meter(), noted, alarm_id)
             self._entries[job.id] = entry
             self._count(fault="")
+            log.info("evidence %s of %s is kept", job.id, job.monitor)
             self._outcomes.put(Outcome(job.monitor, job.id, proof))
             self._save_meter()
         finally:

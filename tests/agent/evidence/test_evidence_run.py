@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -83,3 +84,21 @@ def test_a_microphone_pulled_after_the_alarm_leaves_a_gap_that_is_named(bundle_p
         assert gap.start > one.record.window.end - 1.0
         assert not clip[round(gap.start * RATE) : round(gap.end * RATE)].any()
     assert len(clip) / RATE == pytest.approx(one.record.window.end + 10.0, abs=0.01)
+
+
+def test_a_monitor_that_is_removed_while_its_proof_is_awaited_leaves_it_whole(bundle_path: Path, tmp_path: Path):
+    sound = np.concatenate([hum(20, 61), hum(400, 62, knocks=True)])
+    source = {"kind": "file", "path": str(write_wav(tmp_path / "a.wav", sound)), "speed": 10}
+    config = with_evidence(write_config(tmp_path, bundle_path, source, 1), post_seconds=60)
+    both = yaml.safe_load(config.read_text())
+    other = {**both["monitors"]["m"], "alarm": {"raise_after": "1000 of 1000"}}
+    config.write_text(yaml.safe_dump(both | {"monitors": {**both["monitors"], "other": other}}))
+    with running(config) as agent:
+        agent.wait_log("monitor m: raised")
+        config.write_text(yaml.safe_dump(both | {"monitors": {"other": other}}))
+        agent.process.send_signal(signal.SIGHUP)
+        agent.wait_log("reloaded: ")
+        agent.wait_log("is kept", timeout=60)
+        assert agent.close() == 0
+    (one,) = held(tmp_path / "state" / "evidence")
+    assert (one.record.lacks, one.record.clip.samples) == ((), 90 * RATE)
