@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import socket
@@ -16,6 +17,7 @@ import yaml
 
 from asd_agent.bundle import Bundle
 from asd_agent.control import SOCKET_NAME, ControlError, ask
+from asd_agent.evidence.files import FOLDER, RECORD
 from rigs.agent import Agent, running, write_config
 from rigs.broker import Broker, Listener
 from rigs.bundles import hum, make_bundle, write_wav
@@ -203,6 +205,11 @@ def test_a_standing_alarm_outlives_another_bundle(bundle_path: Path, other_bundl
             digest = Bundle.open(other_bundle).digest
             state = heard.wait_where(STATE, lambda s: s["bundle"] == digest)
             assert (state["state"], state["alarm_id"]) == ("active", raised["alarm_id"])
+            kept = heard.wait_where("asd/box/monitor/m/alert", lambda a: a["event"] == "evidence", timeout=60)
+            assert kept["evidence_id"] == raised["evidence_id"]
+            clip = tmp_path / "state" / FOLDER / kept["evidence"]["path"]
+            record = json.loads(clip.with_name(RECORD).read_text())
+            assert record["alert"]["bundle"] == raised["bundle"]  # whoever raised it, whoever is in use by now
     events = [a["event"] for a in heard.objects("asd/box/monitor/m/alert")]
     assert events.count("raised") == 1
 
