@@ -6,6 +6,7 @@ What the broker refuses is kept and left alone for a while; what breaks the conn
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from asd_agent.clock import Clock
@@ -60,9 +61,13 @@ class Delivery:
         outbox: Where rows wait.
         clock: The clocks.
         faults: Where a refusal is said.
+        wanted: Whether a topic that was cleared has a state again.
     """
 
-    def __init__(self, outbox: Outbox, clock: Clock, faults: Faults) -> None:
+    def __init__(
+        self, outbox: Outbox, clock: Clock, faults: Faults, wanted: Callable[[str], bool] = lambda _: False
+    ) -> None:
+        self._wanted = wanted
         self._outbox, self._clock, self._faults = outbox, clock, faults
         self.tally = Tally()
         self._connection: Connection | None = None
@@ -156,7 +161,7 @@ class Delivery:
             self._outbox.done(flight.row)
             self.tally.sent += 1
             self.tally.late += flight.late
-        elif not flight.state:
+        elif not flight.state and not self._wanted(flight.topic):
             self._outbox.forget_retained(flight.topic)
 
     def _refuse(self, topic: str, reason: str) -> None:

@@ -63,7 +63,7 @@ class Publisher:
         self._wake_out.setblocking(False)
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
         self._beat = clock.monotonic()
-        self._delivery = Delivery(outbox, clock, self._faults)
+        self._delivery = Delivery(outbox, clock, self._faults, wanted=lambda topic: topic in self._latest)
         self._flushed = 0.0
         self._began = 0.0
         self._short_lived = 0

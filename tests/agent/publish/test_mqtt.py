@@ -255,6 +255,43 @@ def test_topics_of_removed_monitors_are_cleared(tmp_path):
         assert Outbox(tmp_path / "box.db", SystemClock()).retained() == {STATE, TOPICS.status}
 
 
+def test_a_topic_is_cleared_while_connected_and_remembered_when_it_is_used_again(tmp_path):
+    with Broker(tmp_path / "broker") as broker, Box(tmp_path, broker.settings()) as box:
+        with Listener(broker.settings()) as listener:
+            box.publisher.publish_state(STATE, "here")
+            listener.wait_text(STATE, "here")
+            box.publisher.clear([STATE])
+            listener.wait_text(STATE, "")
+            box.wait(lambda: STATE not in box.outbox.retained())
+            for number in range(50):
+                box.publisher.clear([STATE])
+                box.publisher.publish_state(STATE, str(number))
+            listener.wait_text(STATE, "49")
+            box.alert()
+            listener.wait_for(ALERT)  # after every state that was on its way
+        assert STATE in box.outbox.retained()
+        with Listener(broker.settings()) as listener:
+            listener.wait_text(STATE, "49")
+
+
+def test_topics_are_subscribed_to_and_left_while_connected(tmp_path):
+    heard = []
+    with Broker(tmp_path / "broker") as broker, Listener(broker.settings()) as listener:
+        listener.publish("hall/press", "running", retain=True)
+        with Box(tmp_path, broker.settings()) as box:
+            listener.wait_text(TOPICS.status, "online")
+            box.publisher.subscribe("hall/press", lambda message: heard.append(message.payload))
+            box.wait(lambda: heard == [b"running"])
+            box.publisher.unsubscribe("hall/press")
+            box.publisher.subscribe("hall/other", lambda message: heard.append(message.payload))
+            box.wait(lambda: b"first" in heard or listener.publish("hall/other", "first"))
+            del heard[:]
+            listener.publish("hall/press", "stopped", retain=True)
+            listener.publish("hall/other", "last")
+            box.wait(lambda: b"last" in heard)
+            assert b"stopped" not in heard
+
+
 def test_tls_with_a_password(tmp_path, protocol):
     with (
         Broker(tmp_path / "broker", tls=True) as broker,
