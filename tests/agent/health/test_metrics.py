@@ -10,43 +10,10 @@ import pytest
 
 from asd_agent.config import MetricsSettings
 from asd_agent.health.metrics import Exporter
-from asd_agent.publish.payloads import Health
 from rigs.agent import running, write_config
 from rigs.broker import free_port
 from rigs.bundles import hum, write_wav
-
-WINDOWS = {"due": 10, "scored": 5, "skipped": 2, "suspect": 1, "invalid": 2, "suspended": 1}
-SOURCE = {
-    "state": "stalled",
-    "frames": 160_000,
-    "gaps": 3,
-    "level_dbfs": -30.0,
-    "samples_lost": 800,
-    "overflows": 4,
-    "drops": 5,
-    "restarts": 6,
-    "wall_steps": 7,
-    "drift_ppm": 12.5,
-}
-HEALTH = Health.model_validate(
-    {
-        "time": "2027-01-15T08:00:00.000Z",
-        "uptime_seconds": 60.0,
-        "versions": {"asd-agent": "0.1.0"},
-        "providers": {"fan": "CPUExecutionProvider"},
-        "sources": {"mic": SOURCE},
-        "windows": WINDOWS,
-        "monitors": {"press": WINDOWS},
-        "outbox": {"depth": 8, "oldest_seconds": 9.0, "dropped": 11, "durable": False},
-        "disk_free_bytes": 12,
-        "temperature_celsius": 61.0,
-        "boot_id": "b",
-        "clock": "unsynchronised",
-        "faults": {"broker": "MQTT broker b: no such host"},
-        "evidence": {"kept": 13, "bytes": 14, "lost": 15},
-        "delivery": {"connected": False, "connects": 16, "sent": 17, "late": 18, "refused": 19, "scores_dropped": 20},
-    }
-)
+from rigs.healthy import HEALTH
 
 
 def read(port: int, path: str) -> tuple[int, str]:
