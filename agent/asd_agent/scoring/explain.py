@@ -14,7 +14,7 @@ from asd_agent.scoring.excess import excess_over_usual
 from asd_agent.scoring.indicators import names
 from asd_agent.scoring.periodicity import period, unaliased
 
-_FINER = 8
+_FINER = 4
 """Steps a frame in which a rhythm is looked for that is too fast for frames."""
 
 
