@@ -113,7 +113,7 @@ def windows_at_once(session: Any) -> int:
 def load_runtime() -> Any:
     """The module `onnxruntime`, which reports to nobody.
 
-    From 1.28 on its Linux builds send telemetry to their maker unless this variable says no before it is loaded.
+    From 1.29 on its Linux builds send telemetry to their maker unless this variable says no before it is loaded.
 
     Raises:
         AsdError: It is not installed.
