@@ -16,6 +16,7 @@ from pydantic import (
     ConfigDict,
     Field,
     GetJsonSchemaHandler,
+    ModelWrapValidatorHandler,
     ValidationError,
     WithJsonSchema,
     field_validator,
@@ -275,6 +276,21 @@ def _wrong(monitor: str, key: str, text: str, remedy: str) -> InitErrorDetails:
     return InitErrorDetails(type=kind, loc=("monitors", monitor, key), input=None)
 
 
+def _dangling(data: Any) -> list[InitErrorDetails]:
+    """Monitors of sources that are not there, told from what was read before anything of it is known to be right."""
+    whole = data if isinstance(data, dict) else {}
+    sources, monitors = whole.get("sources"), whole.get("monitors")
+    if not isinstance(sources, dict) or not isinstance(monitors, dict):
+        return []
+    known = ", ".join(sorted(map(str, sources)))
+    meant = {n: m["source"] for n, m in monitors.items() if isinstance(m, dict) and isinstance(m.get("source"), str)}
+    return [
+        _wrong(str(name), "source", f"there is no source {source!r}", f"There is: {known}.")
+        for name, source in meant.items()
+        if source not in sources
+    ]
+
+
 class Config(Strict):
     """The whole of agent.yaml."""
 
@@ -302,6 +318,21 @@ class Config(Strict):
         if wrong:
             raise ValidationError.from_exception_data("Config", wrong)
         return self
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _refer_too(cls, data: Any, handler: ModelWrapValidatorHandler[Config]) -> Config:
+        """Other mistakes hide no monitor whose source is not there."""
+        try:
+            return handler(data)
+        except ValidationError as error:
+            found = error.errors()
+            if any(e["type"] == "reference" for e in found):
+                raise
+            kept = [
+                InitErrorDetails(type=e["type"], loc=e["loc"], input=e["input"], ctx=e.get("ctx", {})) for e in found
+            ]
+            raise ValidationError.from_exception_data("Config", [*kept, *_dangling(data)]) from error
 
     def bundle_path(self, name: str) -> Path:
         """The folder of a bundle named in a monitor: below `paths.bundles`, or a path of its own."""

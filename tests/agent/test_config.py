@@ -89,3 +89,17 @@ def test_a_missing_file_is_one_line(tmp_path: Path):
 def test_names_that_would_break_a_topic_are_refused(tmp_path: Path):
     (found,) = findings(tmp_path, GOOD.replace("hall-3-box-1", "hall/3"))
     assert found[:2] == (1, "agent.name")
+
+
+def test_a_wrong_key_hides_no_monitor_of_an_unknown_source(tmp_path: Path):
+    text = GOOD.replace("host:", "hots:").replace("source: mic\n", "source: mike\n").replace("2 of 5", "6 of 5")
+    found = findings(tmp_path, text)
+    assert [key for _, key, _ in found] == ["mqtt.hots", "monitors.press.source", "monitors.press.alarm.raise_after"]
+
+
+def test_every_channel_that_is_not_sent_is_said(tmp_path: Path):
+    text = GOOD + "  # more\n"
+    text = text.replace("    source: mic\n", "    source: mic\n    channel: 2\n")
+    ((line, key, said),) = findings(tmp_path, text)
+    assert (line, key) == (8, "monitors.press.channel")
+    assert "It sends [0]" in said
