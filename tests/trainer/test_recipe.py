@@ -16,10 +16,47 @@ def write(folder: Path, text: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", ["tiny", "quick", "paper"])
-def test_packaged_recipes_are_valid_and_know_their_name(name):
-    assert name in recipe_names()
-    assert load_recipe(name).name == name
+def test_packaged_recipes_are_valid_and_know_their_name():
+    names = recipe_names()
+    assert {"tiny", "quick", "paper", "ae", "ae-ens", "baseline-ae", "baseline-mnv2"} <= set(names)
+    assert [load_recipe(name).name for name in names] == names
+    assert not {"table", "ablations"} & set(names)
+
+
+def test_an_ablation_changes_what_it_says_and_nothing_else():
+    ae = load_recipe("ae").model_dump(exclude={"name"})
+    for name, key, value in [
+        ("ae-no-masks", "replicas", {"count": 1, "pooling": "mean", "masked": False, "cells": "all"}),
+        ("ae-masked-cells", "replicas", {"count": 4, "pooling": "mean", "masked": True, "cells": "masked"}),
+        ("ae-one-scorer", "scorers", "machine"),
+        ("ae-mean", "frame_pooling", {"trim_low": 0.0, "trim_high": 0.0, "alpha": 0.0}),
+        ("ae-no-id", "id_regression", False),
+    ]:
+        wanted = {**ae, "experts": [{**ae["experts"][0], key: value}]}
+        assert load_recipe(name).model_dump(exclude={"name"}) == wanted
+
+
+def test_a_variant_changes_what_it_names_and_the_recipes_features_stay_below_it():
+    recipe = load_recipe("ae-ens")
+    members = [recipe.autoencoder().member(n, recipe.features) for n in range(4)]
+    assert members[0] == members[3]
+    second, third = members[1], members[2]
+    assert second.features == recipe.features.model_copy(update={"n_fft": 1024, "n_mels": 96})
+    assert (second.masks.freq_width, second.masks.time_masks, second.network.blocks) == ((0, 8), 25, 2)
+    assert (third.network.blocks, third.network.units, third.network.feedforward) == (1, 96, 128)
+
+
+def test_the_official_baselines_have_the_official_numbers():
+    dense, sections = load_recipe("baseline-ae"), load_recipe("baseline-mnv2")
+    for recipe in (dense, sections):
+        spec = recipe.features_of(recipe.network())
+        assert (spec.n_fft, spec.hop_length, spec.n_mels, spec.power) == (1024, 512, 128, 2)
+    expert = dense.network()
+    assert (expert.frames, expert.width, expert.depth, expert.bottleneck) == (5, 128, 4, 8)
+    assert tuple(expert.training.model_dump().values()) == (100, 512, 1e-3)
+    expert = sections.network()
+    assert (expert.frames, expert.hop, expert.backbone) == (64, 8, "mobilenetv2_050")
+    assert tuple(expert.training.model_dump().values()) == (20, 32, 1e-5)
 
 
 def test_the_papers_recipe_has_the_papers_numbers():
@@ -71,6 +108,22 @@ def test_a_file_is_read_and_an_experts_features_go_before_the_recipes(tmp_path):
         ("name: m\nexperts:\n  - kind: autoencoder\n    masks: {time_width: [5, 1]}\n", "a width goes from 5 to 1"),
         ("name: m\nexperts: [{kind: autoencoder}]\nfeatures: {n_fft: 1023}\n", ":3: features: n_fft is 1023"),
         ("experts: [{kind: autoencoder}]\n", "name: is missing"),
+        (
+            "name: m\nexperts:\n  - kind: autoencoder\n    variants: [{network: {kernal: 3}}]\n",
+            "a variant's kernal: Extra inputs are not permitted",
+        ),
+        (
+            "name: m\nexperts: [{kind: autoencoder, variants: [{features: {n_fft: 7}}]}]\n",
+            "a variant's values: Value error, n_fft is 7",
+        ),
+        (
+            "name: m\nexperts:\n  - kind: autoencoder\n    replicas: {count: 2, masked: false}\n",
+            "replicas without masks are all the same",
+        ),
+        (
+            "name: m\nexperts:\n  - {kind: autoencoder, members: 2, members_by_labels: 3}\n",
+            "the best 3 of 2 members cannot be chosen",
+        ),
         ("", "holds no keys"),
     ],
 )
