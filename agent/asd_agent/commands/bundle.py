@@ -39,6 +39,8 @@ def show(path: _Path, json: _Json = False) -> None:
         f"[b]{manifest.name}[/]: machine {manifest.machine}, {len(manifest.members)} members, "
         f"recipe {made.recipe} seed {made.seed}, made {made.created:%Y-%m-%d %H:%M} UTC\ndigest {bundle.digest}"
     )
+    if made.chosen_by_labels:
+        console.print(f"members chosen by labelled anomalies of sections {', '.join(made.chosen_by_labels)}")
     table = Table("section", "domain", "experts", "clips", "raise at", "clear at", "false alarms a day", "")
     for c in manifest.conditions:
         level = c.threshold
