@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from asd_agent.bundle import Bundle
+from asd_agent.bundle.overlay import with_site
+from asd_agent.bundle.store import SITE
 from asd_agent.config import Config
 from asd_agent.errors import AsdError, ConfigError
 from asd_agent.scoring.gate import Gated, open_gate
@@ -60,6 +62,7 @@ def assemble(config: Config, before: Assembly | None = None) -> Assembly:
             if path not in gates:
                 # Resolved, so that an activation meanwhile cannot mix two bundles.
                 bundle = Bundle.open(path.resolve() if path.is_symlink() else path)
+                bundle = with_sites(config, path, bundle)
                 gates[path] = open_gate(bundle, config.providers, shared)
             scorers[name] = gates[path].scorer
             scorers[name].bundle.domains(monitor.section, monitor.domain)
@@ -70,6 +73,15 @@ def assemble(config: Config, before: Assembly | None = None) -> Assembly:
     if mistakes:
         raise mistakes[0] if len(mistakes) == 1 else ConfigError("\n".join(str(m) for m in mistakes))
     return Assembly(config, scorers, _providers(gates), _faults(gates), pool)
+
+
+def with_sites(config: Config, path: Path, bundle: Bundle) -> Bundle:
+    """The bundle with what was calibrated here for the monitors that ask for it."""
+    for section in sorted(
+        {m.section for m in config.monitors.values() if m.domain == SITE and config.bundle_path(m.bundle) == path}
+    ):
+        bundle = with_site(bundle, config.paths.state, section)
+    return bundle
 
 
 def make_folder(path: Path) -> None:

@@ -6,7 +6,20 @@ import typer
 
 import asd_agent.blas  # noqa: F401 - before anything that imports numpy
 from asd_agent import __version__
-from asd_agent.commands import alerts, bench, bundle, check, demo, devices, doctor, evidence, run, score
+from asd_agent.commands import (
+    alerts,
+    bench,
+    bundle,
+    calibrate,
+    check,
+    demo,
+    devices,
+    doctor,
+    evidence,
+    record,
+    run,
+    score,
+)
 from asd_agent.console import run_command
 
 app = typer.Typer(
@@ -22,6 +35,8 @@ app.command("doctor")(doctor.doctor)
 app.command("support")(doctor.support)
 app.command("devices")(devices.devices)
 app.command("score")(score.score)
+app.command("record")(record.record)
+app.command("calibrate")(calibrate.calibrate)
 app.command("bench")(bench.bench)
 app.add_typer(bundle.app, name="bundle")
 app.add_typer(alerts.app, name="alerts")

@@ -33,6 +33,10 @@ class ControlError(AsdError):
     """The service cannot be reached, or refused."""
 
 
+class ControlRefusedError(ControlError):
+    """The service answered, and refused."""
+
+
 @dataclass
 class Request:
     """What a command on the box asks of the service.
@@ -169,7 +173,7 @@ def ask(path: Path, document: dict[str, Any]) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise ControlError(f"the service on {path} did not answer: {error}") from error
     if "error" in answer:
-        raise ControlError(f"the service refused: {answer['error']}")
+        raise ControlRefusedError(f"the service refused: {answer['error']}")
     return dict(answer)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from asd_agent.alarm import CommandResult, Event, Moment, command
+from asd_agent.capture.source import CaptureSource
 from asd_agent.clock import Clock
 from asd_agent.config import Config
 from asd_agent.control import SOCKET_NAME, ControlServer, Request
@@ -13,6 +14,7 @@ from asd_agent.publish.commands import CommandDesk, LocalOrder
 from asd_agent.publish.mqtt import Publisher
 from asd_agent.publish.outbox import Outbox
 from asd_agent.publish.payloads import Health
+from asd_agent.record.hearing import answer_sound
 from asd_agent.telling import Teller
 
 
@@ -28,6 +30,7 @@ class Orders:
         notify: Called, from any thread, when something waits.
         reload: Takes requests to read the configuration again, and answers them when that is done.
         report: Says how the agent fares.
+        sources: By name, as they are now.
     """
 
     def __init__(
@@ -40,9 +43,10 @@ class Orders:
         notify: Callable[[], None],
         reload: Callable[[Request], None],
         report: Callable[[], Health],
+        sources: Callable[[], Mapping[str, CaptureSource]],
     ) -> None:
         self._teller, self._clock, self._publisher, self._reload = teller, clock, publisher, reload
-        self._report = report
+        self._report, self._sources = report, sources
         self._desk = CommandDesk(teller.topics, config.commands, config.monitors, outbox, clock)
         self._desk.attach(publisher)
         self._control = ControlServer(config.paths.state / SOCKET_NAME, notify)
@@ -75,10 +79,19 @@ class Orders:
         for request in self._control.take():
             if request.document.get("command") == "reload":
                 self._reload(request)
+            elif request.document.get("command") == "sound":
+                self._sound(request)
             elif request.document.get("command") == "health":
                 request.reply({"health": self._report().model_dump(mode="json", by_alias=True)})
             else:
                 self._local(request, monitors, said)
+
+    def _sound(self, request: Request) -> None:
+        try:
+            source = self._sources().get(str(request.document.get("source")))
+            request.reply(answer_sound(source, request.document))
+        except ValueError as error:
+            request.reply({"error": str(error)})
 
     def _local(self, request: Request, monitors: Mapping[str, Monitor], said: Callable[[Monitor, Event], None]) -> None:
         try:

@@ -95,6 +95,7 @@ class Service:
             notify=self._turn.set,
             reload=self._reloader.ask,
             report=self.report,
+            sources=lambda: self.sources,
         )
         self._exporter = Exporter(config.metrics, self.report, self.complaint) if config.metrics else None
         self._came_round = self._clock.monotonic()

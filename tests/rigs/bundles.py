@@ -11,14 +11,16 @@ import soundfile
 from asd_agent.bundle import Bundle
 from asd_agent.bundle.manifest import Member, Provenance
 from asd_agent.calibrate import DensitySettings
+from asd_agent.calibrate.compose import ThresholdSettings
 from asd_agent.features import FeatureSpec
 from asd_trainer.data.layout import Clip
-from asd_trainer.fitting import Fitter, ThresholdSettings
+from asd_trainer.fitting import Fitter
 from asd_trainer.member_scorers import ExpertPlan
 from asd_trainer.windows import ClipWindows
 
 RATE = 16_000
 WINDOW = 10 * RATE
+_RECIPE = {"experts": [{"kind": "mel_statistics", "density": {"density": "mahalanobis"}}]}
 
 
 def hum(seconds: float, seed: int, *, knocks: bool = False, pitch: float = 120.0) -> np.ndarray:
@@ -61,5 +63,7 @@ def make_bundle(path: Path, sections: tuple[str, ...] = ("00",), clips: int = 24
         {s: clip_windows(s, "target", 3, 2 * n + 1) for n, s in enumerate(sections)},
     )
     made = datetime(2025, 1, 1, tzinfo=timezone.utc)
-    provenance = Provenance(created=made, recipe="test", recipe_settings={}, data_digest="0" * 64, seed=0, versions={})
+    provenance = Provenance(
+        created=made, recipe="test", recipe_settings=_RECIPE, data_digest="0" * 64, seed=0, versions={}
+    )
     return fitter.write(path, path.name, provenance)

@@ -7,11 +7,12 @@ import pytest
 
 from asd_agent.bundle.manifest import Member, Provenance
 from asd_agent.calibrate import DensitySettings
+from asd_agent.calibrate.compose import ThresholdSettings
 from asd_agent.errors import DataError
 from asd_agent.features import FeatureSpec
 from asd_agent.scoring.scorer import BundleScorer, check_golden
 from asd_agent.scoring.sessions import Sessions
-from asd_trainer.fitting import Fitter, ThresholdSettings
+from asd_trainer.fitting import Fitter
 from asd_trainer.member_scorers import ExpertPlan, MemberScorers
 from rigs.bundles import clip_windows
 

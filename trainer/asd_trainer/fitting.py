@@ -9,47 +9,24 @@ Everything that forms a score is the agent's own code; nothing here looks at a t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from asd_agent.bundle.manifest import (
-    Combination,
-    Condition,
-    DomainName,
-    ExpertUse,
-    Manifest,
-    Member,
-    MemberUse,
-    Provenance,
-)
+from asd_agent.bundle.manifest import Combination, Condition, DomainName, Manifest, Provenance
 from asd_agent.bundle.store import GOLDEN, SCORERS, Bundle, file_digest, write_bundle
-from asd_agent.calibrate.condition import Calibrated, standardisation
-from asd_agent.errors import DataError
+from asd_agent.calibrate.compose import FittedExpert, FittedMember, Heard, ThresholdSettings, compose
+from asd_agent.calibrate.condition import PROVISIONAL_BELOW, Calibrated
 from asd_agent.quality import level_dbfs
-from asd_agent.scoring.combine import combine, combine_available, standardise
 from asd_agent.scoring.scorer import BundleScorer
 from asd_agent.scoring.sessions import Sessions
-from asd_agent.thresholds import Method, Rule, fit_threshold
-from asd_trainer.member_scorers import PROVISIONAL_BELOW, ExpertPlan, MemberScorers, domain_name
+from asd_trainer.member_scorers import ExpertPlan, MemberScorers, domain_name
 from asd_trainer.windows import ClipWindows, Progress
 
 Float = npt.NDArray[np.float64]
 Arrays = dict[str, npt.NDArray[Any]]
-LEVEL_MARGIN_DB = 10.0
-"""So far beyond the levels heard in calibration a window is suspect."""
-
-
-@dataclass(frozen=True)
-class ThresholdSettings:
-    """What the user asks of thresholds."""
-
-    method: Method = "quantile"
-    false_alarms_per_day: float = 1.0
-    rule: Rule = field(default_factory=Rule)
 
 
 class Fitter:
@@ -133,76 +110,25 @@ class Fitter:
         *,
         provisional: bool,
     ) -> None:
-        prefix = f"{section}/{domain}"
-        experts: list[ExpertUse] = []
-        combined: list[Float] = []
-        for plan in self._plans:
-            used = [(m, c) for m, c in zip(plan.members, fitted[plan.name], strict=True) if plan.uses(m.id, domain)]
-            uses = [self._use(plan, m, f"{prefix}/{m.id}", c) for m, c in used]
-            scores = combine_available(
-                np.stack([c.reference for _, c in used]),
-                [u.standardisation for u in uses],
-                [self._arrays[u.reference] for u in uses],
+        experts = [
+            FittedExpert(
+                plan.name,
+                [
+                    FittedMember(m.id, plan.density.density, plan.pooling, c)
+                    for m, c in zip(plan.members, fitted[plan.name], strict=True)
+                    if plan.uses(m.id, domain)
+                ],
                 plan.combination,
             )
-            combined.append(scores)
-            key = f"{prefix}/{plan.name}/reference"
-            self._arrays[key] = _sorted(scores)
-            experts.append(
-                ExpertUse(
-                    name=plan.name,
-                    members=uses,
-                    combination=plan.combination,
-                    standardisation=standardisation(_sorted(scores)),
-                    reference=key,
-                )
-            )
-        stacked = np.stack(combined)
-        together = stacked[:, np.isfinite(stacked).all(axis=0)]
-        if not together.size:
-            raise DataError(
-                f"section {section} of {self._machine} has no normal clip left to set thresholds by",
-                "Give more normal recordings of it.",
-            )
-        references = [self._arrays[e.reference] for e in experts]
-        total = combine(together, [e.standardisation for e in experts], references, self._combination)
-        overall = standardisation(total)
-        reference = np.sort(standardise(total, overall))
-        self._arrays[f"{prefix}/reference"] = reference
-        levels = [level_dbfs(w) for w in windows.floats()]
-        asked = self._thresholds
-        self._conditions.append(
-            Condition(
-                section=section,
-                domain=domain,
-                experts=experts,
-                combination=self._combination,
-                standardisation=overall,
-                reference=f"{prefix}/reference",
-                clips=len(windows),
-                provisional=provisional,
-                level_dbfs=(min(levels) - LEVEL_MARGIN_DB, max(levels) + LEVEL_MARGIN_DB),
-                threshold=fit_threshold(
-                    reference, alarms_per_day=asked.false_alarms_per_day, rule=asked.rule, method=asked.method
-                ),
-            )
-        )
+            for plan in self._plans
+        ]
+        heard = Heard(len(windows), [level_dbfs(w) for w in windows.floats()], provisional)
+        condition, arrays = compose(section, domain, experts, self._combination, heard, self._thresholds)
+        self._arrays.update(arrays)
+        self._conditions.append(condition)
         self._golden.append((section, domain, windows.samples[0]))
         if len(self._golden) == 1:
             self._golden.append((section, domain, _disturbed(windows.samples[0], self._seed)))
-
-    def _use(self, plan: ExpertPlan, member: Member, prefix: str, fitted: Calibrated) -> MemberUse:
-        for key, array in fitted.scorer.items():
-            self._arrays[f"{prefix}/{key}"] = array
-        self._arrays[f"{prefix}/reference"] = _sorted(fitted.reference)
-        return MemberUse(
-            member=member.id,
-            density=plan.density.density,
-            scorer=prefix,
-            pooling=plan.pooling,
-            standardisation=fitted.standardisation,
-            reference=f"{prefix}/reference",
-        )
 
     def _score_golden(self, manifest: Manifest, graphs: dict[str, Path]) -> Arrays:
         import shutil
@@ -226,10 +152,6 @@ class Fitter:
             "domains": np.array(domains),
             "scores": np.array([g.score for g in got]),
         } | members
-
-
-def _sorted(scores: Float) -> Float:
-    return np.sort(scores[np.isfinite(scores)])
 
 
 def _disturbed(window: npt.NDArray[np.int16], seed: int) -> npt.NDArray[np.int16]:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from asd_agent.bundle.manifest import Combination, DomainName, FramePooling, Member
 from asd_agent.bundle.store import file_digest
 from asd_agent.calibrate import DensitySettings, DomainData, calibrate_source, calibrate_target
-from asd_agent.calibrate.condition import Calibrated
+from asd_agent.calibrate.condition import PROVISIONAL_BELOW, Calibrated
 from asd_agent.errors import DataError
 from asd_agent.scoring.observe import WindowFeatures, observer
 from asd_agent.scoring.sessions import Sessions
@@ -22,8 +22,6 @@ from asd_trainer.windows import ClipWindows, Progress
 Fitted = dict[tuple[str, DomainName], Calibrated]
 """By section and domain; reference scores in the order of the section's clips, NaN for those that were learnt."""
 Arrays = dict[str, npt.NDArray[Any]]
-PROVISIONAL_BELOW = 10
-"""A domain with fewer clips gives a location only and borrows the rest from the source."""
 LEAST_RECORDINGS = 2
 """That a scorer is fitted to and judged by."""
 BATCH = 16

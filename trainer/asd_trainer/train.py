@@ -144,8 +144,9 @@ def fit_bundle(
     Raises:
         DataError: The clips do not permit it.
     """
+    from asd_agent.calibrate.compose import ThresholdSettings
     from asd_trainer.experts import load_machine, network_plan, numbered, plain_plan
-    from asd_trainer.fitting import Fitter, ThresholdSettings
+    from asd_trainer.fitting import Fitter
     from asd_trainer.member_scorers import ExpertPlan
 
     settings = Recipe.model_validate(recipe)

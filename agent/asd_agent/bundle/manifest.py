@@ -18,6 +18,9 @@ ARITHMETIC_VERSION = 1
 Kind = Literal["autoencoder", "dense_autoencoder", "section_classifier", "level", "mel_statistics", "indicators"]
 Density = Literal["gmm", "mahalanobis", "mean"]
 DomainName = Literal["source", "target"]
+"""Domains that a bundle is trained on."""
+ConditionName = Literal["source", "target", "site"]
+"""The same, and what was calibrated on the spot."""
 Method = Literal["average", "median", "maximum", "minimum", "ranking"]
 SectionId = Annotated[str, Field(pattern=r"^\d{2}$")]
 
@@ -156,7 +159,7 @@ class Condition(Part):
     """
 
     section: SectionId
-    domain: DomainName
+    domain: ConditionName
     experts: list[ExpertUse] = Field(min_length=1)
     combination: Combination = Combination()
     standardisation: Standardisation

@@ -11,7 +11,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,8 @@ Arrays = dict[str, npt.NDArray[Any]]
 MANIFEST = "manifest.json"
 SCORERS = "scorers.npz"
 GOLDEN = "golden.npz"
+SITE = "site"
+"""The domain that is calibrated on the spot; a bundle is exported without it."""
 _EXPORT_AGAIN = "Copy or export the bundle again."
 
 
@@ -76,7 +78,7 @@ class Bundle:
             BundleError: The bundle lacks what is asked for.
         """
         if domain == "auto":
-            found = [c.domain for c in self.manifest.conditions if c.section == section]
+            found = [c.domain for c in self.manifest.conditions if c.section == section and c.domain != SITE]
             if found:
                 return sorted(found)
             domain = "source"
@@ -136,7 +138,7 @@ def load_arrays(path: Path) -> Arrays:
         raise BundleError(f"{path}: not readable as plain arrays", _EXPORT_AGAIN) from error
 
 
-def save_arrays(path: Path, arrays: Arrays) -> None:
+def save_arrays(path: Path | IO[bytes], arrays: Arrays) -> None:
     """Write an npz file whose bytes depend on its content alone."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
         for key in sorted(arrays):

@@ -16,11 +16,13 @@ import numpy.typing as npt
 
 from asd_agent.bundle.manifest import FramePooling, MemberUse, Standardisation
 from asd_agent.calibrate.density import (
+    SHRINKAGES,
     Arrays,
     DensitySettings,
     Observations,
     choose_shrinkage,
     fit_density,
+    mean_log_likelihood,
     shift_density,
 )
 from asd_agent.errors import DataError
@@ -28,6 +30,8 @@ from asd_agent.scoring.scorer import member_scores
 
 Float = npt.NDArray[np.float64]
 FOLDS = 10
+PROVISIONAL_BELOW = 10
+"""A domain with fewer clips gives a location only and borrows the rest from the source."""
 LEAST_CLIPS = 2
 
 
@@ -101,6 +105,39 @@ def calibrate_target(
         location + spread * z,
         Standardisation(mean=location, std=spread),
     )
+
+
+def calibrate_near(
+    data: DomainData, source: Arrays, settings: DensitySettings, pooling: FramePooling, seed: int = 0
+) -> Calibrated:
+    """Fit one member's scorer to a fair number of clips of another place.
+
+    Either a density of their own, or the source's covariances with means moved by a share: whichever finds the clips
+    that are held out likelier. Some dozen clips tell where normal is long before they tell its shape.
+
+    Raises:
+        DataError: Fewer than two recordings.
+    """
+    if settings.density == "mean":
+        return calibrate_source(data, settings, pooling, seed)
+    x = np.asarray(data.observations)
+
+    def fit(share: float | None, clips: Observations) -> Arrays:
+        return fit_density(clips, settings, seed) if share is None else shift_density(source, clips, share)
+
+    parts = folds(data.recordings)
+
+    def likelihood(share: float | None) -> float:
+        found = [
+            mean_log_likelihood(fit(share, np.delete(x, held_out, axis=0)), x[held_out], settings) for held_out in parts
+        ]
+        return float(np.average(found, weights=[len(part) for part in parts]))
+
+    best = max((None, *SHRINKAGES), key=likelihood)
+    judge, reference = _judge(settings, pooling), np.empty(len(x))
+    for held_out in parts:
+        reference[held_out] = judge(x[held_out], fit(best, np.delete(x, held_out, axis=0)))
+    return Calibrated(fit(best, x), reference, standardisation(reference))
 
 
 def folds(recordings: Sequence[str], most: int = FOLDS) -> list[npt.NDArray[np.intp]]:

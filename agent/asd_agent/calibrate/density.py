@@ -120,13 +120,17 @@ def choose_shrinkage(source: Arrays, target: Observations, settings: DensitySett
 
 
 def _left_out_likelihood(source: Arrays, target: Observations, settings: DensitySettings, share: float) -> float:
-    total = 0.0
-    for index in range(len(target)):
-        density = shift_density(source, np.delete(target, index, axis=0), share)
-        x = np.asarray(target[index], dtype=np.float64)
-        if settings.density == "gmm":
-            total += float(log_likelihood(x, density).mean())
-        else:
-            deviation = x - density["mean"]
-            total -= float(np.einsum("nd,de,ne->n", deviation, density["precision"], deviation).mean())
-    return total
+    return sum(
+        mean_log_likelihood(shift_density(source, np.delete(target, i, axis=0), share), target[[i]], settings)
+        for i in range(len(target))
+    )
+
+
+def mean_log_likelihood(density: Arrays, observations: Observations, settings: DensitySettings) -> float:
+    """How likely a density finds observations, shape (clips, rows, dimensions): mean over rows, up to a constant."""
+    x = np.asarray(observations, dtype=np.float64).reshape(-1, observations.shape[-1])
+    if settings.density == "gmm":
+        return float(log_likelihood(x, density).mean())
+    deviation = x - density["mean"]
+    squared = np.einsum("nd,de,ne->n", deviation, density["precision"], deviation)
+    return float(0.5 * (np.linalg.slogdet(density["precision"])[1] - squared.mean()))

@@ -10,6 +10,8 @@ import typer
 
 from asd_agent.audio import read_clip
 from asd_agent.bundle import Bundle
+from asd_agent.bundle.overlay import with_site
+from asd_agent.bundle.store import SITE
 from asd_agent.console import print_json, warn
 from asd_agent.errors import AsdError, UsageError
 from asd_agent.scoring.scorer import BundleScorer, WindowScore, score_long
@@ -19,7 +21,10 @@ def score(
     clips: Annotated[list[Path], typer.Argument(help="wav or flac recordings of at least 10 s.", metavar="CLIP...")],
     bundle: Annotated[Path, typer.Option("--bundle", "-b", help="Folder of the bundle.")],
     section: Annotated[str, typer.Option(help="Section, two digits.")] = "00",
-    domain: Annotated[str, typer.Option(help="source, target, or auto.")] = "source",
+    domain: Annotated[str, typer.Option(help="source, target, site, or auto.")] = "source",
+    state: Annotated[
+        Path, typer.Option(help="For --domain site: paths.state of the agent that was calibrated.")
+    ] = Path("/var/lib/asd-agent"),
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
     """Score recordings and say what stood out in them.
@@ -28,9 +33,10 @@ def score(
 
     Example: asd-agent score fan_*.wav --bundle exported_models/fan --section 00 --domain source
     """
-    if domain not in ("source", "target", "auto"):
-        raise UsageError(f"--domain {domain!r} is not one of source, target, auto")
-    scorer = BundleScorer(Bundle.open(bundle))
+    if domain not in ("source", "target", SITE, "auto"):
+        raise UsageError(f"--domain {domain!r} is not one of source, target, site, auto")
+    opened = Bundle.open(bundle)
+    scorer = BundleScorer(with_site(opened, state, section) if domain == SITE else opened)
     scorer.bundle.domains(section, domain)
     rows: list[dict[str, Any]] = []
     failed = 0

@@ -8,7 +8,8 @@ import zipfile
 from pathlib import Path
 
 from asd_agent.errors import AsdError
-from asd_agent.evidence.files import RECORD, Held, put, write_whole
+from asd_agent.evidence.files import RECORD, Held
+from asd_agent.whole_files import put, write_whole
 
 
 class EvidenceError(AsdError):

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from asd_agent.evidence.record import Record
+from asd_agent.whole_files import STAGE
 
 log = logging.getLogger(__name__)
 
 CLIP, PICTURE, RECORD, NOTED = "clip.flac", "picture.png", "evidence.json", "acknowledged"
 """Names inside an evidence's folder; the last one is there once a person has acknowledged the alarm."""
-_STAGE = ".unfinished-"
 FOLDER = "evidence"
 """Below `paths.state`."""
 
@@ -62,66 +60,9 @@ def held(folder: Path) -> list[Held]:
     return found
 
 
-def put(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Make an evidence's folder with these files, whole or not at all, whenever the power goes.
-
-    Args:
-        folder: Its place, not there yet.
-        files: Content by name.
-
-    Raises:
-        OSError: The disk refuses; nothing is left of it.
-    """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    stage = folder.with_name(_STAGE + folder.name)
-    try:
-        shutil.rmtree(stage, ignore_errors=True)
-        stage.mkdir()
-        for name, content in files.items():
-            with (stage / name).open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-        _sync(stage)
-        stage.rename(folder)
-        _sync(folder.parent)
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write or replace one file, whole or not at all.
-
-    Raises:
-        OSError: The disk refuses; the file is as it was.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    stage = path.with_name(_STAGE + path.name)
-    try:
-        with stage.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        stage.replace(path)
-        _sync(path.parent)
-    finally:
-        stage.unlink(missing_ok=True)
-
-
-def remove(folder: Path) -> None:
-    """Take an evidence away; a half of it is never seen.
-
-    Raises:
-        OSError: It cannot be removed.
-    """
-    gone = folder.with_name(_STAGE + folder.name)
-    folder.rename(gone)
-    shutil.rmtree(gone)
-
-
 def sweep_unfinished(folder: Path) -> list[Path]:
     """Remove what a killed agent left half written or half removed; returns what that was."""
-    left = [path for pattern in (f"{_STAGE}*", f"*/{_STAGE}*") for path in sorted(folder.glob(pattern))]
+    left = [path for pattern in (f"{STAGE}*", f"*/{STAGE}*") for path in sorted(folder.glob(pattern))]
     for path in left:
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
@@ -141,11 +82,3 @@ def _record(path: Path) -> Record | None:
     except (OSError, ValidationError) as error:
         log.warning("%s cannot be read (%s)", path / RECORD, type(error).__name__)
         return None
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

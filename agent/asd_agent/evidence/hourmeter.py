@@ -11,7 +11,7 @@ import math
 from pathlib import Path
 
 from asd_agent.clock import Clock
-from asd_agent.evidence.files import write_whole
+from asd_agent.whole_files import write_whole
 
 log = logging.getLogger(__name__)
 

@@ -18,11 +18,12 @@ from pathlib import Path
 from asd_agent.alarm import Proof
 from asd_agent.clock import Clock
 from asd_agent.config import EvidenceSettings
-from asd_agent.evidence.files import NOTED, folder_bytes, held, put, remove, sweep_unfinished, write_whole
+from asd_agent.evidence.files import NOTED, folder_bytes, held, sweep_unfinished
 from asd_agent.evidence.hourmeter import Hourmeter
 from asd_agent.evidence.job import Job, build
 from asd_agent.evidence.retention import Bounds, Item, plan
 from asd_agent.health.box import disk_free_bytes
+from asd_agent.whole_files import put, remove, write_whole
 
 log = logging.getLogger(__name__)
 

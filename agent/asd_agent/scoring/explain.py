@@ -59,8 +59,8 @@ def explain(
     spec = member.features or FeatureSpec()
     if member.kind == "mel_statistics":
         profile = np.asarray(np.abs(excess[0]).reshape(2, spec.n_mels).max(axis=0), dtype=np.float64)
-        bands = _stretches(profile, mel_centres(spec))
-        return Explanation(_bands_text(bands), bands)
+        bands = stretches(profile, mel_centres(spec))
+        return Explanation(bands_text(bands), bands)
     cells = excess[:, : spec.n_mels]
     bands_index = _indices(cells.mean(axis=0))
     bands = tuple((float(mel_centres(spec)[a]), float(mel_centres(spec)[b])) for a, b in bands_index)
@@ -68,11 +68,11 @@ def explain(
     over_time = cells[:, chosen].mean(axis=1)
     seconds = np.arange(len(over_time)) * spec.frame_seconds()
     steady = over_time.max() < 3.0 * max(float(np.median(over_time)), 0.3)
-    times = () if steady else _stretches(over_time, seconds)
+    times = () if steady else stretches(over_time, seconds)
     every = _rhythm(over_time, window, spec, chosen)
     if every is not None:
-        return Explanation(f"{_bands_text(bands)}, every {every:.2g} s", bands, times, every)
-    return Explanation(_bands_text(bands) + (" throughout" if steady else _times_text(times)), bands, times)
+        return Explanation(f"{bands_text(bands)}, every {every:.2g} s", bands, times, every)
+    return Explanation(bands_text(bands) + (" throughout" if steady else _times_text(times)), bands, times)
 
 
 def _rhythm(
@@ -99,9 +99,10 @@ def _indices(profile: npt.NDArray[np.floating], most: int = 3) -> list[tuple[int
     return sorted(runs[:most])
 
 
-def _stretches(
+def stretches(
     profile: npt.NDArray[np.floating], axis: npt.NDArray[np.floating], most: int = 3
 ) -> tuple[tuple[float, float], ...]:
+    """First and last place on the axis of each run above half the profile's maximum, at most `most` of them."""
     return tuple((float(axis[a]), float(axis[b])) for a, b in _indices(profile, most))
 
 
@@ -112,11 +113,12 @@ def _of_indicators(excess: npt.NDArray[np.float64]) -> Explanation:
 
 
 def _of_excerpts(doubts: npt.NDArray[np.float64], seconds: float = 10.0) -> Explanation:
-    times = _stretches(doubts, (np.arange(len(doubts)) + 0.5) * (seconds / len(doubts)))
+    times = stretches(doubts, (np.arange(len(doubts)) + 0.5) * (seconds / len(doubts)))
     return Explanation("unlike this section's sound" + _times_text(times), times_s=times)
 
 
-def _bands_text(bands: tuple[tuple[float, float], ...]) -> str:
+def bands_text(bands: tuple[tuple[float, float], ...]) -> str:
+    """Bands in words, such as `2.0–4.1 kHz and 200 Hz`."""
     return " and ".join(_band_text(low, high) for low, high in bands)
 
 

@@ -20,10 +20,11 @@ from asd_agent.bundle import Bundle
 from asd_agent.clock import SystemClock
 from asd_agent.config import EvidenceSettings
 from asd_agent.evidence import keeper as module
-from asd_agent.evidence.files import CLIP, NOTED, PICTURE, RECORD, folder_bytes, held, put, sweep_unfinished
+from asd_agent.evidence.files import CLIP, NOTED, PICTURE, RECORD, folder_bytes, held, sweep_unfinished
 from asd_agent.evidence.keeper import Keeper, Outcome
 from asd_agent.ring import Gap
 from asd_agent.scoring.scorer import BundleScorer
+from asd_agent.whole_files import put
 from rigs.bundles import RATE, hum
 from rigs.evidence import make_job
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from asd_agent.alarm import earliest_alarm_seconds
 from asd_agent.bundle import Bundle
 from asd_agent.bundle.manifest import Condition
+from asd_agent.bundle.overlay import with_site
+from asd_agent.bundle.store import SITE
 from asd_agent.config import Config, FileSettings, LevelGate, MonitorSettings
 from asd_agent.errors import AsdError
 from asd_agent.health.finding import Finding, ok, problem, warning
@@ -25,7 +27,7 @@ def examine_monitors(config: Config, bundles: Mapping[Path, Bundle]) -> list[Fin
             found.append(warning(f"monitors.{name}", text, "Each alarm would come twice; remove one of them"))
         bundle = bundles.get(config.bundle_path(monitor.bundle))
         if bundle is not None:
-            found += _monitor(name, monitor, bundle)
+            found += _monitor(name, monitor, bundle, config.paths.state)
     for name in config.sources:
         if all(m.source != name for m in config.monitors.values()):
             found.append(warning(f"sources.{name}", "no monitor listens to it", "Remove it, or name it in a monitor"))
@@ -34,8 +36,10 @@ def examine_monitors(config: Config, bundles: Mapping[Path, Bundle]) -> list[Fin
     return found
 
 
-def _monitor(name: str, monitor: MonitorSettings, bundle: Bundle) -> list[Finding]:
+def _monitor(name: str, monitor: MonitorSettings, bundle: Bundle, state: Path) -> list[Finding]:
     try:
+        if monitor.domain == SITE:
+            bundle = with_site(bundle, state, monitor.section)
         domains = bundle.domains(monitor.section, monitor.domain)
     except AsdError as error:
         known = any(c.section == monitor.section for c in bundle.manifest.conditions)

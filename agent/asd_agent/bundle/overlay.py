@@ -1,0 +1,145 @@
+"""What was calibrated on the spot: a `site` condition laid over a bundle, which itself is never changed.
+
+`<state>/site/<bundle>-<digest>-<section>/<number>/` holds overlay.json and scorers.npz. The highest number counts;
+taking it away brings back the one before, or the bundle as it was exported.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from asd_agent.bundle.manifest import Condition, DomainName, Manifest, Part, SectionId
+from asd_agent.bundle.store import SCORERS, SITE, Arrays, Bundle, file_digest, load_arrays, save_arrays
+from asd_agent.errors import BundleError
+from asd_agent.whole_files import put, remove
+
+FOLDER = "site"
+OVERLAY = "overlay.json"
+_AGAIN = "Calibrate again: asd-agent calibrate."
+
+
+class SiteOverlay(Part):
+    """The whole of overlay.json.
+
+    Attributes:
+        base: Digest of the bundle that it belongs to.
+        bundle: That bundle's name, for people.
+        like: The domain whose members, densities and combination it took over.
+        heard_seconds: Normal sound that it rests on.
+        heard_from: Where that came from, in words.
+        condition: Its arrays are in scorers.npz beside it.
+        report: How the site differs from that domain; for people.
+        scorers_sha256: Of scorers.npz.
+    """
+
+    schema_version: Literal[1] = 1
+    base: str
+    bundle: str
+    machine: str
+    section: SectionId
+    like: DomainName
+    created: datetime
+    heard_seconds: float = Field(gt=0)
+    heard_from: str
+    condition: Condition
+    report: dict[str, Any] = Field(default_factory=dict)
+    scorers_sha256: str = ""
+
+
+def overlay_folder(state: Path, bundle: Bundle, section: str) -> Path:
+    """Where the overlays of a bundle's section lie."""
+    return state / FOLDER / f"{bundle.manifest.name}-{bundle.digest[:12]}-{section}"
+
+
+def numbers(folder: Path) -> list[int]:
+    """The overlays that are there, oldest first."""
+    return sorted(int(p.name) for p in folder.glob("[0-9]*") if p.name.isdigit())
+
+
+def add_overlay(folder: Path, overlay: SiteOverlay, arrays: Arrays) -> Path:
+    """Write an overlay, whole or not at all; it counts from now on.
+
+    Raises:
+        BundleError: The disk refuses.
+    """
+    packed = io.BytesIO()
+    save_arrays(packed, arrays)
+    whole = overlay.model_copy(update={"scorers_sha256": hashlib.sha256(packed.getvalue()).hexdigest()})
+    text = json.dumps(whole.model_dump(mode="json"), indent=1) + "\n"
+    place = folder / f"{max(numbers(folder), default=0) + 1:04d}"
+    try:
+        put(place, {SCORERS: packed.getvalue(), OVERLAY: text.encode()})
+    except OSError as error:
+        raise BundleError(
+            f"{folder}: cannot be written ({error.strerror})", "Free the disk, or run this as the service's user."
+        ) from error
+    return place
+
+
+def undo(folder: Path) -> int:
+    """Take away the overlay that counts; returns how many are left.
+
+    Raises:
+        BundleError: There is none.
+    """
+    found = numbers(folder)
+    if not found:
+        raise BundleError(f"{folder}: there is no calibration to undo", "The bundle is as it was exported.")
+    try:
+        remove(folder / f"{found[-1]:04d}")
+    except OSError as error:
+        raise BundleError(
+            f"{folder}: cannot be changed ({error.strerror})", "Run this as the service's user."
+        ) from error
+    return len(found) - 1
+
+
+def read_overlay(place: Path, bundle: Bundle) -> tuple[SiteOverlay, Arrays]:
+    """An overlay, checked.
+
+    Raises:
+        BundleError: It is damaged, or belongs to another bundle.
+    """
+    try:
+        overlay = SiteOverlay.model_validate_json((place / OVERLAY).read_bytes())
+    except (OSError, ValidationError) as error:
+        raise BundleError(f"{place / OVERLAY}: cannot be read as a calibration", _AGAIN) from error
+    if overlay.base != bundle.digest:
+        raise BundleError(f"{place}: belongs to another bundle ({overlay.bundle} {overlay.base[:12]})", _AGAIN)
+    if not (place / SCORERS).is_file() or file_digest(place / SCORERS) != overlay.scorers_sha256:
+        raise BundleError(f"{place / SCORERS}: is missing or was altered", _AGAIN)
+    return overlay, load_arrays(place / SCORERS)
+
+
+def with_site(bundle: Bundle, state: Path, section: str) -> Bundle:
+    """The bundle with what was calibrated for one of its sections.
+
+    Raises:
+        BundleError: Nothing was, or it is damaged.
+    """
+    folder = overlay_folder(state, bundle, section)
+    found = numbers(folder)
+    if not found:
+        others = sorted(p.name for p in (state / FOLDER).glob(f"{bundle.manifest.name}-*-{section}"))
+        hint = f" There is one for another version of it ({', '.join(others)})." if others else ""
+        raise BundleError(
+            f"{bundle.path}: section {section} was not calibrated here, so it has no domain 'site'",
+            f"Run asd-agent calibrate, or choose another domain.{hint}",
+        )
+    overlay, arrays = read_overlay(folder / f"{found[-1]:04d}", bundle)
+    return laid_over(bundle, overlay.condition, arrays)
+
+
+def laid_over(bundle: Bundle, condition: Condition, arrays: Arrays) -> Bundle:
+    """The bundle with a `site` condition, and the same digest."""
+    kept = [c for c in bundle.manifest.conditions if (c.section, c.domain) != (condition.section, SITE)]
+    manifest: Manifest = bundle.manifest.model_copy(update={"conditions": [*kept, condition]})
+    return replace(bundle, manifest=manifest, scorers={**bundle.scorers, **arrays})

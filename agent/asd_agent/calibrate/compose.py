@@ -1,0 +1,159 @@
+"""From a condition's fitted members to the condition itself: combination, standardisation, threshold, plain arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from asd_agent.bundle.manifest import (
+    Combination,
+    Condition,
+    ConditionName,
+    Density,
+    ExpertUse,
+    FramePooling,
+    MemberUse,
+)
+from asd_agent.calibrate.condition import Calibrated, standardisation
+from asd_agent.calibrate.density import Arrays
+from asd_agent.errors import DataError
+from asd_agent.scoring.combine import combine, combine_available, standardise
+from asd_agent.thresholds import Method, Rule, fit_threshold
+
+Float = npt.NDArray[np.float64]
+REFERENCE = "reference"
+"""Key of a member's sorted reference scores, beside the arrays of its scorer."""
+LEVEL_MARGIN_DB = 10.0
+"""So far beyond the levels heard in calibration a window is suspect."""
+
+
+@dataclass(frozen=True)
+class ThresholdSettings:
+    """What the user asks of thresholds."""
+
+    method: Method = "quantile"
+    false_alarms_per_day: float = 1.0
+    rule: Rule = field(default_factory=Rule)
+
+
+@dataclass(frozen=True)
+class FittedMember:
+    """A member in one condition; reference scores in the clips' order, NaN for those that it has learnt."""
+
+    member: str
+    density: Density
+    pooling: FramePooling
+    calibrated: Calibrated
+
+
+@dataclass(frozen=True)
+class FittedExpert:
+    """An expert's members in one condition."""
+
+    name: str
+    members: Sequence[FittedMember]
+    combination: Combination
+
+
+@dataclass(frozen=True)
+class Heard:
+    """The normal clips that a condition rests on.
+
+    Attributes:
+        clips: How many.
+        levels_dbfs: Of each.
+        provisional: Too few for a spread and a tail of their own.
+    """
+
+    clips: int
+    levels_dbfs: Sequence[float]
+    provisional: bool
+
+
+def compose(
+    section: str,
+    domain: ConditionName,
+    experts: Sequence[FittedExpert],
+    combination: Combination,
+    heard: Heard,
+    asked: ThresholdSettings,
+) -> tuple[Condition, Arrays]:
+    """Put a condition together.
+
+    Returns:
+        The condition, and the arrays that it names, by keys below `<section>/<domain>/`.
+
+    Raises:
+        DataError: No clip is left that each expert could judge.
+    """
+    prefix = f"{section}/{domain}"
+    arrays: Arrays = {}
+    uses: list[ExpertUse] = []
+    combined: list[Float] = []
+    for expert in experts:
+        members = [_use(f"{prefix}/{m.member}", m, arrays) for m in expert.members]
+        scores = combine_available(
+            np.stack([m.calibrated.reference for m in expert.members]),
+            [u.standardisation for u in members],
+            [arrays[u.reference] for u in members],
+            expert.combination,
+        )
+        combined.append(scores)
+        key = f"{prefix}/{expert.name}/{REFERENCE}"
+        arrays[key] = _sorted(scores)
+        uses.append(
+            ExpertUse(
+                name=expert.name,
+                members=members,
+                combination=expert.combination,
+                standardisation=standardisation(arrays[key]),
+                reference=key,
+            )
+        )
+    stacked = np.stack(combined)
+    together = stacked[:, np.isfinite(stacked).all(axis=0)]
+    if not together.size:
+        raise DataError(
+            f"section {section} has no normal clip left to set the threshold of its {domain} domain by",
+            "Give more normal recordings of it.",
+        )
+    total = combine(together, [e.standardisation for e in uses], [arrays[e.reference] for e in uses], combination)
+    overall = standardisation(total)
+    key = f"{prefix}/{REFERENCE}"
+    arrays[key] = np.sort(standardise(total, overall))
+    condition = Condition(
+        section=section,
+        domain=domain,
+        experts=uses,
+        combination=combination,
+        standardisation=overall,
+        reference=key,
+        clips=heard.clips,
+        provisional=heard.provisional,
+        level_dbfs=(min(heard.levels_dbfs) - LEVEL_MARGIN_DB, max(heard.levels_dbfs) + LEVEL_MARGIN_DB),
+        threshold=fit_threshold(
+            arrays[key], alarms_per_day=asked.false_alarms_per_day, rule=asked.rule, method=asked.method
+        ),
+    )
+    return condition, arrays
+
+
+def _use(prefix: str, fitted: FittedMember, arrays: Arrays) -> MemberUse:
+    for key, array in fitted.calibrated.scorer.items():
+        arrays[f"{prefix}/{key}"] = array
+    arrays[f"{prefix}/{REFERENCE}"] = _sorted(fitted.calibrated.reference)
+    return MemberUse(
+        member=fitted.member,
+        density=fitted.density,
+        scorer=prefix,
+        pooling=fitted.pooling,
+        standardisation=fitted.calibrated.standardisation,
+        reference=f"{prefix}/{REFERENCE}",
+    )
+
+
+def _sorted(scores: Float) -> Float:
+    return np.sort(scores[np.isfinite(scores)])

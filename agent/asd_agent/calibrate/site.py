@@ -1,0 +1,171 @@
+"""A condition for the place where the box stands: scorers and thresholds refitted to minutes of normal sound.
+
+Networks stay as they are. What is fitted is what the bundle's own training fitted, with two differences: a density may
+be the bundle's own, moved, where held-out clips speak for it; and a live stretch of sound is one recording, so it is
+cut into blocks that are held out together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from asd_agent.bundle import Bundle
+from asd_agent.bundle.manifest import Condition, DomainName, ExpertUse, MemberUse
+from asd_agent.calibrate.compose import REFERENCE, FittedExpert, FittedMember, Heard, ThresholdSettings, compose
+from asd_agent.calibrate.condition import (
+    FOLDS,
+    PROVISIONAL_BELOW,
+    Calibrated,
+    DomainData,
+    calibrate_near,
+    calibrate_target,
+)
+from asd_agent.calibrate.density import Arrays, DensitySettings
+from asd_agent.errors import BundleError, DataError
+from asd_agent.quality import level_dbfs
+from asd_agent.scoring.observe import WindowFeatures, Windows
+from asd_agent.scoring.scorer import BundleScorer, scorer_arrays
+
+LEAST_WINDOWS = 3
+BATCH = 16
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class SiteSound:
+    """Normal sound that was heard on the spot.
+
+    Attributes:
+        windows: Shape (windows, samples), in the order of time.
+        recordings: Which recording each comes from; windows of one are never on both sides of a fold.
+    """
+
+    windows: Windows
+    recordings: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+
+def blocks(recordings: Sequence[str], wanted: int = FOLDS) -> list[str]:
+    """Recordings, cut into contiguous blocks where there are fewer than are wanted.
+
+    Neighbouring blocks of one stretch of sound are more alike than recordings of different days: what is fitted
+    from them promises a little too much.
+    """
+    names = list(dict.fromkeys(recordings))
+    if len(names) >= wanted:
+        return list(recordings)
+    each = -(-wanted // len(names))
+    seen = dict.fromkeys(names, 0)
+    totals = {name: list(recordings).count(name) for name in names}
+    cut = []
+    for name in recordings:
+        cut.append(f"{name}#{seen[name] * each // totals[name]}")
+        seen[name] += 1
+    return cut
+
+
+def calibrate_site(
+    scorer: BundleScorer,
+    section: str,
+    like: DomainName,
+    sound: SiteSound,
+    *,
+    false_alarms_per_day: float | None = None,
+    progress: Progress | None = None,
+) -> tuple[Condition, Arrays]:
+    """Fit the `site` condition of a section.
+
+    Args:
+        scorer: The bundle, with its sessions.
+        section: Its two digits.
+        like: The domain whose members, densities and combinations are taken over.
+        sound: What was heard.
+        false_alarms_per_day: Wanted; the bundle's own wish where it is not given.
+        progress: Told of windows observed, and of how many.
+
+    Returns:
+        The condition, and its arrays.
+
+    Raises:
+        BundleError: The bundle lacks the section, or does not say how its scorers were fitted.
+        DataError: Too little sound.
+    """
+    if len(sound) < LEAST_WINDOWS:
+        raise DataError(
+            f"{len(sound)} windows of normal sound are too few to calibrate by",
+            f"Give at least {LEAST_WINDOWS}, better a hundred: a quarter of an hour and more.",
+        )
+    bundle = scorer.bundle
+    base = bundle.condition(section, like)
+    cut = blocks(sound.recordings)
+    steps = _Steps(sum(len(e.members) for e in base.experts) * len(sound), progress)
+    experts = [
+        FittedExpert(
+            expert.name,
+            [_fit(scorer, use, density_settings(bundle, expert), section, sound, cut, steps) for use in expert.members],
+            expert.combination,
+        )
+        for expert in base.experts
+    ]
+    wanted = base.threshold.wanted_per_day if false_alarms_per_day is None else false_alarms_per_day
+    heard = Heard(len(sound), [level_dbfs(w) for w in sound.windows], provisional=len(sound) < PROVISIONAL_BELOW)
+    asked = ThresholdSettings(base.threshold.method, wanted)
+    return compose(section, "site", experts, base.combination, heard, asked)
+
+
+def density_settings(bundle: Bundle, expert: ExpertUse) -> DensitySettings:
+    """How an expert's densities were fitted, from the recipe that the bundle carries.
+
+    Raises:
+        BundleError: It does not say.
+    """
+    seen: dict[str, int] = {}
+    for said in bundle.manifest.provenance.recipe_settings.get("experts", []):
+        kind = str(said.get("kind", ""))
+        seen[kind] = seen.get(kind, 0) + 1
+        name = f"{kind}-{seen[kind]}" if seen[kind] > 1 else kind
+        if name == expert.name and "density" in said:
+            return DensitySettings.model_validate(said["density"])
+    raise BundleError(
+        f"{bundle.path}: does not say how the scorers of {expert.name!r} were fitted", "Export it again by asd-trainer."
+    )
+
+
+def _fit(
+    scorer: BundleScorer,
+    use: MemberUse,
+    settings: DensitySettings,
+    section: str,
+    sound: SiteSound,
+    recordings: Sequence[str],
+    steps: _Steps,
+) -> FittedMember:
+    parts = []
+    for start in range(0, len(sound), BATCH):
+        windows = sound.windows[start : start + BATCH]
+        parts.append(scorer.observe(WindowFeatures(windows), use.member, section))
+        steps.add(len(windows))
+    data = DomainData(np.concatenate(parts), recordings)
+    arrays = scorer.bundle.scorers
+    known = {k: np.asarray(v) for k, v in scorer_arrays(arrays, use.scorer).items() if k != REFERENCE}
+    if len(sound) < PROVISIONAL_BELOW:
+        reference = np.asarray(arrays[use.reference], dtype=np.float64)
+        fitted = calibrate_target(data, Calibrated(known, reference, use.standardisation), settings, use.pooling)
+    else:
+        fitted = calibrate_near(data, known, settings, use.pooling)
+    return FittedMember(use.member, use.density, use.pooling, fitted)
+
+
+class _Steps:
+    def __init__(self, total: int, progress: Progress | None) -> None:
+        self._done, self._total, self._progress = 0, total, progress
+
+    def add(self, count: int) -> None:
+        self._done += count
+        if self._progress:
+            self._progress(self._done, self._total)

@@ -1,0 +1,271 @@
+"""asd-agent calibrate: a domain of its own for the place where the box stands."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from asd_agent.config import MonitorSettings
+from asd_agent.config_file import load_config
+from asd_agent.console import print_json
+from asd_agent.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from asd_agent.audio import Signal
+    from asd_agent.bundle import Bundle
+    from asd_agent.bundle.manifest import DomainName
+    from asd_agent.bundle.overlay import SiteOverlay
+    from asd_agent.calibrate.difference import Difference
+    from asd_agent.calibrate.site import SiteSound
+    from asd_agent.config import Config
+
+
+def calibrate(
+    monitor: Annotated[str, typer.Argument(help="Monitor of agent.yaml.")],
+    config: Annotated[Path, typer.Option("--config", "-c", help="The configuration.")] = Path(
+        "/etc/asd-agent/agent.yaml"
+    ),
+    minutes: Annotated[float, typer.Option(help="How long to listen to the healthy machine.", min=0.5)] = 20.0,
+    clips: Annotated[
+        list[Path] | None, typer.Option(help="Recordings or folders of normal sound, instead of listening.")
+    ] = None,
+    like: Annotated[str | None, typer.Option(help="Domain to start from: source or target.")] = None,
+    false_alarms_per_day: Annotated[
+        float | None, typer.Option(help="Wanted. Default: as the bundle was trained for.", min=0.0001)
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say how the site differs and write nothing.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Take the last calibration back.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Fit scorers and threshold to normal sound of this very place, for monitors with `domain: site`.
+
+    Networks and the bundle stay as they are. Give a quarter of an hour and more of the healthy machine in all its usual
+    conditions. The service takes it up when it is reloaded (systemctl reload asd-agent).
+
+    Example: asd-agent calibrate press-3-fan -c agent.yaml --minutes 20
+    """
+    from asd_agent.bundle import Bundle
+    from asd_agent.bundle.overlay import overlay_folder
+    from asd_agent.bundle.overlay import undo as take_back
+
+    settings = load_config(config)
+    if monitor not in settings.monitors:
+        raise UsageError(f"{monitor!r} is no monitor of {config}", f"It has: {', '.join(sorted(settings.monitors))}.")
+    wanted = settings.monitors[monitor]
+    path = settings.bundle_path(wanted.bundle)
+    bundle = Bundle.open(path.resolve())
+    folder = overlay_folder(settings.paths.state, bundle, wanted.section)
+    if undo:
+        left = take_back(folder)
+        now = "the one before counts" if left else "there is none any more: `domain: site` cannot be used"
+        if json:
+            print_json({"schema": 1, "undone": True, "left": left})
+        else:
+            sys.stdout.write(f"the last calibration of {monitor} is taken back; {now}\n")
+        return
+    _needs_sklearn()
+    base = _like(like, wanted)
+    overlay, difference, place = _calibrate(
+        settings, monitor, bundle, base, minutes, clips, false_alarms_per_day, None if dry_run else folder
+    )
+    level = overlay.condition.threshold
+    if json:
+        print_json(
+            {
+                "schema": 1,
+                "monitor": monitor,
+                "overlay": str(place) if place else None,
+                "bundle": bundle.digest,
+                "section": wanted.section,
+                "like": base,
+                "windows": overlay.condition.clips,
+                "provisional": overlay.condition.provisional,
+                "threshold": level.raise_level,
+                "window_rate": level.window_rate,
+                "false_alarms_per_day": level.false_alarms_per_day,
+                "difference": asdict(difference),
+            }
+        )
+        return
+    _tell(monitor, base, overlay, difference, place, wanted)
+
+
+def _calibrate(
+    settings: Config,
+    monitor: str,
+    bundle: Bundle,
+    like: DomainName,
+    minutes: float,
+    clips: list[Path] | None,
+    per_day: float | None,
+    folder: Path | None,
+) -> tuple[SiteOverlay, Difference, Path | None]:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from asd_agent.bundle.overlay import SiteOverlay, add_overlay
+    from asd_agent.calibrate.difference import compare_site
+    from asd_agent.calibrate.site import calibrate_site
+    from asd_agent.scoring.scorer import BundleScorer
+    from asd_agent.scoring.sessions import Sessions
+
+    wanted = settings.monitors[monitor]
+    bundle.condition(wanted.section, like)
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal) as bars:
+        sound, heard_from = _sound(settings, wanted, minutes, clips, bundle.manifest.window_samples, bars)
+        scorer = BundleScorer(bundle, Sessions(settings.providers))
+        task = bars.add_task("fitting", total=None)
+        condition, arrays = calibrate_site(
+            scorer,
+            wanted.section,
+            like,
+            sound,
+            false_alarms_per_day=per_day,
+            progress=lambda done, total: bars.update(task, completed=done, total=total),
+        )
+        difference = compare_site(scorer, wanted.section, like, sound)
+    overlay = SiteOverlay(
+        base=bundle.digest,
+        bundle=bundle.manifest.name,
+        machine=bundle.manifest.machine,
+        section=wanted.section,
+        like=like,
+        created=datetime.now(timezone.utc).replace(microsecond=0),
+        heard_seconds=len(sound) * bundle.manifest.window_seconds,
+        heard_from=heard_from,
+        condition=condition,
+        report=asdict(difference),
+    )
+    return overlay, difference, add_overlay(folder, overlay, arrays) if folder else None
+
+
+def _sound(
+    settings: Config, wanted: MonitorSettings, minutes: float, clips: list[Path] | None, samples: int, bars: Progress
+) -> tuple[SiteSound, str]:
+    """Windows of normal sound; what is no good for scoring is left out and said."""
+    from collections import Counter
+
+    import numpy as np
+
+    from asd_agent.audio import SAMPLE_RATE
+    from asd_agent.calibrate.site import SiteSound
+    from asd_agent.quality import assess
+    from asd_agent.record.hearing import hear
+
+    refused: Counter[str] = Counter()
+    windows, recordings = [], []
+    if clips:
+        found = _files(clips)
+        for path in bars.track(found, description="reading"):
+            for signal in _windows_of(path, wanted.channel, samples):
+                quality = assess(signal)
+                if quality.reasons:
+                    refused[quality.reasons[0]] += 1
+                    continue
+                windows.append(signal)
+                recordings.append(str(path))
+        heard_from = f"{len(found)} recordings"
+    else:
+        count = max(1, round(minutes * 60 * SAMPLE_RATE / samples))
+        ears = hear(settings.paths.state, wanted.source, settings.sources[wanted.source], wanted.channel)
+        task = bars.add_task(f"listening to {ears.where}", total=count)
+        try:
+            for window in ears.windows(samples):
+                quality = assess(window.signal, has_gap=window.has_gap)
+                if quality.reasons:
+                    refused[quality.reasons[0]] += 1
+                else:
+                    windows.append(window.signal)
+                    recordings.append("heard")
+                bars.update(task, advance=1)
+                if len(windows) + refused.total() >= count:
+                    break
+        finally:
+            ears.close()
+        heard_from = ears.where
+    if refused:
+        why = ", ".join(f"{n} for {reason}" for reason, n in refused.most_common())
+        sys.stderr.write(f"{refused.total()} windows are left out: {why}\n")
+    if not windows:
+        raise DataError("no window of normal sound was heard", "See `asd-agent doctor` for what the source delivers.")
+    return SiteSound(np.stack(windows), recordings), heard_from
+
+
+def _files(paths: list[Path]) -> list[Path]:
+    found = []
+    for path in paths:
+        if path.is_dir():
+            found += sorted(p for p in path.rglob("*") if p.suffix.lower() in {".wav", ".flac"})
+        elif path.exists():
+            found.append(path)
+        else:
+            raise UsageError(f"{path}: no such file or folder")
+    if not found:
+        raise DataError(f"{', '.join(map(str, paths))}: holds no recording", "Give .wav or .flac files.")
+    return found
+
+
+def _windows_of(path: Path, channel: int, samples: int) -> list[Signal]:
+    from asd_agent.audio import read_clip
+
+    signal = read_clip(path, channel=channel or None).samples
+    return [signal[s : s + samples] for s in range(0, len(signal) - samples + 1, samples)]
+
+
+def _like(like: str | None, wanted: MonitorSettings) -> DomainName:
+    chosen = like or (wanted.domain if wanted.domain in ("source", "target") else "source")
+    if chosen == "source":
+        return "source"
+    if chosen == "target":
+        return "target"
+    raise UsageError(f"--like {chosen!r} is not one of source, target")
+
+
+def _needs_sklearn() -> None:
+    from importlib.util import find_spec
+
+    if find_spec("sklearn") is None:
+        raise UsageError("calibrate needs scikit-learn", "Install it: pip install 'asd[calibrate]'.")
+
+
+def _tell(
+    monitor: str,
+    like: str,
+    overlay: SiteOverlay,
+    difference: Difference,
+    place: Path | None,
+    wanted: MonitorSettings,
+) -> None:
+    condition, level = overlay.condition, overlay.condition.threshold
+    low, high = difference.usual_level_dbfs
+    lines = [
+        f"{condition.clips} windows ({overlay.heard_seconds / 60:.1f} min) from {overlay.heard_from}",
+        f"level {difference.level_dbfs:.1f} dBFS (the bundle's calibration: {low:.0f} to {high:.0f})",
+        f"by the bundle's {like} domain: scores {difference.shift_spreads:+.1f} spreads from its normal clips'",
+        f"{100 * difference.over_threshold:.0f} % above its threshold",
+        f"told apart from its normal clips {100 * difference.separation:.0f} times of 100 (50: sounds alike)",
+    ]
+    if difference.bands:
+        lines.append(f"what differs: {difference.bands}")
+    lines += [f"warning: {text}" for text in difference.warnings]
+    few = ", provisional: spread and tail are the bundle's" if condition.provisional else ""
+    lines.append(
+        f"threshold {level.raise_level:.2f} spreads{few}: {100 * level.window_rate:.1f} % of normal windows above it, "
+        f"{level.false_alarms_per_day:.2g} false alarms a day ({level.wanted_per_day:g} wanted)"
+    )
+    if place is None:
+        lines.append("nothing was written (--dry-run)")
+    else:
+        lines.append(f"written to {place}; `--undo` takes it back")
+        if wanted.domain != "site":
+            lines.append(f"to use it, set `domain: site` in monitor {monitor}")
+        lines.append("a running service takes it up when it is reloaded: systemctl reload asd-agent")
+    sys.stdout.write("\n".join(lines) + "\n")

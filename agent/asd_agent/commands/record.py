@@ -1,0 +1,127 @@
+"""asd-agent record: normal sound as a data set to train from."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from asd_agent.config import NAME, FileSettings, MicrophoneSettings
+from asd_agent.config_file import load_config
+from asd_agent.console import print_json
+from asd_agent.errors import UsageError
+from asd_agent.quality import FLOOR_DBFS
+from asd_agent.record.clips import CLIP_SAMPLES, CLIP_SECONDS, Place, Tally, keep
+from asd_agent.record.hearing import hear
+
+
+def record(
+    machine: Annotated[str, typer.Option(help="Machine type, such as fan.")],
+    out: Annotated[Path, typer.Option(help="The data set's folder; what is there is gone on with.")] = Path("data"),
+    section: Annotated[str, typer.Option(help="Section, two digits: which unit of this type.")] = "00",
+    domain: Annotated[str, typer.Option(help="source or target.")] = "source",
+    minutes: Annotated[float, typer.Option(help="So much sound in all, with what is there.", min=0.1)] = 20.0,
+    config: Annotated[Path | None, typer.Option("--config", "-c", help="agent.yaml that names the source.")] = None,
+    source: Annotated[str | None, typer.Option(help="Source of agent.yaml; its only one by default.")] = None,
+    device: Annotated[str | None, typer.Option(help="A microphone, by a name that `devices` lists.")] = None,
+    file: Annotated[Path | None, typer.Option(help="A recording or a folder of them, instead of a microphone.")] = None,
+    channel: Annotated[int, typer.Option(help="Channel of the device.", min=0)] = 0,
+    json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Record 10 s clips of a healthy machine, laid out so that asd-trainer trains from the folder as it is.
+
+    Where the service runs, its sound is taken from it; it goes on undisturbed. Windows with a gap, silence, clipping or
+    no numbers are refused and counted. An interrupted recording goes on where it was.
+
+    Example: asd-agent record -c agent.yaml --machine fan --section 00 --minutes 20 --out data
+    """
+    place = _place(out, machine, section, domain)
+    state, name, settings = _source(config, source, device, file, channel)
+    wanted = max(1, round(minutes * 60 / CLIP_SECONDS))
+    there = len(place.numbers())
+    if there:
+        sys.stderr.write(f"{place.train}: {there} clips of section {section}, {domain}, are there already\n")
+    tally = Tally()
+    try:
+        if there < wanted:
+            _listen(state, name, settings, channel, place, wanted - there, tally)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; the same command goes on\n")
+    whole = there + tally.kept
+    said: dict[str, Any] = {
+        "schema": 1,
+        "folder": str(place.folder),
+        "machine": machine,
+        "section": section,
+        "domain": domain,
+        "clips": whole,
+        "recorded": tally.kept,
+        "refused": dict(tally.refused),
+        "wanted": wanted,
+    }
+    if json:
+        print_json(said)
+    else:
+        refused = ", ".join(f"{count} for {why}" for why, count in tally.refused.most_common()) or "none"
+        sys.stdout.write(
+            f"{place.train}: {whole} of {wanted} clips ({tally.kept} recorded now); windows refused: {refused}\n"
+        )
+    if whole < wanted:
+        raise typer.Exit(1)
+
+
+def _place(out: Path, machine: str, section: str, domain: str) -> Place:
+    if not NAME.match(machine):
+        raise UsageError(f"--machine {machine!r} may hold only letters, digits, '_' and '-'")
+    if not (len(section) == 2 and section.isdigit()):
+        raise UsageError(f"--section {section!r} is not two digits")
+    if domain not in ("source", "target"):
+        raise UsageError(f"--domain {domain!r} is not one of source, target")
+    return Place(out, machine, section, domain, datetime.now(timezone.utc).strftime("%Y%m%dT%H%M"))
+
+
+def _source(
+    config: Path | None, source: str | None, device: str | None, file: Path | None, channel: int
+) -> tuple[Path | None, str, MicrophoneSettings | FileSettings]:
+    if sum(x is not None for x in (config, device, file)) != 1:
+        raise UsageError("where from?", "Give one of --config, --device and --file.")
+    if device is not None:
+        return None, device, MicrophoneSettings(kind="microphone", device=device, channels=(channel,))
+    if file is not None:
+        return None, str(file), FileSettings(kind="file", path=file, channels=(channel,), speed=1000.0)
+    assert config is not None
+    settings = load_config(config)
+    if source is None and len(settings.sources) == 1:
+        source = next(iter(settings.sources))
+    if source not in settings.sources:
+        raise UsageError(f"--source {source!r} is none of {config}", f"It has: {', '.join(sorted(settings.sources))}.")
+    return settings.paths.state, source, settings.sources[source]
+
+
+def _listen(
+    state: Path | None,
+    name: str,
+    settings: MicrophoneSettings | FileSettings,
+    channel: int,
+    place: Place,
+    wanted: int,
+    tally: Tally,
+) -> None:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    ears = hear(state, name, settings, channel)
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    try:
+        with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
+            task = bars.add_task(f"listening to {ears.where}", total=wanted)
+            for _window, quality in keep(ears.windows(CLIP_SAMPLES), place, wanted, tally):
+                level = "silence" if quality.level_dbfs <= FLOOR_DBFS else f"{quality.level_dbfs:.1f} dBFS"
+                verdict = f"refused: {', '.join(quality.reasons)}" if quality.reasons else "kept"
+                bars.update(task, completed=tally.kept, description=f"{ears.where}: {level}, {verdict}")
+    finally:
+        ears.close()

@@ -1,0 +1,1 @@
+"""Sound taken down on the box: from a microphone of its own, or from the ears of the running service."""

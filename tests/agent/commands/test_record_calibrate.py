@@ -1,0 +1,135 @@
+"""record and calibrate as a person uses them: from a microphone, beside the running service and without it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import yaml
+
+from rigs.agent import running, write_config
+from rigs.broker import Broker, Listener
+from rigs.bundles import hum, write_wav
+from rigs.microphone import DEVICE, VirtualMicrophone
+
+SCORES = "asd/box/monitor/m/score"
+
+
+def agent(*arguments: object, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from asd_agent.cli import main; main()", *map(str, arguments)]
+    env = {**os.environ, **(environment or {})}
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=env)
+
+
+def clips(folder: Path, count: int, *, pitch: float = 180.0) -> Path:
+    for i in range(count):
+        write_wav(folder / f"{i:02d}.wav", hum(10, 500 + i, pitch=pitch))
+    return folder
+
+
+def set_domain(config: Path, domain: str) -> None:
+    settings = yaml.safe_load(config.read_text())
+    settings["monitors"]["m"]["domain"] = domain
+    config.write_text(yaml.safe_dump(settings))
+
+
+def test_from_recordings_to_a_site_that_is_checked_scored_and_taken_back(bundle_path: Path, tmp_path: Path):
+    sound = clips(tmp_path / "clips", 12)
+    config = write_config(tmp_path, bundle_path, {"kind": "file", "path": str(sound)}, 1, domain="site", hop_seconds=10)
+    refused = agent("run", "-c", config)
+    assert refused.returncode == 78
+    assert "was not calibrated here" in refused.stderr
+    assert agent("check", "-c", config).returncode == 78
+
+    tried = agent("calibrate", "m", "-c", config, "--clips", sound, "--dry-run", "--json")
+    assert tried.returncode == 0, tried.stderr
+    assert json.loads(tried.stdout)["overlay"] is None
+    assert not (tmp_path / "state" / "site").exists()
+
+    done = agent("calibrate", "m", "-c", config, "--clips", sound)
+    assert done.returncode == 0, done.stderr
+    assert "12 windows (2.0 min) from 12 recordings" in done.stdout
+    assert "100 % above its threshold" in done.stdout
+    assert "warning: 100 % of it is anomalous by the bundle's own threshold" in done.stdout
+    assert agent("check", "-c", config).returncode == 0
+    place = ("--bundle", bundle_path, "--state", tmp_path / "state", "--json")
+    scored = agent("score", *sorted(sound.iterdir()), "--domain", "site", *place)
+    assert sum(c["anomalous"] for c in json.loads(scored.stdout)["clips"]) <= 1
+    scored = agent("score", *sorted(sound.iterdir()), "--domain", "source", *place)
+    assert all(c["anomalous"] for c in json.loads(scored.stdout)["clips"])
+
+    assert agent("calibrate", "m", "-c", config, "--undo").returncode == 0
+    assert agent("check", "-c", config).returncode == 78
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words", "code"),
+    [
+        (("calibrate", "x"), "'x' is no monitor", 2),
+        (("calibrate", "m", "--clips", "none.wav"), "none.wav: no such file", 2),
+        (("calibrate", "m", "--like", "site"), "--like 'site' is not one of", 2),
+        (("calibrate", "m", "--undo"), "no calibration to undo", 1),
+        (("record", "--machine", "fan", "--source", "x"), "--source 'x' is none of", 2),
+        (("record", "--machine", "../x"), "may hold only letters", 2),
+        (("record", "--machine", "fan", "--section", "7"), "is not two digits", 2),
+        (("record", "--machine", "fan", "--device", "x"), "Give one of --config, --device and --file", 2),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(bundle_path: Path, tmp_path: Path, arguments, words, code):
+    config = write_config(tmp_path, bundle_path, {"kind": "file", "path": str(tmp_path)}, 1)
+    done = agent(*arguments, "-c", config)
+    assert done.returncode == code
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_recording_becomes_clips_and_is_gone_on_with(tmp_path: Path):
+    sound = np.concatenate([hum(30, 1), np.zeros(10 * 16_000, dtype=np.float32), hum(20, 2)])
+    source = write_wav(tmp_path / "long.wav", sound)
+    call = ("record", "--file", source, "--machine", "press", "--out", tmp_path / "data", "--json")
+    done = agent(*call, "--minutes", "0.5")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["clips"] == 3
+    assert agent(*call, "--minutes", "0.5").returncode == 0
+    rest = agent(*call, "--minutes", "2")
+    assert rest.returncode == 1  # the recording is over before
+    said = json.loads(rest.stdout)
+    assert (said["clips"], said["recorded"], said["refused"]) == (8, 5, {"silence": 1})
+    (clip,) = (tmp_path / "data/press/train").glob("section_00_source_train_normal_0000_rec_*.wav")
+    first, _rate = soundfile.read(clip, dtype="int16")
+    np.testing.assert_array_equal(first, soundfile.read(source, dtype="int16")[0][:160_000])
+
+
+@pytest.mark.rig
+def test_a_microphone_is_recorded_beside_the_service_and_without_it(bundle_path: Path, tmp_path: Path):
+    sound = write_wav(tmp_path / "sound.wav", hum(150, 51, pitch=180.0))
+    with VirtualMicrophone() as microphone, Broker(tmp_path) as broker:
+        environment = microphone.environment
+        source = {"kind": "microphone", "device": DEVICE}
+        config = write_config(tmp_path, bundle_path, source, broker.port, hop_seconds=5)
+        call = ("record", "-c", config, "--machine", "fan", "--out", tmp_path / "data", "--json")
+        with Listener(broker.settings(), "asd/#") as heard, running(config, environment) as service:
+            microphone.play(sound)
+            heard.wait_where(SCORES, lambda s: s["score"] is not None, timeout=40)
+            beside = agent(*call, "--minutes", "0.3", environment=environment)
+            assert beside.returncode == 0, beside.stderr
+            assert json.loads(beside.stdout)["clips"] == 2
+            done = agent("calibrate", "m", "-c", config, "--minutes", "0.5", "--json", environment=environment)
+            assert done.returncode == 0, done.stderr
+            assert json.loads(done.stdout)["provisional"] is True
+            set_domain(config, "site")
+            service.process.send_signal(1)
+            heard.wait_where(SCORES, lambda s: s["domain"] == "site" and s["score"] is not None, timeout=40)
+            assert len(service.children()) == 1  # nobody else opened the microphone
+        microphone.play(sound)
+        alone = agent(*call, "--minutes", "0.5", environment=environment)
+    assert alone.returncode == 0, alone.stderr
+    assert json.loads(alone.stdout)["recorded"] == 1
+    shutil.rmtree(tmp_path / "data")
