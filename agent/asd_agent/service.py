@@ -326,6 +326,6 @@ def _score(wanted: Sequence[tuple[Monitor, Window]]) -> dict[int, WindowScore]:
             some = members[first : first + MOST_AT_ONCE]
             windows = np.stack([w.signal for _, w in some])
             asked = [(m.settings.section, m.settings.domain) for m, _ in some]
-            got = some[0][0].scorer.score_each(windows, asked, explained=True)
+            got = some[0][0].scorer.score_each(windows, asked, explained="unusual")
             scores.update({id(w): s for (_, w), s in zip(some, got, strict=True)})
     return scores

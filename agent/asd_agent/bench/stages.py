@@ -93,7 +93,7 @@ def whole_window(scorer: BundleScorer, condition: Condition, window: Window, rin
     def work() -> object:
         ring.read(ring.begin, len(window))
         assess(window, limits=limits)
-        return scorer.score(window[None], condition.section, condition.domain, explained=True)
+        return scorer.score(window[None], condition.section, condition.domain, explained="unusual")
 
     return work
 

@@ -66,7 +66,7 @@ def _score_clip(scorer: BundleScorer, clip: Path, section: str, domain: str) -> 
             f"{clip}: {len(audio.samples) / rate:.1f} s is shorter than a window of {needed / rate:g} s",
             "Record at least that much.",
         )
-    got: WindowScore = score_long(scorer, audio.samples, section, domain, explained=True)
+    got: WindowScore = score_long(scorer, audio.samples, section, domain, explained="all")
     return {
         "clip": str(clip),
         "score": got.score,

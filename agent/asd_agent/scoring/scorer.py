@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,9 @@ from asd_agent.scoring.explain import Explanation, explain
 from asd_agent.scoring.observe import Observation, Observer, WindowFeatures, Windows, observer
 from asd_agent.scoring.pooling import pool_frames
 from asd_agent.scoring.sessions import Sessions
+
+Explained = Literal["none", "unusual", "all"]
+"""Which windows tell what stood out; `unusual` are those at their clear level and above."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,7 @@ class BundleScorer:
         }
 
     def score(
-        self, windows: Windows, section: str, domain: str = "source", *, explained: bool = False
+        self, windows: Windows, section: str, domain: str = "source", *, explained: Explained = "none"
     ) -> list[WindowScore]:
         """Score windows of one section.
 
@@ -92,7 +96,7 @@ class BundleScorer:
             windows: Shape (windows, samples), 16 kHz, full scale ±1; each as long as the bundle's window.
             section: Its two digits.
             domain: `source`, `target`, or `auto`: of both, the one whose threshold is exceeded less.
-            explained: Say what stood out as well.
+            explained: Which windows also tell what stood out, which may take longer than their scores.
 
         Raises:
             BundleError: The bundle has no such section or domain.
@@ -101,14 +105,14 @@ class BundleScorer:
         return self.score_each(windows, [(section, domain)] * len(windows), explained=explained)
 
     def score_each(
-        self, windows: Windows, asked: Sequence[tuple[str, str]], *, explained: bool = False
+        self, windows: Windows, asked: Sequence[tuple[str, str]], *, explained: Explained = "none"
     ) -> list[WindowScore]:
         """Score windows of different sections and domains together: what their networks share is done once.
 
         Args:
             windows: As for `score`.
             asked: Section and domain of each.
-            explained: Say what stood out as well.
+            explained: Which windows also tell what stood out, which may take longer than their scores.
 
         Raises:
             BundleError: The bundle has no such section or domain.
@@ -129,7 +133,7 @@ class BundleScorer:
             features = WindowFeatures(np.asarray(own, dtype=np.float32))
             sections = [asked[row][0] for row in rows]
             observations = {m: self._observers[m](features, sections) for m in sorted(members)}
-            scores = self._judge_each(observations, [judges[r] for r in rows], features.windows if explained else None)
+            scores = self._judge_each(observations, [judges[r] for r in rows], features.windows, explained)
             found.update(zip(rows, scores, strict=True))
         return [found[row] for row in range(len(windows))]
 
@@ -137,7 +141,8 @@ class BundleScorer:
         self,
         observations: dict[str, Observation],
         judges: Sequence[Sequence[Condition]],
-        explained: Windows | None,
+        windows: Windows,
+        explained: Explained,
     ) -> list[WindowScore]:
         """Each window by its own conditions, those of one condition together."""
         rows_of: dict[tuple[str, str], list[int]] = defaultdict(list)
@@ -147,8 +152,8 @@ class BundleScorer:
         judged: list[list[WindowScore]] = [[] for _ in judges]
         for (section, domain), rows in rows_of.items():
             own = {m: seen[rows] for m, seen in observations.items()}
-            windows = None if explained is None else explained[rows]
-            for row, score in zip(rows, self._judge(own, self.bundle.condition(section, domain), windows), strict=True):
+            scores = self._judge(own, self.bundle.condition(section, domain), windows[rows], explained)
+            for row, score in zip(rows, scores, strict=True):
                 judged[row].append(score)
         return [min(of_window, key=lambda s: s.score - s.threshold) for of_window in judged]
 
@@ -175,7 +180,7 @@ class BundleScorer:
         return self._observers[member](features, [section] * len(features.windows))
 
     def _judge(
-        self, observations: dict[str, Observation], condition: Condition, explained: Windows | None
+        self, observations: dict[str, Observation], condition: Condition, windows: Windows, explained: Explained
     ) -> list[WindowScore]:
         arrays = self.bundle.scorers
         raw: dict[str, npt.NDArray[np.float64]] = {}
@@ -198,6 +203,7 @@ class BundleScorer:
         total = standardise(combined, condition.standardisation)
         by_expert = {e.name: standardise(experts[e.name], e.standardisation) for e in condition.experts}
         level = condition.threshold
+        told = {"none": np.inf, "unusual": level.clear_level, "all": -np.inf}[explained]
         return [
             WindowScore(
                 score=float(total[i]),
@@ -207,9 +213,9 @@ class BundleScorer:
                 clear_level=level.clear_level,
                 experts={k: float(v[i]) for k, v in by_expert.items()},
                 members={k: float(v[i]) for k, v in raw.items()},
-                explanation=None
-                if explained is None
-                else self._explain(observations, condition, by_expert, i, explained[i]),
+                explanation=self._explain(observations, condition, by_expert, i, windows[i])
+                if total[i] >= told
+                else None,
             )
             for i in range(len(total))
         ]
@@ -268,7 +274,7 @@ def score_long(
     section: str,
     domain: str,
     *,
-    explained: bool = False,
+    explained: Explained = "none",
 ) -> WindowScore:
     """Score a clip of any length from one window on: the mean of its windows at hop 5 s, the last flush with its end.
 

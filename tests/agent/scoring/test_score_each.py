@@ -23,7 +23,7 @@ def windows() -> np.ndarray:
 
 
 def one_by_one(scorer: BundleScorer, windows: np.ndarray) -> list[WindowScore]:
-    return [scorer.score(w[None], s, d, explained=True)[0] for w, (s, d) in zip(windows, ASKED, strict=True)]
+    return [scorer.score(w[None], s, d, explained="all")[0] for w, (s, d) in zip(windows, ASKED, strict=True)]
 
 
 def equal(together: list[WindowScore], alone: list[WindowScore], tolerance: float) -> None:
@@ -39,7 +39,7 @@ def test_each_window_is_judged_by_its_own_section_and_domain(windows: np.ndarray
     scorer = BundleScorer(Bundle.open(demo_bundle()))
     alone = one_by_one(scorer, windows)
     assert len({round(a.score, 3) for a in alone}) == len(alone)
-    equal(scorer.score_each(windows, ASKED, explained=True), alone, tolerance=1e-9)
+    equal(scorer.score_each(windows, ASKED, explained="all"), alone, tolerance=1e-9)
 
 
 @pytest.mark.parametrize("at_once", [4, 16])
@@ -51,7 +51,7 @@ def test_a_network_that_takes_many_windows_in_one_call_gives_the_same(
     monkeypatch.setattr("asd_agent.scoring.observe.windows_at_once", lambda _session: at_once)
     batched = BundleScorer(Bundle.open(demo_bundle()))
     tolerance = batched.bundle.manifest.tolerance
-    equal(batched.score_each(windows, ASKED, explained=True), alone, tolerance)
+    equal(batched.score_each(windows, ASKED, explained="all"), alone, tolerance)
 
 
 def test_a_section_that_is_not_there_and_windows_without_one_are_refused(windows: np.ndarray):

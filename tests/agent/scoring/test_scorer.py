@@ -58,9 +58,17 @@ def test_a_long_clip_scores_the_mean_of_its_windows_the_last_flush_with_its_end(
 
 
 def test_the_explanation_names_the_band_of_the_knocks(scorer: BundleScorer):
-    (got,) = scorer.score(hum(10, 940, knocks=True)[None], "00", "source", explained=True)
+    (got,) = scorer.score(hum(10, 940, knocks=True)[None], "00", "source", explained="all")
     assert got.explanation is not None
     assert any(low <= 3500 and high >= 2500 for low, high in got.explanation.bands_hz)
+
+
+def test_where_only_the_unusual_is_told_a_usual_window_costs_no_explanation(scorer: BundleScorer):
+    windows = np.stack([hum(10, 941), hum(10, 940, knocks=True)])
+    usual, faulty = scorer.score(windows, "00", "source", explained="unusual")
+    assert usual.explanation is None
+    assert faulty.explanation == scorer.score(windows[1:], "00", "source", explained="all")[0].explanation
+    assert faulty.explanation is not None
 
 
 def test_windows_of_another_length_are_refused(scorer: BundleScorer):

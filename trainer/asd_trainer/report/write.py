@@ -137,7 +137,7 @@ def _shown(run: RunReport, clips: int) -> ShownRun:
 def _clip(scorer: BundleScorer, cell: CellReport, judged: Judged) -> ShownClip:
     signal = read_clip(judged.clip.path).samples
     section, domain = cell.condition.section, cell.condition.domain
-    got = score_long(scorer, signal, section, domain, explained=True)
+    got = score_long(scorer, signal, section, domain, explained="all")
     window = signal[: scorer.bundle.manifest.window_samples]
     excess = scorer.excess(window[None], section, domain)
     spec = excess.spec if excess else _any_spec(scorer)
