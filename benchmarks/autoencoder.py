@@ -70,7 +70,8 @@ def train(steps: int, threads: int) -> None:
         print(
             f"{precision}, batch {batch}, {device.type}, {threads} threads: {1 / seconds:.3f} steps/s "
             f"({seconds:.2f} s a step, {processor:.2f} s of processor time); "
-            f"{wanted} steps: {wanted * seconds / 3600:.1f} h" + ("" if cuda else ", extrapolated from a CPU")
+            f"{wanted} steps: {wanted * seconds / 3600:.1f} h"
+            + ("" if cuda else f" ({wanted * processor / 3600:.0f} h of processor time), extrapolated from a CPU")
         )
     if not cuda:
         print("not run: no CUDA GPU could be used")
