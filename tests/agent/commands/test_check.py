@@ -52,7 +52,11 @@ def test_a_provisional_threshold_is_warned_of(bundle_path: Path, tmp_path: Path)
 
 @pytest.mark.parametrize(
     ("monitor", "words"),
-    [({"section": "07"}, "has no section '07'"), ({"domain": "site"}, "in domain 'site'"), ({"k": 1}, "unknown key")],
+    [
+        ({"section": "07"}, "has no section '07'"),
+        ({"domain": "site"}, "was not calibrated here"),
+        ({"k": 1}, "unknown key"),
+    ],
 )
 def test_what_cannot_start_exits_78_with_one_line(bundle_path: Path, tmp_path: Path, monitor, words):
     done = check(write(tmp_path, bundle_path, **monitor))

@@ -223,7 +223,9 @@ SYMPTOMS = {
         _one_broken_of_two, "monitors.other.bundle", "no such bundle", "Give the folder"
     ),
     "wrong section": Symptom(_set("monitors/m/section", "07"), "monitors.m.section", "has no section '07'", "It has:"),
-    "wrong domain": Symptom(_set("monitors/m/domain", "site"), "monitors.m.domain", "in domain 'site'", "It has:"),
+    "site not calibrated": Symptom(
+        _set("monitors/m/domain", "site"), "monitors.m.domain", "was not calibrated here", "asd-agent calibrate"
+    ),
     "state folder is a file": Symptom(
         lambda b: _set("paths/state", str(b.folder / "sound.wav"))(b), "paths.state", "is no folder", "Name a folder"
     ),
