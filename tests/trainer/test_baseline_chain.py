@@ -22,6 +22,7 @@ from asd_trainer.train import carry_out
 from asd_trainer.training.baselines import load_baseline
 from rigs.clips import write_data_set
 
+pytestmark = pytest.mark.timeout(900)  # seven networks, a minute of one core; another's work may take most of it
 DENSE = {
     "kind": "dense_autoencoder",
     "width": 16,
