@@ -44,11 +44,12 @@ class Proxy:
         with self._lock:
             self._whole = False
             pairs, self._pairs = self._pairs, []
-        self._answers.set()
         for pair in pairs:
             for end in pair:
                 with contextlib.suppress(OSError):
                     end.shutdown(socket.SHUT_RDWR)
+        # Only now: what was withheld must not slip through on its way to being cut.
+        self._answers.set()
 
     def mend(self) -> None:
         """Let connections through."""
