@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import torch
 from torch import Tensor, nn
@@ -30,16 +31,17 @@ class ExportError(AsdError):
 
 
 class Exportable(Protocol):
-    """A network that can be exported: its inputs by name, and random ones to compare with."""
+    """A network that can be exported: inputs and outputs by name, and random inputs to compare with."""
 
     inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
 
     def example(self, batch: int) -> tuple[Tensor, ...]:
         """Random input, one tensor for each name, the batch first."""
 
 
 def export_network(model: Exportable, path: Path, tolerance: float = 1e-3) -> float:
-    """Write a network as ONNX: its inputs by name, output `error`, any batch, fixed frames.
+    """Write a network as ONNX: its inputs and outputs by name, any batch, fixed frames.
 
     Args:
         model: A network.
@@ -58,7 +60,7 @@ def export_network(model: Exportable, path: Path, tolerance: float = 1e-3) -> fl
     model.eval()
     try:
         with whole_file(path) as partial, torch.no_grad():
-            onnx.save_model(_graph(model, model.example(BATCHES[0]), model.inputs), partial)
+            onnx.save_model(_graph(model, model.example(BATCHES[0]), model.inputs, model.outputs), partial)
             difference = max(_difference(model, model.example(batch), model.inputs, partial) for batch in BATCHES)
             if not difference <= tolerance:
                 raise ExportError(
@@ -70,7 +72,9 @@ def export_network(model: Exportable, path: Path, tolerance: float = 1e-3) -> fl
     return difference
 
 
-def _graph(model: nn.Module, example: tuple[Tensor, ...], inputs: Sequence[str]) -> onnx.ModelProto:
+def _graph(
+    model: nn.Module, example: tuple[Tensor, ...], inputs: Sequence[str], outputs: Sequence[str]
+) -> onnx.ModelProto:
     batch = {0: torch.export.Dim("batch", min=1)}
     with _quiet():
         program = torch.onnx.export(
@@ -78,7 +82,7 @@ def _graph(model: nn.Module, example: tuple[Tensor, ...], inputs: Sequence[str])
             example,
             dynamo=True,
             input_names=list(inputs),
-            output_names=["error"],
+            output_names=list(outputs),
             dynamic_shapes=dict.fromkeys(inputs, batch),
             opset_version=OPSET,
             optimize=True,
@@ -123,7 +127,12 @@ def _difference(model: nn.Module, example: Sequence[Tensor], inputs: Sequence[st
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
     feed = {name: value.numpy() for name, value in zip(inputs, example, strict=True)}
-    (error,) = session.run(["error"], feed)
-    wanted = model(*example).numpy()
-    difference = np.abs(error - wanted) / np.maximum(np.abs(wanted), 1.0)
+    found = session.run(None, feed)
+    wanted = model(*example)
+    pairs = zip(found, wanted if isinstance(wanted, tuple) else (wanted,), strict=True)
+    return max(_worst(one, other.numpy()) for one, other in pairs)
+
+
+def _worst(found: npt.NDArray[np.floating], wanted: npt.NDArray[np.floating]) -> float:
+    difference = np.abs(found - wanted) / np.maximum(np.abs(wanted), 1.0)
     return float(difference.max()) if np.isfinite(difference).all() else np.inf

@@ -71,10 +71,11 @@ def _mel_statistics(log_mels: npt.NDArray[np.float32]) -> Observation:
 
 
 class _Network:
-    """What a network's graph makes of log-mels: errors of each frame (Eq. 1), or doubts about the section.
+    """What a network's graph makes of log-mels: errors of each frame (Eq. 1), doubts about the section, or an embedding.
 
-    A graph has the input `features`, and `section` and `keep` where it needs the section's value or masks. The errors
-    of masked replicas from the fixed bank are pooled.
+    A graph has the input `features`, and `section` and `keep` where it needs the section's value or masks. Several
+    outputs stand side by side in one observation, in the graph's order. The errors of masked replicas from the fixed
+    bank are pooled.
     """
 
     def __init__(
@@ -118,7 +119,8 @@ class _Network:
             "keep": np.tile(keep, (len(x), 1, 1)),
             "section": np.repeat(values, replicas),
         }
-        (rows,) = self._session.run(["error"], {k: v for k, v in feed.items() if k in self._inputs})
+        outputs = self._session.run(None, {k: v for k, v in feed.items() if k in self._inputs})
+        rows = outputs[0] if len(outputs) == 1 else np.concatenate(outputs, axis=-1)
         return np.asarray(rows, dtype=np.float32).reshape(len(x), replicas, *rows.shape[1:])
 
 

@@ -44,6 +44,7 @@ class Autoencoder(nn.Module):
     """
 
     inputs: tuple[str, ...] = ("features", "keep", "section")
+    outputs: tuple[str, ...] = ("error",)
     mean: Tensor
     std: Tensor
 

@@ -44,6 +44,7 @@ class DenseAutoencoder(nn.Module):
     """
 
     inputs: tuple[str, ...] = ("features",)
+    outputs: tuple[str, ...] = ("error",)
 
     def __init__(self, shape: DenseShape) -> None:
         super().__init__()
@@ -103,6 +104,7 @@ class SectionClassifier(nn.Module):
     """
 
     inputs: tuple[str, ...] = ("features", "section")
+    outputs: tuple[str, ...] = ("error",)
 
     def __init__(self, shape: SectionShape) -> None:
         super().__init__()
