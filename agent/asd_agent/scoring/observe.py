@@ -71,7 +71,7 @@ def _mel_statistics(log_mels: npt.NDArray[np.float32]) -> Observation:
 
 
 class _Network:
-    """What a network's graph makes of log-mels: errors of each frame (Eq. 1), doubts about the section, or an embedding.
+    """What a graph makes of log-mels: errors of each frame (Eq. 1), doubts about the section, or an embedding.
 
     A graph has the input `features`, and `section` and `keep` where it needs the section's value or masks. Several
     outputs stand side by side in one observation, in the graph's order. The errors of masked replicas from the fixed
