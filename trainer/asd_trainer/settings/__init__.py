@@ -1,0 +1,43 @@
+"""Settings of the experts: what a recipe says of networks, their training, and how their observations become scores.
+
+Defaults are the numbers of the paper (section 4.1) where it gives them, and those of the official baselines in theirs.
+"""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from asd_trainer.settings.autoencoder import (
+    AutoencoderExpert,
+    ConformerSettings,
+    MaskSettings,
+    Replicas,
+    TrainingSettings,
+    Variant,
+)
+from asd_trainer.settings.baselines import BaselineExpert, DenseExpert, EpochSettings, SectionExpert
+from asd_trainer.settings.parts import Expert, NetworkExpert, Part, changed
+from asd_trainer.settings.plain import PlainExpert
+
+AnyNetwork = AutoencoderExpert | DenseExpert | SectionExpert
+AnyExpert = Annotated[AnyNetwork | PlainExpert, Field(discriminator="kind")]
+
+__all__ = [
+    "AnyExpert",
+    "AnyNetwork",
+    "AutoencoderExpert",
+    "BaselineExpert",
+    "ConformerSettings",
+    "DenseExpert",
+    "EpochSettings",
+    "Expert",
+    "MaskSettings",
+    "NetworkExpert",
+    "Part",
+    "PlainExpert",
+    "Replicas",
+    "SectionExpert",
+    "TrainingSettings",
+    "Variant",
+    "changed",
+]
