@@ -26,7 +26,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
-from asd_agent.calibrate.density import DensitySettings, fit_density, shift_density
+from asd_agent.calibrate import DensitySettings
+from asd_agent.calibrate.density import fit_density, shift_density
 from asd_agent.features import FeatureSpec, log_mel
 from asd_agent.scoring.density import mahalanobis
 from asd_agent.scoring.indicators import indicators

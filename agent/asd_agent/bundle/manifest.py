@@ -16,7 +16,7 @@ ARITHMETIC_VERSION = 1
 """Version of the score arithmetic; the same bundle gives other numbers under another one."""
 
 Kind = Literal["autoencoder", "dense_autoencoder", "section_classifier", "level", "mel_statistics", "indicators"]
-Density = Literal["gmm", "mahalanobis", "mean"]
+Density = Literal["gmm", "mahalanobis", "mean", "bank"]
 DomainName = Literal["source", "target"]
 """Domains that a bundle is trained on."""
 ConditionName = Literal["source", "target", "site"]
@@ -95,7 +95,7 @@ class MemberUse(Part):
     Attributes:
         member: Its id.
         density: `gmm` gives negative log-likelihoods (Eq. 2), `mahalanobis` distances, `mean` the mean observation
-            itself.
+            itself, `bank` the distance to the nearest of a bank of normal embeddings.
         scorer: Prefix of its arrays in scorers.npz.
         standardisation: Of its scores on held-out normals.
         reference: Key in scorers.npz of those scores, sorted; for `ranking`.

@@ -4,6 +4,7 @@ scikit-learn is imported here alone, when something is fitted.
 """
 
 from asd_agent.calibrate.condition import DomainData, calibrate_source, calibrate_target
-from asd_agent.calibrate.density import DensitySettings
+from asd_agent.calibrate.learnt import calibrate_bank
+from asd_agent.calibrate.settings import DensitySettings
 
-__all__ = ["DensitySettings", "DomainData", "calibrate_source", "calibrate_target"]
+__all__ = ["DensitySettings", "DomainData", "calibrate_bank", "calibrate_source", "calibrate_target"]

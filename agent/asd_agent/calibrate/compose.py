@@ -18,7 +18,7 @@ from asd_agent.bundle.manifest import (
     MemberUse,
 )
 from asd_agent.calibrate.condition import Calibrated, standardisation
-from asd_agent.calibrate.density import Arrays
+from asd_agent.calibrate.settings import Arrays
 from asd_agent.errors import DataError
 from asd_agent.scoring.combine import combine, combine_available, standardise
 from asd_agent.thresholds import Method, Rule, fit_threshold

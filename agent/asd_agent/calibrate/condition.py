@@ -17,14 +17,12 @@ import numpy.typing as npt
 from asd_agent.bundle.manifest import FramePooling, MemberUse, Standardisation
 from asd_agent.calibrate.density import (
     SHRINKAGES,
-    Arrays,
-    DensitySettings,
-    Observations,
     choose_shrinkage,
     fit_density,
     mean_log_likelihood,
     shift_density,
 )
+from asd_agent.calibrate.settings import Arrays, DensitySettings, Observations
 from asd_agent.errors import DataError
 from asd_agent.scoring.scorer import member_scores
 
@@ -70,7 +68,7 @@ def calibrate_source(data: DomainData, settings: DensitySettings, pooling: Frame
         DataError: Fewer than two recordings: no score could be had without its own fit.
     """
     x = np.asarray(data.observations)
-    judge = _judge(settings, pooling)
+    judge = judge_of(settings, pooling)
     reference = np.empty(len(x))
     for held_out in folds(data.recordings):
         fitted = fit_density(np.delete(x, held_out, axis=0), settings, seed)
@@ -86,7 +84,7 @@ def calibrate_target(
     The location is the mean score of clips left out; with n clips it is known to spread/√n, which widens the spread.
     """
     x = np.asarray(target.observations)
-    judge = _judge(settings, pooling)
+    judge = judge_of(settings, pooling)
     share = choose_shrinkage(source.scorer, x, settings)
     left_out = [
         float(
@@ -97,14 +95,21 @@ def calibrate_target(
         )
         for i in range(len(x))
     ]
+    return borrowed(shift_density(source.scorer, x, share), np.array(left_out), source)
+
+
+def borrowed(scorer: Arrays, left_out: Float, source: Calibrated) -> Calibrated:
+    """A domain's scorer with the source's reference scores, moved to the mean of a few clips' and spread as above.
+
+    Args:
+        scorer: Fitted with all of the few clips.
+        left_out: Score of each by a scorer fitted without it, shape (clips,).
+        source: Whose spread and tail are taken.
+    """
     location = float(np.mean(left_out))
-    spread = source.standardisation.std * float(np.sqrt(1.0 + 1.0 / len(x)))
+    spread = source.standardisation.std * float(np.sqrt(1.0 + 1.0 / len(left_out)))
     z = (source.reference - source.standardisation.mean) / source.standardisation.std
-    return Calibrated(
-        shift_density(source.scorer, x, share),
-        location + spread * z,
-        Standardisation(mean=location, std=spread),
-    )
+    return Calibrated(scorer, location + spread * z, Standardisation(mean=location, std=spread))
 
 
 def calibrate_near(
@@ -113,7 +118,8 @@ def calibrate_near(
     """Fit one member's scorer to a fair number of clips of another place.
 
     Either a density of their own, or the source's covariances with means moved by a share: whichever finds the clips
-    that are held out likelier. Some dozen clips tell where normal is long before they tell its shape.
+    that are held out likelier. Some dozen clips tell where normal is long before they tell its shape. A bank keeps the
+    source's items and gets these beside them.
 
     Raises:
         DataError: Fewer than two recordings.
@@ -133,8 +139,8 @@ def calibrate_near(
         ]
         return float(np.average(found, weights=[len(part) for part in parts]))
 
-    best = max((None, *SHRINKAGES), key=likelihood)
-    judge, reference = _judge(settings, pooling), np.empty(len(x))
+    best = 1.0 if settings.density == "bank" else max((None, *SHRINKAGES), key=likelihood)
+    judge, reference = judge_of(settings, pooling), np.empty(len(x))
     for held_out in parts:
         reference[held_out] = judge(x[held_out], fit(best, np.delete(x, held_out, axis=0)))
     return Calibrated(fit(best, x), reference, standardisation(reference))
@@ -163,7 +169,8 @@ def standardisation(reference: npt.NDArray[np.floating]) -> Standardisation:
     return Standardisation(mean=mean, std=max(std, 1e-6 * max(1.0, abs(mean))))
 
 
-def _judge(settings: DensitySettings, pooling: FramePooling) -> Callable[[Observations, dict[str, Any]], Float]:
+def judge_of(settings: DensitySettings, pooling: FramePooling) -> Callable[[Observations, dict[str, Any]], Float]:
+    """Raw scores of observations under a scorer's arrays, shape (clips, rows, dimensions) to (clips,)."""
     use = MemberUse(
         member="",
         density=settings.density,

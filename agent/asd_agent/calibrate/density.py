@@ -3,39 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
 
-from asd_agent.bundle.manifest import Density
-from asd_agent.scoring.density import log_likelihood
-
-Arrays = dict[str, npt.NDArray[Any]]
-Observations = npt.NDArray[np.floating]
+from asd_agent.calibrate.bank import extend_bank, fit_bank
+from asd_agent.calibrate.settings import Arrays, DensitySettings, Observations
+from asd_agent.scoring.density import log_likelihood, unlikeliness
 
 SHRINKAGES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """How far a target's means may move from the source's: 0 keeps the source scorer, 1 takes the target's own location."""
-
-
-class DensitySettings(BaseModel):
-    """How observations become a density.
-
-    Attributes:
-        density: `gmm` (Eq. 2), one Gaussian with Ledoit-Wolf shrinkage, `mahalanobis`, or none at all: the `mean`
-            observation is the score, as in the official baselines.
-        components: Gaussians of the mixture, K.
-        covariance: Form of their covariances.
-        regularisation: Added to the diagonal of standardised covariances.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    density: Density = "gmm"
-    components: int = Field(default=1, ge=1, le=64)
-    covariance: Literal["full", "diag", "tied"] = "full"
-    regularisation: float = Field(default=1e-3, gt=0)
 
 
 def fit_density(observations: Observations, settings: DensitySettings, seed: int = 0) -> Arrays:
@@ -49,6 +26,8 @@ def fit_density(observations: Observations, settings: DensitySettings, seed: int
     Returns:
         The arrays that `asd_agent.scoring.density` evaluates, with `usual_mean` and `usual_std`, shape (dimensions,).
     """
+    if settings.density == "bank":
+        return fit_bank([observations], settings, seed)
     x = np.asarray(observations, dtype=np.float64).reshape(-1, observations.shape[-1])
     mean, std = x.mean(axis=0), x.std(axis=0)
     std = np.where(std > 1e-8 * np.maximum(1.0, np.abs(mean)), std, 1.0)  # a constant says nothing
@@ -95,11 +74,15 @@ def _mixture(
 def shift_density(source: Arrays, target: Observations, share: float) -> Arrays:
     """The source's density moved towards the target: its covariances with means shifted by a share of the difference.
 
+    A bank gets the target's items beside its own, whatever the share.
+
     Args:
         source: A fitted density.
         target: Observations of a few target clips, shape (clips, rows, dimensions).
         share: 0 keeps the source's means, 1 moves them by the whole difference of the averages.
     """
+    if "bank" in source:
+        return extend_bank(source, target)
     offset = share * (
         np.asarray(target, dtype=np.float64).reshape(-1, target.shape[-1]).mean(axis=0) - source["usual_mean"]
     )
@@ -114,6 +97,8 @@ def choose_shrinkage(source: Arrays, target: Observations, settings: DensitySett
     """
     if settings.density == "mean":
         return 0.0  # no density is there to move
+    if settings.density == "bank":
+        return 1.0  # nothing moves: items are added
     if len(target) < 2:
         return 0.5
     return max(SHRINKAGES, key=lambda share: _left_out_likelihood(source, target, settings, share))
@@ -131,6 +116,8 @@ def mean_log_likelihood(density: Arrays, observations: Observations, settings: D
     x = np.asarray(observations, dtype=np.float64).reshape(-1, observations.shape[-1])
     if settings.density == "gmm":
         return float(log_likelihood(x, density).mean())
+    if settings.density == "bank":
+        return -float(unlikeliness(x, "bank", density).mean())
     deviation = x - density["mean"]
     squared = np.einsum("nd,de,ne->n", deviation, density["precision"], deviation)
     return float(0.5 * (np.linalg.slogdet(density["precision"])[1] - squared.mean()))

@@ -23,7 +23,7 @@ from asd_agent.calibrate.condition import (
     calibrate_near,
     calibrate_target,
 )
-from asd_agent.calibrate.density import Arrays, DensitySettings
+from asd_agent.calibrate.settings import Arrays, DensitySettings
 from asd_agent.errors import BundleError, DataError
 from asd_agent.quality import level_dbfs
 from asd_agent.scoring.observe import WindowFeatures, Windows

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from asd_agent.bundle.manifest import Density
+from asd_agent.scoring.bank import bank_distance
 
 Float = npt.NDArray[np.float64]
 Arrays = dict[str, npt.NDArray[np.floating]]
@@ -55,4 +56,6 @@ def unlikeliness(x: npt.NDArray[np.floating], density: Density, scorer: Arrays) 
     """Score of every observation, higher is less normal; shape (n, dimensions) to (n,)."""
     if density == "mean":
         return np.asarray(np.mean(x, axis=1, dtype=np.float64))
+    if density == "bank":
+        return bank_distance(x, scorer)
     return -log_likelihood(x, scorer) if density == "gmm" else mahalanobis(x, scorer)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from sklearn.mixture import GaussianMixture
 
-from asd_agent.calibrate.density import DensitySettings, choose_shrinkage, fit_density, shift_density
+from asd_agent.calibrate import DensitySettings
+from asd_agent.calibrate.density import choose_shrinkage, fit_density, shift_density
 from asd_agent.scoring.density import log_likelihood, mahalanobis, unlikeliness
 
 

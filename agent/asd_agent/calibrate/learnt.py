@@ -1,0 +1,81 @@
+"""A section judged by its distance to what a network has learnt of it: one bank for its source and target.
+
+The bank holds the clips that the network learnt, which score themselves at zero; reference scores come from clips that
+it has never heard.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from asd_agent.bundle.manifest import FramePooling
+from asd_agent.calibrate.bank import fit_bank
+from asd_agent.calibrate.condition import (
+    PROVISIONAL_BELOW,
+    Calibrated,
+    DomainData,
+    borrowed,
+    folds,
+    judge_of,
+    standardisation,
+)
+from asd_agent.calibrate.settings import Arrays, DensitySettings, Observations
+
+
+def calibrate_bank(
+    learnt: Observations | None,
+    held_out: DomainData,
+    target: DomainData | None,
+    settings: DensitySettings,
+    pooling: FramePooling,
+    *,
+    knows_target: bool = False,
+    seed: int = 0,
+) -> tuple[Calibrated, Calibrated | None]:
+    """Fit one member's bank for a section.
+
+    Args:
+        learnt: Of source clips that the member was trained on, shape (clips, rows, dimensions); None where nothing
+            was trained: then held-out clips form the bank, and those of a fold are judged without it.
+        held_out: Of source clips that it was not trained on.
+        target: Of target clips, if there are any.
+        settings: With `density: bank`.
+        pooling: From rows to a score.
+        knows_target: Whether the member was trained on the target clips. Their own scores then tell nothing, and an
+            unheard clip of the target is taken to score as an unheard one of the source does.
+        seed: Of the choice of centres.
+
+    Returns:
+        The source's and the target's, the latter None without target clips. Their scorers are the same.
+
+    Raises:
+        DataError: Fewer than two recordings held out where nothing was learnt.
+    """
+    x = np.asarray(held_out.observations)
+    near = x[:0] if target is None else np.asarray(target.observations)
+    judge = judge_of(settings, pooling)
+
+    def bank(source: Observations, few: Observations) -> Arrays:
+        return fit_bank([source, few], settings, seed)
+
+    if learnt is None:
+        own = x
+        reference = np.empty(len(x))
+        for part in folds(held_out.recordings):
+            reference[part] = judge(x[part], bank(np.delete(x, part, axis=0), near))
+    else:
+        own = np.asarray(learnt)
+        reference = judge(x, bank(own, near))
+    whole = bank(own, near)
+    source = Calibrated(whole, reference, standardisation(reference))
+    if target is None:
+        return source, None
+    if knows_target:
+        return source, Calibrated(whole, reference, source.standardisation)
+    if len(near) < PROVISIONAL_BELOW:
+        left_out = np.concatenate([judge(near[[i]], bank(own, np.delete(near, i, axis=0))) for i in range(len(near))])
+        return source, borrowed(whole, left_out, source)
+    unseen = np.empty(len(near))
+    for part in folds(target.recordings):
+        unseen[part] = judge(near[part], bank(own, np.delete(near, part, axis=0)))
+    return source, Calibrated(whole, unseen, standardisation(unseen))

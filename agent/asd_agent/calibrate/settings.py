@@ -1,0 +1,39 @@
+"""What a recipe says of how observations become scores."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
+
+from asd_agent.bundle.manifest import Density
+
+Arrays = dict[str, npt.NDArray[Any]]
+Observations = npt.NDArray[np.floating]
+
+
+class DensitySettings(BaseModel):
+    """How observations become a density.
+
+    Attributes:
+        density: `gmm` (Eq. 2), one Gaussian with Ledoit-Wolf shrinkage, `mahalanobis`, a `bank` of embeddings, or none
+            at all: the `mean` observation is the score, as in the official baselines.
+        components: Gaussians of the mixture, K.
+        covariance: Form of their covariances.
+        regularisation: Added to the diagonal of standardised covariances.
+        first: Of a bank: the observation's column where the embedding begins.
+        normalise: Of a bank: whether distances are divided by the usual distance around the nearest item.
+        clusters: Of a bank: a part with more items is reduced to so many centres; None keeps all.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    density: Density = "gmm"
+    components: int = Field(default=1, ge=1, le=64)
+    covariance: Literal["full", "diag", "tied"] = "full"
+    regularisation: float = Field(default=1e-3, gt=0)
+    first: int = Field(default=0, ge=0)
+    normalise: bool = True
+    clusters: int | None = Field(default=None, ge=2)
