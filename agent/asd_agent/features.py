@@ -146,16 +146,7 @@ def log_mel(signal: npt.NDArray[np.floating], spec: FeatureSpec) -> Array:
     Raises:
         ValueError: The signal is too short for one frame.
     """
-    precision = np.float64
-    x = np.asarray(signal, dtype=precision)
-    if spec.center:
-        half = spec.n_fft // 2
-        if spec.pad_mode == "reflect" and len(x) <= half:
-            raise ValueError(f"{len(x)} samples are too few to reflect {half}")
-        x = np.pad(x, half, mode=spec.pad_mode)
-    if len(x) < spec.n_fft:
-        raise ValueError(f"{len(x)} samples are fewer than one frame of {spec.n_fft}")
-    frames = np.lib.stride_tricks.sliding_window_view(x, spec.n_fft)[:: spec.hop_length]
+    frames = framed(signal, spec.n_fft, spec.hop_length, center=spec.center, pad_mode=spec.pad_mode)
     bands = np.empty((len(frames), spec.n_mels))
     window, filters = hann(spec.n_fft), mel_filterbank(spec)
     for start in range(0, len(frames), _AT_ONCE):
@@ -168,3 +159,27 @@ def log_mel(signal: npt.NDArray[np.floating], spec: FeatureSpec) -> Array:
     np.log10(bands, out=bands)
     bands *= 20.0 / spec.power
     return np.asarray(bands, dtype=np.float32)
+
+
+def framed(
+    signal: npt.NDArray[np.floating],
+    n_fft: int,
+    hop_length: int,
+    *,
+    center: bool,
+    pad_mode: Literal["constant", "reflect"] = "constant",
+) -> npt.NDArray[np.float64]:
+    """A view of a signal's frames, shape (samples,) to (frames, n_fft); the arguments are those of `FeatureSpec`.
+
+    Raises:
+        ValueError: The signal is too short for one frame.
+    """
+    x = np.asarray(signal, dtype=np.float64)
+    if center:
+        half = n_fft // 2
+        if pad_mode == "reflect" and len(x) <= half:
+            raise ValueError(f"{len(x)} samples are too few to reflect {half}")
+        x = np.pad(x, half, mode=pad_mode)
+    if len(x) < n_fft:
+        raise ValueError(f"{len(x)} samples are fewer than one frame of {n_fft}")
+    return np.lib.stride_tricks.sliding_window_view(x, n_fft)[::hop_length]

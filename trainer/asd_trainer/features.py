@@ -1,4 +1,4 @@
-"""The agent's log-mel front end in torch, for batches and on CUDA, from the same spec, window and filterbank."""
+"""The agent's front ends in torch, for batches and on CUDA, from the same specs, windows and filterbanks."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from asd_agent.features import FLOOR, FeatureSpec, hann, mel_filterbank
+from asd_agent.spectra import SpectrumSpec, StftSpec
 
 
 class LogMel(nn.Module):
@@ -57,3 +58,51 @@ class LogMel(nn.Module):
         bands = magnitude @ self.filterbank
         decibels: Tensor = 20.0 / spec.power * bands.clamp(min=FLOOR**spec.power).log10()
         return decibels.float()
+
+
+class LinearStft(nn.Module):
+    """Short-time magnitudes of a batch of signals, as `asd_agent.spectra.linear_stft` gives them, in float32.
+
+    Nothing here takes a logarithm, so that rounding far below the loudest bin does not count.
+
+    Args:
+        spec: The front end.
+    """
+
+    window: Tensor
+
+    def __init__(self, spec: StftSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.register_buffer("window", torch.tensor(hann(spec.n_fft), dtype=torch.float32), persistent=False)
+
+    def forward(self, signals: Tensor) -> Tensor:
+        """Shape (batch, samples) to (batch, frames, bins).
+
+        Raises:
+            ValueError: The signals are too short for one frame.
+        """
+        spec = self.spec
+        x = functional.pad(signals, (spec.n_fft // 2, spec.n_fft // 2)) if spec.center else signals
+        if x.shape[1] < spec.n_fft:
+            raise ValueError(f"{x.shape[1]} samples are fewer than one frame of {spec.n_fft}")
+        frames = x.unfold(1, spec.n_fft, spec.hop_length)  # (batch, frames, n_fft)
+        magnitudes: Tensor = torch.fft.rfft(frames * self.window, norm="ortho")[..., spec.kept(spec.n_fft)].abs()
+        return magnitudes
+
+
+class Spectrum(nn.Module):
+    """Magnitudes of the transform of whole signals, as `asd_agent.spectra.fft_magnitude` gives them, in float32.
+
+    Args:
+        spec: The front end.
+    """
+
+    def __init__(self, spec: SpectrumSpec) -> None:
+        super().__init__()
+        self.spec = spec
+
+    def forward(self, signals: Tensor) -> Tensor:
+        """Shape (batch, samples) to (batch, bins)."""
+        magnitudes: Tensor = torch.fft.rfft(signals, norm="ortho")[:, self.spec.kept(signals.shape[1])].abs()
+        return magnitudes

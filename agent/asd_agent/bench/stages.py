@@ -11,12 +11,13 @@ import numpy.typing as npt
 
 from asd_agent.bench.timing import Effort, Times, Work, measure
 from asd_agent.bundle.manifest import Condition, Member
-from asd_agent.features import FeatureSpec, log_mel
+from asd_agent.features import FeatureSpec
 from asd_agent.quality import Limits, assess
 from asd_agent.ring import Ring
 from asd_agent.scoring.explain import explain
 from asd_agent.scoring.observe import WindowFeatures
 from asd_agent.scoring.scorer import BundleScorer, member_scores, scorer_arrays
+from asd_agent.spectra import SpectrumSpec, StftSpec, front_end
 
 Window = npt.NDArray[np.float32]
 Tell = Callable[[str], None]
@@ -68,9 +69,9 @@ def _stages(scorer: BundleScorer, condition: Condition, window: Window) -> Itera
     uses = [use for expert in condition.experts for use in expert.members]
     members = {use.member: scorer.bundle.manifest.member(use.member) for use in uses}
     features = WindowFeatures(window[None])
-    for spec in dict.fromkeys(m.features for m in members.values() if m.features):
-        yield "log-mel", _front_end(spec), partial(log_mel, window, spec)
-        features.log_mel(spec)  # computed once for all members of one front end
+    for spec in dict.fromkeys(s for m in members.values() for s in m.front_ends.values()):
+        yield spec.kind.replace("_", "-"), _front_end(spec), partial(front_end, window, spec)
+        features.of(spec)  # computed once for all members of one front end
     for use in uses:
         yield (
             _observation(members[use.member]),
@@ -98,7 +99,11 @@ def whole_window(scorer: BundleScorer, condition: Condition, window: Window, rin
     return work
 
 
-def _front_end(spec: FeatureSpec) -> str:
+def _front_end(spec: FeatureSpec | StftSpec | SpectrumSpec) -> str:
+    if isinstance(spec, SpectrumSpec):
+        return f"{spec.f_min:g} to {spec.f_max:g} Hz"
+    if isinstance(spec, StftSpec):
+        return f"n_fft {spec.n_fft}, hop {spec.hop_length}"
     return f"{spec.n_mels} bands, n_fft {spec.n_fft}, hop {spec.hop_length}"
 
 

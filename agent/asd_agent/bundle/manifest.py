@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from asd_agent.features import FeatureSpec
+from asd_agent.spectra import InputSpec
 
 SCHEMA_VERSION = 1
 """Version of this document's form."""
@@ -15,7 +16,9 @@ SCHEMA_VERSION = 1
 ARITHMETIC_VERSION = 1
 """Version of the score arithmetic; the same bundle gives other numbers under another one."""
 
-Kind = Literal["autoencoder", "dense_autoencoder", "section_classifier", "level", "mel_statistics", "indicators"]
+Kind = Literal[
+    "autoencoder", "dense_autoencoder", "section_classifier", "embedding", "level", "mel_statistics", "indicators"
+]
 Density = Literal["gmm", "mahalanobis", "mean", "bank"]
 DomainName = Literal["source", "target"]
 """Domains that a bundle is trained on."""
@@ -54,7 +57,8 @@ class Member(Part):
 
     Attributes:
         kind: Which observation it makes of a window.
-        features: Its front end; None for kinds that look at the waveform.
+        features: Its front end; None for kinds that look at the waveform, or name theirs in `inputs`.
+        inputs: Its front ends by the names of the graph's inputs, where these are not log-mels called `features`.
         graph: The network's file inside the bundle, None without one.
         sections: The ID value that each section has in this network.
         masks: Test-time replicas; None for a single unmasked pass.
@@ -63,9 +67,15 @@ class Member(Part):
     id: str
     kind: Kind
     features: FeatureSpec | None = None
+    inputs: dict[str, InputSpec] = Field(default_factory=dict)
     graph: str | None = None
     sections: dict[SectionId, float] = Field(default_factory=dict)
     masks: MaskBank | None = None
+
+    @property
+    def front_ends(self) -> dict[str, InputSpec]:
+        """Every front end by its input's name."""
+        return {"features": self.features, **self.inputs} if self.features else dict(self.inputs)
 
 
 class Standardisation(Part):

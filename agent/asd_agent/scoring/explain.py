@@ -49,6 +49,8 @@ def explain(
         scorer: Its arrays, with what was normal in calibration.
         window: The window itself, shape (samples,).
     """
+    if member.kind == "embedding":
+        return Explanation("unlike every normal sound that it was compared with")
     excess = excess_over_usual(observation, scorer)
     if member.kind == "level":
         return Explanation(f"level {excess[0, 0]:+.1f} spreads from the usual")

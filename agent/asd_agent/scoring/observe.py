@@ -10,27 +10,32 @@ import numpy as np
 import numpy.typing as npt
 
 from asd_agent.bundle.manifest import MaskBank, Member
-from asd_agent.features import FeatureSpec, log_mel
+from asd_agent.features import FeatureSpec
 from asd_agent.quality import level_dbfs
 from asd_agent.scoring.indicators import indicators
 from asd_agent.scoring.sessions import Sessions, windows_at_once
+from asd_agent.spectra import SpectrumSpec, StftSpec, front_end
 
 Observation = npt.NDArray[np.float32]
 Windows = npt.NDArray[np.float32]
 
 
 class WindowFeatures:
-    """Some windows, shape (windows, samples), and their log-mels, computed once for each front end."""
+    """Some windows, shape (windows, samples), and their spectra, computed once for each front end."""
 
     def __init__(self, windows: Windows) -> None:
         self.windows = windows
-        self._log_mels: dict[FeatureSpec, npt.NDArray[np.float32]] = {}
+        self._known: dict[FeatureSpec | StftSpec | SpectrumSpec, npt.NDArray[np.float32]] = {}
+
+    def of(self, spec: FeatureSpec | StftSpec | SpectrumSpec) -> npt.NDArray[np.float32]:
+        """What a front end makes of them, the windows first."""
+        if spec not in self._known:
+            self._known[spec] = np.stack([front_end(w, spec) for w in self.windows])
+        return self._known[spec]
 
     def log_mel(self, spec: FeatureSpec) -> npt.NDArray[np.float32]:
         """Log-mels in decibels, shape (windows, frames, n_mels)."""
-        if spec not in self._log_mels:
-            self._log_mels[spec] = np.stack([log_mel(w, spec) for w in self.windows])
-        return self._log_mels[spec]
+        return self.of(spec)
 
 
 class Observer(Protocol):
@@ -86,9 +91,9 @@ class _Network:
         arrays: dict[str, Any],
         sessions: Sessions,
     ) -> None:
-        if member.graph is None or member.features is None:
+        if member.graph is None or not member.front_ends:
             raise ValueError(f"member {member.id!r} lacks its graph or features")
-        self._member, self._spec = member, member.features
+        self._member, self._specs = member, member.front_ends
         self._session = sessions.get(folder / member.graph, digests[member.graph])
         self._inputs = {i.name for i in self._session.get_inputs()}
         self._at_once = windows_at_once(self._session)
@@ -98,30 +103,32 @@ class _Network:
             self._keep = np.asarray(arrays[bank.array][bank.first : bank.first + bank.count], dtype=np.float32)
 
     def __call__(self, features: WindowFeatures, sections: Sequence[str]) -> Observation:
-        x = features.log_mel(self._spec)
-        keep = np.ones((1, *x.shape[1:]), np.float32) if self._keep is None else self._keep
+        inputs = {name: features.of(spec) for name, spec in self._specs.items()}
+        keep = self._keep
+        if keep is None:
+            first_input = next(iter(inputs.values()))
+            keep = np.ones((1, *first_input.shape[1:]), np.float32)
         values = np.array([self._member.sections.get(s, 0.0) for s in sections], np.float32)
         observed: list[npt.NDArray[np.floating]] = []
-        for first in range(0, len(x), self._at_once):
+        for first in range(0, len(values), self._at_once):
             part = slice(first, first + self._at_once)
-            for rows in self._run(x[part], keep, values[part]):
+            for rows in self._run({k: x[part] for k, x in inputs.items()}, keep, values[part]):
                 pooled = rows[0] if self._member.masks is None else pool_replicas(rows, keep, self._member.masks)
                 observed.append(pooled)
         return np.stack(observed).astype(np.float32)
 
     def _run(
-        self, x: npt.NDArray[np.float32], keep: npt.NDArray[np.float32], values: npt.NDArray[np.float32]
+        self, inputs: dict[str, npt.NDArray[np.float32]], keep: npt.NDArray[np.float32], values: npt.NDArray[np.float32]
     ) -> npt.NDArray[np.float32]:
         """One call for all replicas of some windows: shape (windows, replicas, rows, dimensions)."""
-        replicas = len(keep)
-        feed = {
-            "features": np.repeat(x, replicas, axis=0),
-            "keep": np.tile(keep, (len(x), 1, 1)),
+        replicas, windows = len(keep), len(values)
+        feed = {name: np.repeat(x, replicas, axis=0) for name, x in inputs.items()} | {
+            "keep": np.tile(keep, (windows, *[1] * (keep.ndim - 1))),
             "section": np.repeat(values, replicas),
         }
         outputs = self._session.run(None, {k: v for k, v in feed.items() if k in self._inputs})
         rows = outputs[0] if len(outputs) == 1 else np.concatenate(outputs, axis=-1)
-        return np.asarray(rows, dtype=np.float32).reshape(len(x), replicas, *rows.shape[1:])
+        return np.asarray(rows, dtype=np.float32).reshape(windows, replicas, *rows.shape[1:])
 
 
 def pool_replicas(
