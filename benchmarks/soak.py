@@ -8,7 +8,10 @@ silence: invalid), one stands still now and then (suspended). The scenes are pla
 from the seed. At the end
 
 - due = scored + skipped + invalid + suspended, exactly, and as many as the sound holds;
-- every fault has raised its alarm within one hop of the window that could hear it first;
+- every fault has raised its alarm to within one hop of its beginning, K hops after it; beside that, by how many hops
+  the alarm came after the earliest that any window with a part of the fault allows, and after the earliest that windows
+  wholly of the fault allow, for each place of a fault between two windows;
+- nothing else has raised an alarm;
 - memory, descriptors and threads over the last 80 % are a line, whose slope is told.
 """
 
@@ -71,6 +74,39 @@ SOURCES = ("east", "west")
 
 
 @dataclass
+class Place:
+    """A fault of one monitor in one scene: it lies between two windows' beginnings in the same way each time.
+
+    Attributes:
+        monitor: That hears it.
+        scene: Its number.
+        before_window_seconds: From the fault's beginning to the next window's.
+        faults: Times that it was played.
+        after_part: Alarms by the hops that they came after the K-th window with any of the fault in it.
+        after_whole: Alarms by the hops that they came after the K-th window wholly of the fault; below 0, before it.
+    """
+
+    monitor: str
+    scene: int
+    before_window_seconds: float
+    faults: int = 0
+    after_part: dict[int, int] = field(default_factory=dict)
+    after_whole: dict[int, int] = field(default_factory=dict)
+
+    def count(self, alarm_after: float) -> None:
+        """Count an alarm.
+
+        Args:
+            alarm_after: Seconds from the fault's beginning to the end of the window that raised.
+        """
+        whole = self.before_window_seconds + WINDOW + (K - 1) * HOP
+        part = (self.before_window_seconds or HOP) + (K - 1) * HOP
+        for counts, earliest in ((self.after_part, part), (self.after_whole, whole)):
+            hops = round((alarm_after - earliest) / HOP)
+            counts[hops] = counts.get(hops, 0) + 1
+
+
+@dataclass
 class Result:
     """What was counted.
 
@@ -81,9 +117,11 @@ class Result:
         windows: What the service said of them in its last health message.
         faults: Injected.
         found: Of these, raised at their time.
-        raised: Alarms in all; those beyond `found` are false.
+        raised: Alarms in all.
+        stray: Of these, raised far from any fault.
         late_seconds: From each found fault's beginning to the sound that raised it, K hops before the alarm.
-        missed: Faults that raised nothing at their time.
+        missed: Faults that raised nothing at their time, with what came nearest.
+        places: The alarms of each fault that is played again and again.
         resident_mib, descriptors, threads: First and last of the steady part's line, and its range.
         exit_code: Of the agent.
     """
@@ -95,8 +133,10 @@ class Result:
     faults: int = 0
     found: int = 0
     raised: int = 0
+    stray: int = 0
     late_seconds: tuple[float, float] = (0.0, 0.0)
     missed: list[str] = field(default_factory=list)
+    places: list[Place] = field(default_factory=list)
     resident_mib: dict[str, float] = field(default_factory=dict)
     descriptors: dict[str, float] = field(default_factory=dict)
     threads: dict[str, float] = field(default_factory=dict)
@@ -252,15 +292,24 @@ class Soak:
             ends = np.array([_seconds(a["window_end"]) for a in raised]) - began
             # The state changes moments after the first sample; windows end a whole number of hops after it.
             ends = HOP * np.round(ends / HOP)
-            for place, number in enumerate(self.order):
-                start = place * self.scenes[0].seconds + self.scenes[number].faults[track.name]
+            places = [Place(track.name, n, -s.faults[track.name] % HOP) for n, s in enumerate(self.scenes)]
+            near: set[int] = set()
+            for turn, number in enumerate(self.order):
+                start = turn * self.scenes[0].seconds + self.scenes[number].faults[track.name]
                 after = ends - K * HOP - start
-                nearest = float(after[np.argmin(np.abs(after))]) if len(after) else float("nan")
+                closest = int(np.argmin(np.abs(after))) if len(after) else -1
+                nearest = float(after[closest]) if len(after) else float("nan")
                 result.faults += 1
+                places[number].faults += 1
+                if abs(nearest) <= FAULT_SECONDS:
+                    near.add(closest)
+                    places[number].count(nearest + K * HOP)
                 if abs(nearest) <= HOP:
                     late.append(nearest)
                 else:
                     result.missed.append(f"{track.name} at {start:.1f} s of scene {number}: {nearest:+.1f} s")
+            result.stray += len(raised) - len(near)
+            result.places += [p for p in places if p.faults]
         result.found = len(late)
         result.late_seconds = (min(late), max(late)) if late else (0.0, 0.0)
 
@@ -315,7 +364,7 @@ def main() -> int:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     print(json.dumps({**asdict(result), "accounted": result.accounted}, indent=1))
-    return int(result.accounted != result.due or result.found != result.faults or result.exit_code != 0)
+    return int(result.accounted != result.due or result.found != result.faults or result.stray or result.exit_code != 0)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,6 @@ def test_every_window_is_accounted_for_and_every_fault_found_at_its_time(tmp_pat
     assert windows["invalid"] >= 2 * 11  # a cable lost for 60 s, twice
     assert windows["suspended"] >= 2 * 11
     assert result.missed == []
-    assert (result.found, result.faults) == (8, 8)
+    assert (result.found, result.faults, result.raised) == (8, 8, 8)
     for held in (result.descriptors, result.threads):
         assert held["most"] - held["least"] <= 2

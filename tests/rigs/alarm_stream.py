@@ -24,11 +24,12 @@ PROOF = Proof("fan/x/clip.flac", "ab", 7)
 
 
 class Stream:
-    """One monitor with windows of 10 s every 5 s, threshold 2, clear level 1."""
+    """One monitor with windows of 10 s every 5 s, if not asked otherwise, threshold 2, clear level 1."""
 
-    def __init__(self, hop: float = 5.0, *, records: bool = False, **settings: Any) -> None:
+    def __init__(self, hop: float = 5.0, window: float = 10.0, *, records: bool = False, **settings: Any) -> None:
         self.settings = AlarmSettings.model_validate(settings)
-        self.hop, self.index, self.sample_time, self.records = hop, 0, 0.0, records
+        self.hop, self.window, self.records = hop, window, records
+        self.index, self.sample_time = 0, 0.0
         self.utc, self.monotonic, self.boot_id = 1.8e9, 1000.0, "boot-1"
         self.state: AlarmState = restored(None, "agent/fan", "bundle-1", self.now, records=records)[0]
         self.events: list[Event] = []
@@ -52,7 +53,7 @@ class Stream:
             verdict = score if isinstance(score, str) else "scored"
             window = Observation(
                 index=self.index,
-                start=self.sample_time - 10.0,
+                start=self.sample_time - self.window,
                 end=self.sample_time,
                 verdict=verdict,  # type: ignore[arg-type]
                 score=None if isinstance(score, str) else score,
@@ -61,6 +62,10 @@ class Stream:
             )
             self._take(step(self.state, window, self.settings, self.now))
         return self.names[before:]
+
+    def skip(self) -> None:
+        """Windows are skipped: the next shares no sound with the last."""
+        self.sample_time += max(0.0, self.window - self.hop)
 
     def ask(self, verb: str, **args: Any) -> CommandResult:
         """An operator's command."""

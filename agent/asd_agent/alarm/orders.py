@@ -93,7 +93,7 @@ def _unshelve(turn: Turn, _args: Mapping[str, Any], _settings: AlarmSettings) ->
     if not turn.silenced:
         return CommandResult(False, "it is neither shelved nor out of service")
     if turn.state.out_of_service:
-        turn.change(votes=(), below=0, invalid=0, unscored=0, stale=False, suspended=False)
+        turn.change(votes=(), below=0, doubtful=(), invalid=0, unscored=0, stale=False, suspended=False)
     turn.unshelve()
     return CommandResult(True, "it is heard again")
 

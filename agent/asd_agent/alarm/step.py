@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 from pydantic import ValidationError
 
+from asd_agent.alarm.stops import cast, follow, may_hold_start, withdraw
 from asd_agent.alarm.turn import Turn
 from asd_agent.alarm.values import AlarmState, Event, Moment, Observation, severity_class, severity_of
 from asd_agent.config import AlarmSettings
@@ -32,6 +35,7 @@ def step(
         return turn.state, tuple(turn.events)
     observation = observation.sound()
     turn.hear(observation)
+    follow(turn, observation)
     if turn.state.out_of_service:
         return turn.state, tuple(turn.events)
     if observation.verdict == "scored":
@@ -76,8 +80,8 @@ def restored(
         return fresh, f"the stored alarm state of {monitor} is unreadable ({first['msg']}); it starts as normal"
     known = state.boot_id == now.boot_id and 0 <= now.monotonic - state.touched <= VOTES_KEPT_SECONDS
     kept = known and state.bundle == bundle
-    forgotten = {} if kept else {"votes": (), "below": 0}
-    update = {"monitor": monitor, "bundle": bundle, "records": records, "heard": None, **forgotten}
+    forgotten = {} if kept else {"votes": (), "below": 0, "doubtful": ()}
+    update = {"monitor": monitor, "bundle": bundle, "records": records, **_new_time_line(state), **forgotten}
     return state.model_copy(update=update), None
 
 
@@ -92,23 +96,34 @@ def rebound(state: AlarmState, bundle: str, *, same_sound: bool, same_judge: boo
     """
     update: dict[str, object] = {"bundle": bundle}
     if not same_sound:
-        update["heard"] = None
+        update |= _new_time_line(state)
     if not (same_sound and same_judge):
-        update |= {"votes": (), "below": 0}
+        update |= {"votes": (), "below": 0, "doubtful": ()}
     return state.model_copy(update=update)
+
+
+def _new_time_line(state: AlarmState) -> dict[str, object]:
+    """Fields as they are when sample time begins anew.
+
+    No window to come shares sound with those before. A stop may still have been in the last of them, and a machine
+    that stood still may start within the first to come.
+    """
+    doubtful = tuple(d.model_copy(update={"end": None}) for d in state.doubtful)
+    runs_from = math.inf if state.runs_from == math.inf else None
+    return {"heard": None, "doubtful": doubtful, "runs_from": runs_from}
 
 
 def _scored(turn: Turn, observation: Observation, settings: AlarmSettings) -> None:
     state = turn.state
-    votes = (*state.votes, observation.over)[-settings.raise_after.n :]
-    below = state.below + 1 if observation.below_clear else 0
-    turn.change(votes=votes, below=below, invalid=0, unscored=0, stale=False, suspended=False)
-    turn.change(severity=severity_of(observation))
+    turn.change(invalid=0, unscored=0, stale=False, suspended=False, severity=severity_of(observation))
+    if may_hold_start(turn, observation):
+        return
+    cast(turn, observation, settings.raise_after.n)
     if state.phase == "normal":
-        if observation.over and sum(votes) >= settings.raise_after.k:
+        if observation.over and sum(turn.state.votes[-settings.raise_after.n :]) >= settings.raise_after.k:
             turn.rise()
         return
-    if below >= settings.clear_after:
+    if turn.state.below >= settings.clear_after:
         turn.clear()
         return
     worse = severity_class(turn.state.severity) > state.told_class
@@ -121,8 +136,9 @@ def _unscored(turn: Turn, observation: Observation, settings: AlarmSettings) -> 
     state = turn.state
     turn.change(unscored=state.unscored + 1)
     if turn.state.unscored >= settings.stale_after:
-        turn.change(votes=(), below=0)
+        turn.change(votes=(), below=0, doubtful=())
     if observation.verdict == "suspended":
+        withdraw(turn)
         turn.change(invalid=0, stale=False, suspended=True)
         if not state.suspended:
             turn.say("suspended")

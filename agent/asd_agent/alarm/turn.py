@@ -72,7 +72,7 @@ class Turn:
     def rise(self) -> None:
         """From normal to active; held back while silenced."""
         self.change(alarm_id=self._digest("alarm"), phase="active", raised_utc=self.now.utc, below=0)
-        self.change(evidence_id=None)
+        self.change(evidence_id=None, doubtful=())
         self.announce()
 
     def announce(self) -> None:
@@ -86,7 +86,7 @@ class Turn:
         """Back to normal; a one-shot shelving ends with its alarm."""
         ended, announced = self.state.alarm_id, self.state.announced
         self.change(phase="normal", announced=False, alarm_id=None, raised_utc=None, evidence_id=None)
-        self.change(votes=(), below=0, told_class=0, since_told=0.0)
+        self.change(votes=(), below=0, doubtful=(), told_class=0, since_told=0.0)
         if announced:
             self.say("cleared", alarm_id=ended)
         if self.state.shelving is not None and self.state.shelving.kind == "one_shot":

@@ -172,6 +172,15 @@ class Awaited(_Value):
     evidence_id: str
 
 
+class Doubtful(_Value):
+    """A window that counted and that the machine may have stopped in, should it be found standing still next."""
+
+    end: float | None
+    """Sample time; None where sample time has begun anew since."""
+    below: int
+    """`AlarmState.below` before it."""
+
+
 @dataclass(frozen=True)
 class Proof:
     """The recording that is kept of an alarm.
@@ -211,9 +220,13 @@ class AlarmState(_Value):
     evidence_id: str | None = None
     """The proof that is kept of the standing alarm."""
     votes: tuple[bool, ...] = ()
-    """Whether each of the last n scored windows was over its threshold."""
+    """Whether each of the last windows that counted was over its threshold: n, and as many more as are doubtful."""
     below: int = 0
-    """Consecutive scored windows below the clear level."""
+    """Consecutive windows that counted and were below the clear level."""
+    doubtful: tuple[Doubtful, ...] = ()
+    """The newest of the windows that counted and share sound with the last of them, itself included."""
+    runs_from: float | None = None
+    """Sample time from which on a started machine surely runs; infinite until a window after its stop is scored."""
     invalid: int = 0
     """Consecutive invalid windows."""
     unscored: int = 0

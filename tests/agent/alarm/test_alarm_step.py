@@ -163,7 +163,7 @@ def test_a_stop_of_the_machine_interrupts_a_run_of_invalid_windows():
 
 def test_suspended_windows_neither_raise_nor_clear():
     stream = Stream()
-    stream.hear(3.0, 3.0, "suspended", "suspended")
+    stream.hear(3.0, 3.0, 0.0, 0.0, "suspended", "suspended", 0.0, 0.0)
     assert stream.hear(3.0) == ["raised"]
     stream.hear(*["suspended"] * 30)
     assert stream.state.phase == "active"
@@ -184,7 +184,7 @@ def test_sequence_numbers_have_no_gap_over_all_kinds_of_events():
     stream = Stream(stale_after=2)
     stream.hear(3.0, 3.0, 3.0)
     stream.ask("acknowledge")
-    stream.hear("invalid", "invalid", "suspended", 0.0, 0.0, 0.0, 0.0)
+    stream.hear("invalid", "invalid", "suspended", 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     assert stream.names == ["raised", "acknowledged", "stale", "suspended", "cleared"]
     assert [e.seq for e in stream.events] == [1, 2, 3, 4, 5]
     assert len({e.id for e in stream.events}) == 5
