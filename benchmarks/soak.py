@@ -364,7 +364,8 @@ def main() -> int:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     print(json.dumps({**asdict(result), "accounted": result.accounted}, indent=1))
-    return int(result.accounted != result.due or result.found != result.faults or result.stray or result.exit_code != 0)
+    whole = (result.accounted, result.found) == (result.due, result.faults)
+    return int(not whole or result.stray != 0 or result.exit_code != 0)
 
 
 if __name__ == "__main__":
