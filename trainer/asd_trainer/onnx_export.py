@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -76,6 +77,10 @@ def _graph(
     model: nn.Module, example: tuple[Tensor, ...], inputs: Sequence[str], outputs: Sequence[str]
 ) -> onnx.ModelProto:
     batch = {0: torch.export.Dim("batch", min=1)}
+    parameters = list(inspect.signature(model.forward).parameters.values())
+    dynamic: dict[str, Any] = dict.fromkeys((p.name for p in parameters), batch)
+    if parameters[0].kind is inspect.Parameter.VAR_POSITIONAL:
+        dynamic = {parameters[0].name: (batch,) * len(inputs)}
     with _quiet():
         program = torch.onnx.export(
             model,
@@ -83,7 +88,7 @@ def _graph(
             dynamo=True,
             input_names=list(inputs),
             output_names=list(outputs),
-            dynamic_shapes=dict.fromkeys(inputs, batch),
+            dynamic_shapes=dynamic,
             opset_version=OPSET,
             optimize=True,
             verbose=False,

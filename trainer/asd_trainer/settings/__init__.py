@@ -16,6 +16,7 @@ from asd_trainer.settings.autoencoder import (
     Variant,
 )
 from asd_trainer.settings.baselines import BaselineExpert, DenseExpert, EpochSettings, SectionExpert
+from asd_trainer.settings.embedding import AdamWSettings, EmbeddingExpert, EmbeddingSettings
 from asd_trainer.settings.parts import Expert, NetworkExpert, Part, changed
 from asd_trainer.settings.plain import PlainExpert
 
@@ -23,12 +24,15 @@ AnyNetwork = AutoencoderExpert | DenseExpert | SectionExpert
 AnyExpert = Annotated[AnyNetwork | PlainExpert, Field(discriminator="kind")]
 
 __all__ = [
+    "AdamWSettings",
     "AnyExpert",
     "AnyNetwork",
     "AutoencoderExpert",
     "BaselineExpert",
     "ConformerSettings",
     "DenseExpert",
+    "EmbeddingExpert",
+    "EmbeddingSettings",
     "EpochSettings",
     "Expert",
     "MaskSettings",

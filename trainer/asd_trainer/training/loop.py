@@ -61,6 +61,7 @@ class Course:
         betas: Of Adam.
         eps: Of Adam.
         clip_norm: Longest gradient; longer ones are scaled down. None leaves them.
+        weight_decay: Of AdamW (Loshchilov and Hutter 2019); 0 is plain Adam.
     """
 
     steps: int
@@ -68,6 +69,7 @@ class Course:
     betas: tuple[float, float] = (0.9, 0.98)
     eps: float = 1e-9
     clip_norm: float | None = None
+    weight_decay: float = 0.0
 
 
 def train_steps(
@@ -87,7 +89,9 @@ def train_steps(
         CheckpointError: The folder holds another training.
     """
     model = trainee.model
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.0, betas=course.betas, eps=course.eps)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=0.0, betas=course.betas, eps=course.eps, weight_decay=course.weight_decay
+    )
     first, size = 0, 0
     state = checkpoints.newest()
     if state is not None:
