@@ -1,25 +1,43 @@
-"""Networks of PyTorch Image Models (timm) by their names, without pretrained weights."""
+"""Networks of PyTorch Image Models (timm) by their names, from scratch or from a local file of weights."""
 
 from __future__ import annotations
 
+import difflib
 from functools import lru_cache
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from asd_agent.errors import ConfigError
+
 _OPERATORS = ("nms(Tensor a, Tensor b, float c) -> Tensor", "qnms(Tensor a, Tensor b, float c) -> Tensor")
 
 
-def backbone(name: str, **settings: Any) -> nn.Module:
-    """A network with fresh weights.
+def backbone(name: str, weights: Path | None = None, **settings: Any) -> nn.Module:
+    """A network.
 
     Args:
         name: In timm, such as `resnet34`.
+        weights: Local file of weights; what was learnt of three channels is summed for one. Nothing is ever fetched.
         settings: Passed to `timm.create_model`.
+
+    Raises:
+        ConfigError: timm has no network of this name, or the weights are not its.
     """
-    network: nn.Module = _timm().create_model(name, pretrained=False, **settings)
+    timm = _timm()
+    if not timm.is_model(name):
+        near = difflib.get_close_matches(name, timm.list_models(), n=3)
+        raise ConfigError(f"timm has no network called {name!r}", f"Near it: {', '.join(near) or 'resnet34'}.")
+    if weights is None:
+        network: nn.Module = timm.create_model(name, pretrained=False, **settings)
+        return network
+    try:
+        network = timm.create_model(name, pretrained=True, pretrained_cfg_overlay={"file": str(weights)}, **settings)
+    except Exception as error:  # timm raises what its reader happens to meet
+        raise ConfigError(f"{weights}: holds no weights of {name}: {error}", "Name the right file, or none.") from error
     return network
 
 

@@ -16,11 +16,22 @@ from asd_trainer.settings.autoencoder import (
     Variant,
 )
 from asd_trainer.settings.baselines import BaselineExpert, DenseExpert, EpochSettings, SectionExpert
+from asd_trainer.settings.classifier import (
+    ClassifierExpert,
+    ClassifierSettings,
+    LossSettings,
+    OneCycleSettings,
+    PseudoAnomalies,
+    SoundAugmentation,
+    TuningSettings,
+)
 from asd_trainer.settings.embedding import AdamWSettings, EmbeddingExpert, EmbeddingSettings
 from asd_trainer.settings.parts import Expert, NetworkExpert, Part, changed
 from asd_trainer.settings.plain import PlainExpert
 
-AnyNetwork = AutoencoderExpert | DenseExpert | SectionExpert
+MachineNetwork = AutoencoderExpert | DenseExpert | SectionExpert
+"""Experts with one network a machine."""
+AnyNetwork = MachineNetwork | ClassifierExpert
 AnyExpert = Annotated[AnyNetwork | PlainExpert, Field(discriminator="kind")]
 
 __all__ = [
@@ -29,19 +40,27 @@ __all__ = [
     "AnyNetwork",
     "AutoencoderExpert",
     "BaselineExpert",
+    "ClassifierExpert",
+    "ClassifierSettings",
     "ConformerSettings",
     "DenseExpert",
     "EmbeddingExpert",
     "EmbeddingSettings",
     "EpochSettings",
     "Expert",
+    "LossSettings",
+    "MachineNetwork",
     "MaskSettings",
     "NetworkExpert",
+    "OneCycleSettings",
     "Part",
     "PlainExpert",
+    "PseudoAnomalies",
     "Replicas",
     "SectionExpert",
+    "SoundAugmentation",
     "TrainingSettings",
+    "TuningSettings",
     "Variant",
     "changed",
 ]

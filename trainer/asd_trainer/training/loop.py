@@ -1,9 +1,9 @@
-"""The step loop: Adam under the warm-up schedule, resumable to the same weights after a kill at any moment."""
+"""The step loop: Adam under a schedule, resumable to the same weights after a kill at any moment."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from asd_agent.errors import AsdError
 from asd_trainer.training.checkpoint import Checkpoints, State
 from asd_trainer.training.metrics import MetricsLog
-from asd_trainer.training.randomness import BatchSampler, Chance
+from asd_trainer.training.randomness import Chance, Sampler
 
 Progress = Callable[[int, int, float, float], None]
 """Called after each step with the step, the number of steps, the loss and the seconds left."""
@@ -41,14 +41,20 @@ class Trainee:
         chance: Masks and dropout.
         names: Clips, for error messages.
         description: Plain values that are kept in the final checkpoint beside the weights.
+        groups: Weights with their share of the learning rate; all of them at the whole where it is not given.
+        prepare: Called with the number of each step before it, and with one more after the last.
+        terms: What else to log of the latest step, by names.
     """
 
     model: nn.Module
     clip_losses: ClipLosses
-    sampler: BatchSampler
+    sampler: Sampler
     chance: Chance
     names: Sequence[str]
     description: dict[str, Any]
+    groups: Sequence[tuple[Sequence[nn.Parameter], float]] = ()
+    prepare: Callable[[int], None] = lambda _: None
+    terms: Callable[[], Mapping[str, float]] = dict
 
 
 @dataclass(frozen=True)
@@ -89,8 +95,13 @@ def train_steps(
         CheckpointError: The folder holds another training.
     """
     model = trainee.model
+    groups = trainee.groups or [(list(model.parameters()), 1.0)]
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=0.0, betas=course.betas, eps=course.eps, weight_decay=course.weight_decay
+        [{"params": p} for p, _ in groups],
+        lr=0.0,
+        betas=course.betas,
+        eps=course.eps,
+        weight_decay=course.weight_decay,
     )
     first, size = 0, 0
     state = checkpoints.newest()
@@ -101,13 +112,15 @@ def train_steps(
     model.train()
     with closing(MetricsLog(folder, size, first)) as log:
         for step in range(first + 1, course.steps + 1):
+            trainee.prepare(step)
             rate = course.rate(step)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
+            for group, (_, share) in zip(optimizer.param_groups, groups, strict=True):
+                group["lr"] = share * rate
             loss, norm = _step(trainee, optimizer, course.clip_norm, step)
-            log.add(step, loss=loss, learning_rate=rate, gradient_norm=norm)
+            log.add(step, loss=loss, learning_rate=rate, gradient_norm=norm, **trainee.terms())
             if step == course.steps:
                 log.sync()
+                trainee.prepare(step + 1)
                 checkpoints.finish({"step": step, "model": model.state_dict(), **trainee.description})
             elif step % checkpoint_every == 0:
                 checkpoints.save(_state(trainee, optimizer, step, log.sync()))

@@ -7,13 +7,19 @@ from pathlib import Path
 from asd_trainer.held_out import TrainingSet
 from asd_trainer.onnx_export import Exportable
 from asd_trainer.recipe import Recipe
-from asd_trainer.settings import AnyNetwork, AutoencoderExpert
+from asd_trainer.settings import AutoencoderExpert, MachineNetwork
 from asd_trainer.training.autoencoder import load_autoencoder, train_autoencoder
 from asd_trainer.training.loop import Progress
 
 
 def train_member(
-    learnt: TrainingSet, recipe: Recipe, expert: AnyNetwork, out: Path, *, seed: int, progress: Progress | None = None
+    learnt: TrainingSet,
+    recipe: Recipe,
+    expert: MachineNetwork,
+    out: Path,
+    *,
+    seed: int,
+    progress: Progress | None = None,
 ) -> Exportable:
     """Train one member, going on where an earlier call was interrupted.
 

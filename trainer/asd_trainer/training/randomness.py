@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,19 @@ import torch
 def stream_seed(seed: int, purpose: str) -> int:
     """A seed for one purpose, so that no two streams of two trainings with neighbouring seeds are the same."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{purpose}".encode()).digest()[:7], "big")
+
+
+class Sampler(Protocol):
+    """Draws batches, and can go on from where it was."""
+
+    def draw(self) -> npt.NDArray[np.int64]:
+        """Indices of the next batch, shape (batch,)."""
+
+    def state(self) -> dict[str, Any]:
+        """What `restore` needs to go on from here."""
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from where `state` was taken."""
 
 
 class BatchSampler:
@@ -47,6 +60,35 @@ class BatchSampler:
         """Go on from where `state` was taken."""
         self._generator.set_state(state["generator"])
         self._left = state["left"]
+
+
+class JointSampler:
+    """So many indices of each of several sets in every batch; the sets' items are numbered on from set to set.
+
+    Args:
+        items: How many items each set has.
+        batch: Indices of each set in a batch.
+        seed: Of the orders.
+    """
+
+    def __init__(self, items: Sequence[int], batch: Sequence[int], seed: int) -> None:
+        pairs = enumerate(zip(items, batch, strict=True))
+        self._samplers = [BatchSampler(n, b, stream_seed(seed, f"set {k}")) for k, (n, b) in pairs]
+        self._firsts = [sum(items[:k]) for k in range(len(items))]
+
+    def draw(self) -> npt.NDArray[np.int64]:
+        """The next batch, set after set, shape (batch,)."""
+        drawn = zip(self._samplers, self._firsts, strict=True)
+        return np.concatenate([sampler.draw() + first for sampler, first in drawn])
+
+    def state(self) -> dict[str, Any]:
+        """What `restore` needs to go on from here."""
+        return {str(k): sampler.state() for k, sampler in enumerate(self._samplers)}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from where `state` was taken."""
+        for k, sampler in enumerate(self._samplers):
+            sampler.restore(state[str(k)])
 
 
 class Chance:

@@ -1,0 +1,142 @@
+"""Classifiers from clips to the agent's scores: a network a section, tuned to the target, judged by Eq. 7 or a bank."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from asd_agent.audio import read_clip
+from asd_agent.bundle import Bundle
+from asd_agent.errors import ConfigError
+from asd_agent.features import log_mel
+from asd_agent.scoring.scorer import BundleScorer, check_golden
+from asd_trainer.classifier_job import LEFT_OUT, folds_of
+from asd_trainer.data.dataset import scan
+from asd_trainer.evaluate import evaluations_of
+from asd_trainer.jobs import digests
+from asd_trainer.plan import Plan, make_plan
+from asd_trainer.recipe import Recipe
+from asd_trainer.train import carry_out
+from asd_trainer.training.classifier import load_classifier
+from rigs.clips import write_data_set
+
+pytestmark = pytest.mark.timeout(900)  # six networks, half a minute of one core; another's work may take most of it
+CLASSIFIER = {
+    "kind": "classifier",
+    "network": {"backbone": "lcnet_050", "frames": 64, "embedding": 8},
+    "outliers": {"sources": ["sections"]},
+    "training": {"steps": 4, "batch": 8},
+    "tuning": {"steps": 2, "target_items": 2},
+}
+FEATURES = {"n_fft": 2048, "hop_length": 2500, "n_mels": 32}
+
+
+def recipe(name: str, **changes: object) -> Recipe:
+    expert = {**CLASSIFIER, **changes}
+    return Recipe.model_validate({"name": name, "features": FEATURES, "experts": [expert], "device": "cpu"})
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
+    """Two classifiers a section, and one with a bank, trained and evaluated."""
+    place = tmp_path_factory.mktemp("classifiers")
+    write_data_set(place / "data", train_source=5, test=1)
+    banked = recipe("banked", density={"density": "bank", "first": 2}, tuning=None)
+    made = make_plan([scan(place / "data")], [recipe("bc", members=2), banked], [0], place / "runs", evaluations=True)
+    carry_out(made, workers=2)
+    return made
+
+
+def bundle(plan: Plan, name: str) -> Bundle:
+    return Bundle.open(next(one.run.bundle for one in plan.runs if one.run.recipe == name))
+
+
+def files(plan: Plan, job: str) -> Path:
+    return plan.out / "jobs" / digests(plan.jobs)[job] / "files"
+
+
+def test_each_section_and_domain_is_judged_by_its_own_networks_and_no_other(plan):
+    manifest = bundle(plan, "bc").manifest
+    for section in ("00", "01"):
+        for domain in ("source", "target"):
+            condition = manifest.condition(section, domain)
+            assert condition is not None
+            (expert,) = condition.experts
+            assert [u.member for u in expert.members] == [f"bc-{n}-{section}-{domain}" for n in (0, 1)]
+            assert condition.provisional == (domain == "target")
+
+
+@pytest.mark.parametrize(("domain", "checkpoint"), [("source", "source"), ("target", "target")])
+def test_the_agent_gives_equation_7_of_torchs_network(plan, domain, checkpoint):
+    opened = bundle(plan, "bc")
+    model = load_classifier(files(plan, "bc/seed-0/fan/bc-1-01") / checkpoint / "final.pt")
+    clip = next(plan.runs[0].run.data.glob(f"fan/{domain}_test/section_01_*_anomaly_0000.wav"))
+    sound = read_clip(clip).samples
+    with torch.no_grad():
+        p, d, _ = model(torch.from_numpy(log_mel(sound, recipe("x").features))[None])
+    condition = opened.manifest.condition("01", domain)
+    assert condition is not None
+    use = condition.experts[0].members[1]
+    mean, std = (float(opened.scorers[f"{use.scorer}/distance_{k}"][0]) for k in ("mean", "std"))
+    wanted = 0.5 * (1 - float(p)) + 0.5 * (float(d) - mean) / std
+    found = BundleScorer(opened).score(sound[None], "01", domain, explained="all")[0]
+    assert found.members[f"bc-1-01-{domain}"] == pytest.approx(wanted, rel=1e-3, abs=1e-3)
+    assert found.explanation is not None
+    assert found.explanation.text == "unlike this section's sound"
+
+
+def test_a_targets_location_comes_of_networks_that_were_not_tuned_to_the_clip(plan):
+    """Three clips, three more tunings; the spread is the source clips' under the tuned network, widened."""
+    folder = files(plan, "bc/seed-0/fan/bc-0-00")
+    seen = np.load(folder / LEFT_OUT)
+    assert seen.shape == (3, 1, 2 + 8)
+    assert sorted(p.name for p in folder.glob("without-*")) == ["without-0", "without-1", "without-2"]
+    opened = bundle(plan, "bc")
+    condition = opened.manifest.condition("00", "target")
+    assert condition is not None
+    use = condition.experts[0].members[0]
+    mean, std = (float(opened.scorers[f"{use.scorer}/distance_{k}"][0]) for k in ("mean", "std"))
+    left_out = 0.5 * (1 - seen[:, 0, 0]) + 0.5 * (seen[:, 0, 1] - mean) / std
+    assert use.standardisation.mean == pytest.approx(left_out.mean(), rel=1e-5)
+
+
+def test_a_bank_holds_what_was_learnt_and_the_target_and_nothing_is_tuned(plan):
+    opened = bundle(plan, "banked")
+    for section in ("00", "01"):
+        for domain in ("source", "target"):
+            condition = opened.manifest.condition(section, domain)
+            assert condition is not None
+            (use,) = condition.experts[0].members
+            assert use.member == f"bc-0-{section}-source"
+            assert opened.scorers[f"{use.scorer}/bank"].shape == (5 - 2 + 3, 8)  # two of five are held out
+
+
+def test_golden_windows_pass_and_everything_is_evaluated(plan):
+    for name in ("bc", "banked"):
+        assert check_golden(BundleScorer(bundle(plan, name))) <= 1e-6
+    done, missing = evaluations_of(plan)
+    assert len(done) == 2
+    assert not missing
+
+
+def test_what_the_data_do_not_permit_is_noted_and_a_missing_folder_refused(tmp_path):
+    write_data_set(tmp_path / "data", train_source=5, train_target=0, test=1)
+    for path in (tmp_path / "data").rglob("section_01_*"):
+        path.unlink()
+    data = scan(tmp_path / "data")
+    notes = make_plan([data], [recipe("bc")], [0], tmp_path / "runs").notes
+    assert len(notes) == 2
+    assert "nothing but section 00 of fan" in notes[0]
+    assert "its own normal clips, altered, serve as pseudo-anomalies" in notes[0]
+    assert "section 00 of fan has no target clips: nothing is tuned to them" in notes[1]
+    lost = recipe("bc", outliers={"sources": ["folder"], "folder": str(tmp_path / "gone")})
+    with pytest.raises(ConfigError, match="gone: the folder of pseudo-anomalies is not there"):
+        make_plan([data], [lost], [0], tmp_path / "runs")
+
+
+def test_clips_of_one_recording_are_left_out_together(tmp_path):
+    write_data_set(tmp_path, train_source=5, train_target=4, test=0)
+    clips = [c for c in scan(tmp_path).clips if (c.section, c.domain) == ("00", "target")]
+    assert [list(f) for f in folds_of(clips, 3)] == [[0, 3], [1], [2]]
+    assert [list(f) for f in folds_of(clips[:1], 3)] == [[0]]
