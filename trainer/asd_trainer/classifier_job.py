@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from asd_agent.errors import ConfigError
 from asd_trainer.data.dataset import scan
 from asd_trainer.data.layout import Clip
 from asd_trainer.held_out import by_section, held_out_of_machine
@@ -49,9 +48,7 @@ def train_section(
     from asd_trainer.training.classifier import load_classifier, observations, train_classifier, tune_classifier
 
     recipe = Recipe.model_validate(part)
-    expert = recipe.network()
-    if not isinstance(expert, ClassifierExpert):
-        raise ConfigError(f"recipe {recipe.name} has no classifier", "Add an expert with `kind: classifier`.")
+    expert = recipe.classifier()
     everything = scan(Path(data)).select(split="train", label="normal")
     own = [c for c in everything if c.machine == machine]
     held_out = held_out_of_machine(own, recipe.held_out, seed, fold)

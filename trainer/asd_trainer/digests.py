@@ -52,6 +52,13 @@ class Digests:
                 progress("digests of clips", index + 1, len(ordered))
         return digest.hexdigest()
 
+    def of_files(self, paths: Iterable[Path], root: Path) -> str:
+        """SHA-256 over the names, taken from `root`, and contents of files."""
+        digest = hashlib.sha256()
+        for path in sorted(p.resolve() for p in paths):
+            digest.update(f"{path.relative_to(root.resolve()).as_posix()}\0{self._file(path)}\n".encode())
+        return digest.hexdigest()
+
     def remember(self) -> None:
         """Write what was learnt."""
         if self._path is not None and self._grown:

@@ -12,14 +12,17 @@ import numpy.typing as npt
 
 from asd_agent.bundle.manifest import MaskBank, Member
 from asd_agent.errors import DataError
+from asd_trainer.classifier_job import LEFT_OUT, SOURCE_GRAPH, TARGET_GRAPH
 from asd_trainer.data.layout import Clip
 from asd_trainer.held_out import by_section, held_out_clips, held_out_of_machine, section_values
-from asd_trainer.member_scorers import LEAST_RECORDINGS, ExpertPlan
+from asd_trainer.member_scorers import LEAST_RECORDINGS, ExpertPlan, Place, domain_name
 from asd_trainer.recipe import Recipe
 from asd_trainer.settings import (
     AnyNetwork,
     AutoencoderExpert,
     BaselineExpert,
+    ClassifierExpert,
+    MachineNetwork,
     MaskSettings,
     NetworkExpert,
     PlainExpert,
@@ -30,7 +33,7 @@ from asd_trainer.windows import WINDOW_SAMPLES, ClipWindows, Progress, load_wind
 ROTATING = ("average", "median", "ranking")
 """Combinations whose reference scores may come from those members alone that have not learnt a clip: of fewer members
 they spread wider, which makes thresholds careful. The maximum of fewer would be too small."""
-_SHORT = {"autoencoder": "ae", "dense_autoencoder": "dense", "section_classifier": "sections"}
+_SHORT = {"autoencoder": "ae", "dense_autoencoder": "dense", "section_classifier": "sections", "classifier": "bc"}
 LEAST_SECTIONS = 2
 """For a network that tells them apart."""
 _SEEDS = 1000
@@ -55,6 +58,10 @@ class Numbered:
         if isinstance(self.expert, PlainExpert):
             return self.name
         return f"{_SHORT[self.expert.kind]}{self.nth + 1 if self.nth else ''}-{number}"
+
+    def place_id(self, number: int, section: str, domain: str = "") -> str:
+        """Id of what one of its members has for a section alone, and for one domain of it: `bc-0-01-target`."""
+        return "-".join(part for part in (self.member_id(number), section, domain) if part)
 
     def fold(self, number: int) -> int:
         """Which fold of few clips a member's training leaves out."""
@@ -157,9 +164,52 @@ def plain_plan(one: Numbered, expert: PlainExpert, recipe: Recipe) -> ExpertPlan
     )
 
 
+def classifier_plan(
+    one: Numbered, expert: ClassifierExpert, recipe: Recipe, clips: Sequence[Clip], jobs: Sequence[Path], seed: int
+) -> ExpertPlan:
+    """A classifier expert with its trained networks, one or two for each member and section.
+
+    Args:
+        one: Its name and number.
+        expert: Its settings.
+        recipe: Where they stand.
+        clips: The machine's normal training clips.
+        jobs: Folders of `asd_trainer.classifier_job`, section by section for each member.
+        seed: Of the run.
+    """
+    source, target = by_section(clips, "source"), by_section(clips, "target")
+    members, places, files, left_out, held_out = [], {}, {}, {}, []
+    pairs = [(number, section) for number in range(expert.members) for section in source]
+    for (number, section), folder in zip(pairs, jobs, strict=True):
+        spec = recipe.features_of(expert.member(number, recipe.features))
+        tuned = (folder / TARGET_GRAPH).exists()
+        domains = {"source": SOURCE_GRAPH} | ({"target": TARGET_GRAPH} if tuned else {})
+        for domain, graph in domains.items():
+            member = one.place_id(number, section, domain)
+            name = f"members/{member}.onnx"
+            files[name] = folder / graph
+            members.append(Member(id=member, kind="classifier", features=spec, graph=name))
+            held_out.append(held_out_of_machine(clips, recipe.held_out, seed, one.fold(number)))
+            untuned = domain == "source" and not tuned and section in target
+            places[member] = Place(section, ("source", "target") if untuned else (domain_name(domain),))
+            if domain == "target":
+                left_out[member] = folder / LEFT_OUT
+    return ExpertPlan(
+        name=one.name,
+        members=members,
+        density=expert.density,
+        graphs=files,
+        held_out=held_out,
+        pooling=expert.frame_pooling,
+        combination=expert.combination,
+        places=places,
+        left_out=left_out,
+    )
+
+
 def network_plan(
     one: Numbered,
-    expert: AnyNetwork,
+    expert: MachineNetwork,
     recipe: Recipe,
     clips: Sequence[Clip],
     graphs: Sequence[Path],
@@ -223,7 +273,7 @@ def network_plan(
 
 
 def _banks(
-    one: Numbered, expert: AnyNetwork, wanted: Mapping[tuple[int, int, MaskSettings], Sequence[int]], seed: int
+    one: Numbered, expert: MachineNetwork, wanted: Mapping[tuple[int, int, MaskSettings], Sequence[int]], seed: int
 ) -> dict[str, npt.NDArray[np.uint8]]:
     """A mask bank for each shape of log-mels; a member's masks do not depend on how many others there are."""
     if not isinstance(expert, AutoencoderExpert):

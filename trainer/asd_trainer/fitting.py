@@ -79,7 +79,7 @@ class Fitter:
             for name, windows in (("source", source[section]), ("target", present.get(section))):
                 if windows is not None:
                     domain = domain_name(name)
-                    here = {plan: [m[section, domain] for m in members] for plan, members in fitted.items()}
+                    here = {plan: [m.get((section, domain)) for m in members] for plan, members in fitted.items()}
                     provisional = domain == "target" and len(windows) < PROVISIONAL_BELOW
                     self._finish(section, domain, here, windows, provisional=provisional)
 
@@ -105,7 +105,7 @@ class Fitter:
         self,
         section: str,
         domain: DomainName,
-        fitted: dict[str, list[Calibrated]],
+        fitted: dict[str, list[Calibrated | None]],
         windows: ClipWindows,
         *,
         provisional: bool,
@@ -116,7 +116,7 @@ class Fitter:
                 [
                     FittedMember(m.id, plan.density.density, plan.pooling, c)
                     for m, c in zip(plan.members, fitted[plan.name], strict=True)
-                    if plan.uses(m.id, domain)
+                    if c is not None and plan.uses(m.id, section, domain)
                 ],
                 plan.combination,
             )

@@ -12,11 +12,12 @@ import numpy.typing as npt
 
 from asd_agent.bundle.manifest import Combination, DomainName, FramePooling, Member
 from asd_agent.bundle.store import file_digest
-from asd_agent.calibrate import DensitySettings, DomainData, calibrate_source, calibrate_target
-from asd_agent.calibrate.condition import PROVISIONAL_BELOW, Calibrated
+from asd_agent.calibrate import DensitySettings, DomainData, calibrate_bank, calibrate_source, calibrate_target
+from asd_agent.calibrate.condition import PROVISIONAL_BELOW, Calibrated, borrowed, judge_of, standardisation
 from asd_agent.errors import DataError
 from asd_agent.scoring.observe import WindowFeatures, observer
 from asd_agent.scoring.sessions import Sessions
+from asd_trainer.data.layout import Clip
 from asd_trainer.windows import ClipWindows, Progress
 
 Fitted = dict[tuple[str, DomainName], Calibrated]
@@ -25,6 +26,19 @@ Arrays = dict[str, npt.NDArray[Any]]
 LEAST_RECORDINGS = 2
 """That a scorer is fitted to and judged by."""
 BATCH = 16
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a member is at home, if not in all sections of its machine.
+
+    Attributes:
+        section: Its section.
+        domains: The domains of it that it judges.
+    """
+
+    section: str
+    domains: tuple[DomainName, ...]
 
 
 @dataclass(frozen=True)
@@ -41,6 +55,9 @@ class ExpertPlan:
         pooling: From rows to a score.
         combination: Of members.
         chosen: Ids of the members that are used in each domain; all where a domain is not in it.
+        places: Of members that know one section alone, by their ids.
+        left_out: Of members that were tuned to the target: file of what their likes, tuned without a clip, observe
+            of that clip, shape (target clips, rows, dimensions).
     """
 
     name: str
@@ -53,6 +70,8 @@ class ExpertPlan:
     pooling: FramePooling = field(default_factory=FramePooling)
     combination: Combination = field(default_factory=Combination)
     chosen: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    places: Mapping[str, Place] = field(default_factory=dict)
+    left_out: Mapping[str, Path] = field(default_factory=dict)
 
     def unlearnt(self, member: int, clips: ClipWindows) -> list[int]:
         """Rows of the source clips that a member was not trained on."""
@@ -60,8 +79,20 @@ class ExpertPlan:
             return list(range(len(clips)))
         return [i for i, c in enumerate(clips.clips) if c.path.name in self.held_out[member]]
 
-    def uses(self, member_id: str, domain: str) -> bool:
-        """Whether a member is used in a domain."""
+    def observes(self, member: int, clip: Clip) -> bool:
+        """Whether a member observes a clip while its scorers are fitted."""
+        place = self.places.get(self.members[member].id)
+        if place is not None and place.section != clip.section:
+            return False
+        if clip.domain == "target":
+            return self.members[member].id not in self.left_out
+        return self.held_out is None or self.density.density == "bank" or clip.path.name in self.held_out[member]
+
+    def uses(self, member_id: str, section: str, domain: str) -> bool:
+        """Whether a member is used in a section and domain."""
+        place = self.places.get(member_id)
+        if place is not None and not (place.section == section and domain in place.domains):
+            return False
         return member_id in self.chosen.get(domain, (member_id,))
 
 
@@ -96,6 +127,9 @@ class MemberScorers:
         Raises:
             DataError: A section's source has fewer than two recordings that the member was not trained on.
         """
+        place = plan.places.get(plan.members[number].id)
+        if place is not None:
+            return self._at(place, plan, number, source[place.section], target.get(place.section))
         return (self._over_machine if plan.scorers == "machine" else self._by_condition)(plan, number, source, target)
 
     def _observe(self, plan: ExpertPlan, member: Member, section: str, windows: ClipWindows) -> npt.NDArray[np.float32]:
@@ -116,6 +150,41 @@ class MemberScorers:
                 self._progress(f"{member.id}, section {section}: clips observed", done, len(windows))
         return np.concatenate(parts)
 
+    def _at(self, place: Place, plan: ExpertPlan, number: int, windows: ClipWindows, few: ClipWindows | None) -> Fitted:
+        """The scorers of a member that knows one section alone, perhaps one domain of it alone."""
+        member, rows = plan.members[number], plan.unlearnt(number, windows)
+        self._check(plan, number, place.section, windows, rows)
+        data = self._data(plan, member, place.section, windows.only(rows))
+        near = None if few is None or member.id in plan.left_out else self._data(plan, member, place.section, few)
+        moved: Calibrated | None
+        if plan.density.density == "bank":
+            learnt = windows.only(np.setdiff1d(np.arange(len(windows)), rows))
+            known = self._observe(plan, member, place.section, learnt)
+            own, moved = calibrate_bank(known, data, near, plan.density, plan.pooling, seed=self._seed)
+            own = _among(own, rows, len(windows))
+            if few is not None and moved is not None and len(few) < PROVISIONAL_BELOW:
+                moved = _among(moved, rows, len(windows))
+        else:
+            own = _among(calibrate_source(data, plan.density, plan.pooling, self._seed), rows, len(windows))
+            moved = None if near is None else self._moved(near, own, plan)
+        if few is not None and member.id in plan.left_out:
+            scores = judge_of(plan.density, plan.pooling)(np.load(plan.left_out[member.id]), own.scorer)
+            provisional = len(few) < PROVISIONAL_BELOW
+            moved = borrowed(own.scorer, scores, own) if provisional else _own(own.scorer, scores)
+        found: Fitted = {(place.section, "source"): own}
+        if moved is not None:
+            found[place.section, "target"] = moved
+        return {key: fitted for key, fitted in found.items() if key[1] in place.domains}
+
+    def _data(self, plan: ExpertPlan, member: Member, section: str, windows: ClipWindows) -> DomainData:
+        return DomainData(self._observe(plan, member, section, windows), [c.recording for c in windows.clips])
+
+    def _moved(self, data: DomainData, source: Calibrated, plan: ExpertPlan) -> Calibrated:
+        """A target domain's scorer, of a few clips or of enough."""
+        if len(data.recordings) < PROVISIONAL_BELOW:
+            return calibrate_target(data, source, plan.density, plan.pooling)
+        return calibrate_source(data, plan.density, plan.pooling, self._seed)
+
     def _by_condition(
         self, plan: ExpertPlan, number: int, source: Mapping[str, ClipWindows], target: Mapping[str, ClipWindows]
     ) -> Fitted:
@@ -124,22 +193,13 @@ class MemberScorers:
         for section, windows in source.items():
             rows = plan.unlearnt(number, windows)
             self._check(plan, number, section, windows, rows)
-            chosen = windows.only(rows)
-            x = self._observe(plan, plan.members[number], section, chosen)
-            fitted = calibrate_source(
-                DomainData(x, [c.recording for c in chosen.clips]), plan.density, plan.pooling, self._seed
-            )
+            member = plan.members[number]
+            data = self._data(plan, member, section, windows.only(rows))
+            fitted = calibrate_source(data, plan.density, plan.pooling, self._seed)
             found[section, "source"] = _among(fitted, rows, len(windows))
             if section in target:
-                few = target[section]
-                data = DomainData(
-                    self._observe(plan, plan.members[number], section, few), [c.recording for c in few.clips]
-                )
-                if len(few) < PROVISIONAL_BELOW:
-                    moved = calibrate_target(data, found[section, "source"], plan.density, plan.pooling)
-                else:
-                    moved = calibrate_source(data, plan.density, plan.pooling, self._seed)
-                found[section, "target"] = moved
+                near = self._data(plan, member, section, target[section])
+                found[section, "target"] = self._moved(near, found[section, "source"], plan)
         return found
 
     def _over_machine(
@@ -187,6 +247,10 @@ class MemberScorers:
 def domain_name(name: str) -> DomainName:
     """A domain as the manifest has it."""
     return "source" if name == "source" else "target"
+
+
+def _own(scorer: dict[str, npt.NDArray[Any]], reference: npt.NDArray[np.float64]) -> Calibrated:
+    return Calibrated(scorer, reference, standardisation(reference))
 
 
 def _among(fitted: Calibrated, rows: Sequence[int], clips: int) -> Calibrated:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from asd_agent.bundle.manifest import ARITHMETIC_VERSION, SCHEMA_VERSION
+from asd_agent.bundle.store import file_digest
 from asd_agent.errors import UsageError
 from asd_trainer.data.dataset import DataSet
 from asd_trainer.data.layout import Clip
@@ -17,10 +18,19 @@ from asd_trainer.experts import Numbered, check_permits, numbered
 from asd_trainer.held_out import by_section, held_out_of_machine
 from asd_trainer.jobs import Job
 from asd_trainer.jobs import digests as job_digests
+from asd_trainer.outliers import folder_sounds, needs_transforms, sources_of
 from asd_trainer.recipe import Recipe
 from asd_trainer.runs import JOBS, Run, data_names
 from asd_trainer.selection import check_labels
-from asd_trainer.settings import AnyNetwork, BaselineExpert, EpochSettings, NetworkExpert
+from asd_trainer.settings import (
+    AnyNetwork,
+    BaselineExpert,
+    ClassifierExpert,
+    EpochSettings,
+    MachineNetwork,
+    NetworkExpert,
+    PseudoAnomalies,
+)
 from asd_trainer.windows import Progress
 
 ARITHMETIC = 1
@@ -52,6 +62,7 @@ class Plan:
         out: RUNS.
         sizes: Of each job by its name: clips, and steps for a network.
         left_out: Runs that cannot be evaluated, in words.
+        notes: What is done otherwise than the recipe says since the data do not permit it, in words.
     """
 
     out: Path
@@ -59,6 +70,7 @@ class Plan:
     runs: tuple[RunPlan, ...]
     sizes: Mapping[str, Mapping[str, int]]
     left_out: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def make_plan(
@@ -93,10 +105,12 @@ def make_plan(
             where = ", ".join(str(d.root) for d in data)
             raise UsageError(f"{where}: has no machine {machine!r}", f"It has: {', '.join(there)}.")
     remembered = Digests(out)
-    builder = _Builder(out, evaluations)
+    tested = evaluations or any(r.by_labels for r in recipes)
+    whole = any(isinstance(e, ClassifierExpert) for r in recipes for e in r.experts)
+    builder = _Builder(out, evaluations, remembered)
     for one in data:
         for machine in (m for m in one.machines if not machines or m in machines):
-            clips = _Clips.of(one, machine, remembered, evaluations or any(r.by_labels for r in recipes), progress)
+            clips = _Clips.of(one, machine, remembered, tested, whole, progress)
             for recipe in recipes:
                 check_permits(recipe, machine, clips.training)
                 for seed in seeds:
@@ -130,24 +144,31 @@ class _Clips:
     machine: str
     training: list[Clip]
     testing: list[Clip]
+    everything: list[Clip]
     source_digest: str
     training_digest: str
     testing_digest: str
+    everything_digest: str
 
     @classmethod
-    def of(cls, data: DataSet, machine: str, digests: Digests, testing: bool, progress: Progress | None) -> _Clips:
+    def of(
+        cls, data: DataSet, machine: str, digests: Digests, testing: bool, whole: bool, progress: Progress | None
+    ) -> _Clips:
         root = data.root.resolve()
         training = data.select(machine=machine, split="train", label="normal")
         tested = labelled_clips(data, machine) if testing else []
         source = [c for section in by_section(training, "source").values() for c in section]
+        everything = data.select(split="train", label="normal")
         return cls(
             root,
             machine,
             training,
             tested,
+            everything,
             digests.of(source, root, progress),
             digests.of(training, root, progress),
             digests.of(tested, root, progress),
+            digests.of(everything, root, progress) if whole else "",
         )
 
 
@@ -170,8 +191,9 @@ def evaluation_job(name: str, machine: str, testing_digest: str, data: Path, bun
 
 
 class _Builder:
-    def __init__(self, out: Path, evaluations: bool) -> None:
-        self._out, self._evaluations = out, evaluations
+    def __init__(self, out: Path, evaluations: bool, digests: Digests) -> None:
+        self._out, self._evaluations, self._digests = out, evaluations, digests
+        self._notes: list[str] = []
         self._jobs: list[Job] = []
         self._sizes: dict[str, dict[str, int]] = {}
         self._wanted: list[tuple[Path, _Clips, Recipe, int, str]] = []
@@ -182,7 +204,9 @@ class _Builder:
         place = Path(prefix, recipe.name, f"seed-{seed}", clips.machine)
         members: list[str] = []
         for one in numbered(recipe):
-            if isinstance(one.expert, NetworkExpert):
+            if isinstance(one.expert, ClassifierExpert):
+                members += self._classifiers(place, clips, recipe, one, one.expert, seed)
+            elif isinstance(one.expert, NetworkExpert):
                 members += self._members(place, clips, recipe, one, one.expert, seed)
         if recipe.by_labels:
             members.append(self._pool(place, clips, recipe, seed, members))
@@ -239,10 +263,10 @@ class _Builder:
             )
             for place, clips, recipe, seed, bundle in self._wanted
         ]
-        return Plan(self._out, tuple(self._jobs), tuple(runs), self._sizes, tuple(self._left_out))
+        return Plan(self._out, tuple(self._jobs), tuple(runs), self._sizes, tuple(self._left_out), tuple(self._notes))
 
     def _members(
-        self, place: Path, clips: _Clips, recipe: Recipe, one: Numbered, expert: AnyNetwork, seed: int
+        self, place: Path, clips: _Clips, recipe: Recipe, one: Numbered, expert: MachineNetwork, seed: int
     ) -> list[str]:
         names = []
         baseline = isinstance(expert, BaselineExpert)
@@ -271,6 +295,65 @@ class _Builder:
             names.append(job.name)
         return names
 
+    def _classifiers(
+        self, place: Path, clips: _Clips, recipe: Recipe, one: Numbered, expert: ClassifierExpert, seed: int
+    ) -> list[str]:
+        names = []
+        target = by_section(clips.training, "target")
+        for number in range(expert.members):
+            part, fold = network_part(recipe, expert, number), one.fold(number)
+            learnt = part.classifier()
+            held_out = held_out_of_machine(clips.training, recipe.held_out, seed, fold)
+            for section, own in by_section(clips.training, "source").items():
+                found = sources_of(learnt.outliers, section, clips.machine, clips.everything)
+                if needs_transforms(learnt.outliers, found):
+                    self._note(
+                        f"{place}: there is nothing but section {section} of {clips.machine} in {clips.root}: its own "
+                        "normal clips, altered, serve as pseudo-anomalies"
+                    )
+                if expert.tuning is not None and section not in target:
+                    self._note(
+                        f"{place}: section {section} of {clips.machine} has no target clips: nothing is tuned to them"
+                    )
+                job = Job(
+                    name=f"{place}/{one.place_id(number, section)}",
+                    kind=MEMBER,
+                    run="asd_trainer.classifier_job:train_section",
+                    arguments={
+                        "machine": clips.machine,
+                        "section": section,
+                        "part": part.model_dump(mode="json"),
+                        "seed": seed,
+                        "fold": fold,
+                        "member_seed": one.member_seed(seed, number),
+                    },
+                    inputs={
+                        "data": clips.training_digest,
+                        "outliers": self._digest_of(learnt.outliers, clips),
+                        "weights": None if learnt.network.weights is None else file_digest(learnt.network.weights),
+                        "code": code_version(),
+                    },
+                    paths={"data": str(clips.root)},
+                )
+                tuned = expert.tuning.steps if expert.tuning is not None and section in target else 0
+                learns = [c for c in own if c.path.name not in held_out]
+                self._take(job, clips=len(learns), steps=expert.training.steps + tuned)
+                names.append(job.name)
+        return names
+
+    def _digest_of(self, outliers: PseudoAnomalies, clips: _Clips) -> dict[str, str]:
+        """What pseudo-anomalies hang on besides the machine's own clips."""
+        found = {}
+        if "machines" in outliers.sources:
+            found["machines"] = clips.everything_digest
+        if outliers.folder is not None:
+            found["folder"] = self._digests.of_files(folder_sounds(outliers.folder), outliers.folder)
+        return found
+
+    def _note(self, text: str) -> None:
+        if text not in self._notes:
+            self._notes.append(text)
+
     def _take(self, job: Job, **size: int) -> None:
         self._jobs.append(job)
         self._sizes[job.name] = size
@@ -281,7 +364,7 @@ def _by_chance(recipe: Recipe) -> bool:
     return any(isinstance(e, NetworkExpert) or e.density.density == "gmm" for e in recipe.experts)
 
 
-def _steps(expert: AnyNetwork) -> dict[str, int]:
+def _steps(expert: MachineNetwork) -> dict[str, int]:
     training = expert.training
     return {"epochs": training.epochs} if isinstance(training, EpochSettings) else {"steps": training.steps}
 

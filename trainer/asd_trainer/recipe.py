@@ -17,7 +17,16 @@ from asd_agent.bundle.manifest import Combination
 from asd_agent.config_file import load_settings
 from asd_agent.errors import ConfigError
 from asd_agent.features import FeatureSpec
-from asd_trainer.settings import AnyExpert, AnyNetwork, AutoencoderExpert, Expert, NetworkExpert, Part
+from asd_trainer.settings import (
+    AnyExpert,
+    AnyNetwork,
+    AutoencoderExpert,
+    ClassifierExpert,
+    Expert,
+    MachineNetwork,
+    NetworkExpert,
+    Part,
+)
 
 FOLDER = Path(__file__).parent / "recipes"
 TABLE = FOLDER / "table.yaml"
@@ -72,7 +81,7 @@ class Recipe(Part):
     @model_validator(mode="after")
     def _members_possible(self) -> Recipe:
         for expert in self.experts:
-            if isinstance(expert, AutoencoderExpert):
+            if isinstance(expert, AutoencoderExpert | ClassifierExpert):
                 for number in range(len(expert.variants)):
                     expert.member(number, self.features)
         return self
@@ -124,6 +133,28 @@ class Recipe(Part):
             if isinstance(expert, AutoencoderExpert):
                 return expert
         raise ConfigError(f"recipe {self.name} has no autoencoder", "Add an expert with `kind: autoencoder`.")
+
+    def machine_network(self) -> MachineNetwork:
+        """The first expert with one network a machine.
+
+        Raises:
+            ConfigError: There is none.
+        """
+        for expert in self.experts:
+            if isinstance(expert, MachineNetwork):
+                return expert
+        raise ConfigError(f"recipe {self.name} has no network of a whole machine", "Add `kind: autoencoder`.")
+
+    def classifier(self) -> ClassifierExpert:
+        """The first classifier expert.
+
+        Raises:
+            ConfigError: There is none.
+        """
+        for expert in self.experts:
+            if isinstance(expert, ClassifierExpert):
+                return expert
+        raise ConfigError(f"recipe {self.name} has no classifier", "Add an expert with `kind: classifier`.")
 
     def network(self) -> AnyNetwork:
         """The first expert that is a network.

@@ -22,7 +22,7 @@ from asd_trainer.plan import Plan, make_plan
 from asd_trainer.recipe import Recipe
 from asd_trainer.runs import Run, publish_bundle, publish_evaluation
 from asd_trainer.selection import choice_of
-from asd_trainer.settings import BaselineExpert, NetworkExpert, PlainExpert
+from asd_trainer.settings import BaselineExpert, ClassifierExpert, NetworkExpert, PlainExpert
 from asd_trainer.windows import Progress
 
 _TOLD = ("asd", "numpy", "scipy", "scikit-learn", "onnxruntime")
@@ -120,7 +120,7 @@ def train_network(
     from asd_trainer.training.member import train_member
 
     recipe = Recipe.model_validate(part)
-    expert = recipe.network()
+    expert = recipe.machine_network()
     clips, spec = _training_clips(data, machine), recipe.features_of(expert)
     learnt = training_set(
         clips,
@@ -145,8 +145,9 @@ def fit_bundle(
         DataError: The clips do not permit it.
     """
     from asd_agent.calibrate.compose import ThresholdSettings
-    from asd_trainer.experts import load_machine, network_plan, numbered, plain_plan
+    from asd_trainer.experts import classifier_plan, load_machine, network_plan, numbered, plain_plan
     from asd_trainer.fitting import Fitter
+    from asd_trainer.held_out import by_section
     from asd_trainer.member_scorers import ExpertPlan
 
     settings = Recipe.model_validate(recipe)
@@ -159,17 +160,18 @@ def fit_bundle(
         if isinstance(one.expert, PlainExpert):
             plans.append(plain_plan(one, one.expert, settings))
             continue
+        if isinstance(one.expert, ClassifierExpert):
+            count = one.expert.members * len(by_section(clips, "source"))
+            jobs, graphs = [g.parent for g in graphs[:count]], graphs[count:]
+            plans.append(classifier_plan(one, one.expert, settings, clips, jobs, seed))
+            continue
         mine, graphs = graphs[: one.expert.members], graphs[one.expert.members :]
         plan, masks = network_plan(one, one.expert, settings, clips, mine, seed, chosen.members.get(one.name))
         plans.append(plan)
         arrays.update(masks)
     asked = ThresholdSettings(settings.thresholds.method, settings.thresholds.false_alarms_per_day)
     windows = load_machine(clips, machine)
-    observed = sum(
-        sum(plan.held_out is None or c.domain == "target" or c.path.name in plan.held_out[n] for c in clips)
-        for plan in plans
-        for n in range(len(plan.members))
-    )
+    observed = sum(plan.observes(n, c) for plan in plans for n in range(len(plan.members)) for c in clips)
     steps = Steps(task, observed)
     fitter = Fitter(machine, plans, arrays, asked, settings.combination, seed, steps)
     fitter.fit(windows.source, windows.target)

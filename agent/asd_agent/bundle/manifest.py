@@ -17,9 +17,17 @@ ARITHMETIC_VERSION = 1
 """Version of the score arithmetic; the same bundle gives other numbers under another one."""
 
 Kind = Literal[
-    "autoencoder", "dense_autoencoder", "section_classifier", "embedding", "level", "mel_statistics", "indicators"
+Kind = Literal[
+    "autoencoder",
+    "dense_autoencoder",
+    "section_classifier",
+    "classifier",
+    "embedding",
+    "level",
+    "mel_statistics",
+    "indicators",
 ]
-Density = Literal["gmm", "mahalanobis", "mean", "bank"]
+Density = Literal["gmm", "mahalanobis", "mean", "bank", "posterior_distance"]
 DomainName = Literal["source", "target"]
 """Domains that a bundle is trained on."""
 ConditionName = Literal["source", "target", "site"]
@@ -105,7 +113,8 @@ class MemberUse(Part):
     Attributes:
         member: Its id.
         density: `gmm` gives negative log-likelihoods (Eq. 2), `mahalanobis` distances, `mean` the mean observation
-            itself, `bank` the distance to the nearest of a bank of normal embeddings.
+            itself, `bank` the distance to the nearest of a bank of normal embeddings, `posterior_distance` a
+            classifier's doubt and its standardised distance to what is normal (Eq. 7).
         scorer: Prefix of its arrays in scorers.npz.
         standardisation: Of its scores on held-out normals.
         reference: Key in scorers.npz of those scores, sorted; for `ranking`.

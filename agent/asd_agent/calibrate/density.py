@@ -35,6 +35,9 @@ def fit_density(observations: Observations, settings: DensitySettings, seed: int
     usual = {"usual_mean": mean, "usual_std": std}
     if settings.density == "mean":
         return usual
+    if settings.density == "posterior_distance":
+        gamma = np.array(settings.gamma)
+        return usual | {"gamma": gamma, "distance_mean": mean[1:2].copy(), "distance_std": std[1:2].copy()}
     return usual | (
         _shrunk(z, mean, std) if settings.density == "mahalanobis" else _mixture(z, mean, std, settings, seed)
     )
@@ -86,7 +89,9 @@ def shift_density(source: Arrays, target: Observations, share: float) -> Arrays:
     offset = share * (
         np.asarray(target, dtype=np.float64).reshape(-1, target.shape[-1]).mean(axis=0) - source["usual_mean"]
     )
-    moved = {k: source[k] + offset for k in ("means", "mean", "usual_mean") if k in source}
+    moved: Arrays = {k: source[k] + offset for k in ("means", "mean", "usual_mean") if k in source}
+    if "distance_mean" in source:
+        moved["distance_mean"] = source["distance_mean"] + offset[1]
     return source | moved
 
 
@@ -118,6 +123,9 @@ def mean_log_likelihood(density: Arrays, observations: Observations, settings: D
         return float(log_likelihood(x, density).mean())
     if settings.density == "bank":
         return -float(unlikeliness(x, "bank", density).mean())
+    if settings.density == "posterior_distance":
+        distance = (x[:, 1] - density["distance_mean"]) / density["distance_std"]
+        return float(-np.log(density["distance_std"]).item() - 0.5 * np.square(distance).mean())
     deviation = x - density["mean"]
     squared = np.einsum("nd,de,ne->n", deviation, density["precision"], deviation)
     return float(0.5 * (np.linalg.slogdet(density["precision"])[1] - squared.mean()))

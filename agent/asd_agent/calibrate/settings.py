@@ -18,14 +18,16 @@ class DensitySettings(BaseModel):
     """How observations become a density.
 
     Attributes:
-        density: `gmm` (Eq. 2), one Gaussian with Ledoit-Wolf shrinkage, `mahalanobis`, a `bank` of embeddings, or none
-            at all: the `mean` observation is the score, as in the official baselines.
+        density: `gmm` (Eq. 2), one Gaussian with Ledoit-Wolf shrinkage, `mahalanobis`, a `bank` of embeddings, a
+            classifier's `posterior_distance` (Eq. 7), or none at all: the `mean` observation is the score, as in the
+            official baselines.
         components: Gaussians of the mixture, K.
         covariance: Form of their covariances.
         regularisation: Added to the diagonal of standardised covariances.
         first: Of a bank: the observation's column where the embedding begins.
         normalise: Of a bank: whether distances are divided by the usual distance around the nearest item.
         clusters: Of a bank: a part with more items is reduced to so many centres; None keeps all.
+        gamma: Of Eq. 7: the share of the posterior; the rest is the distance's.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,3 +39,4 @@ class DensitySettings(BaseModel):
     first: int = Field(default=0, ge=0)
     normalise: bool = True
     clusters: int | None = Field(default=None, ge=2)
+    gamma: float = Field(default=0.5, ge=0, le=1)

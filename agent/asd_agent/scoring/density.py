@@ -1,4 +1,4 @@
-"""How unlikely an observation is: Gaussian mixtures (Eq. 2 of the paper) and Mahalanobis distances, from plain arrays.
+"""How unlikely an observation is, from plain arrays: mixtures (Eq. 2 of the paper), distances, a classifier's (Eq. 7).
 
 The print of Eq. 2 lacks the logarithm; the text says negative likelihood. The negative log-likelihood is used, since a
 likelihood of a hundred-dimensional error under- or overflows.
@@ -52,10 +52,28 @@ def mahalanobis(x: npt.NDArray[np.floating], scorer: Arrays) -> Float:
     return np.sqrt(np.maximum(squared, 0.0))
 
 
+def posterior_distance(x: npt.NDArray[np.floating], scorer: Arrays) -> Float:
+    """Eq. 7: γ (1 - p) + (1 - γ) d', with d' standardised by statistics of held-out normals.
+
+    Args:
+        x: Observations: posterior p of being normal, squared distance d to the normal centroid, and more that does not
+            count; shape (n, dimensions).
+        scorer: Scalars `gamma`, `distance_mean` and `distance_std`.
+
+    Returns:
+        Shape (n,).
+    """
+    x64 = np.asarray(x, dtype=np.float64)
+    distance = (x64[:, 1] - scorer["distance_mean"]) / scorer["distance_std"]
+    return np.asarray(scorer["gamma"] * (1 - x64[:, 0]) + (1 - scorer["gamma"]) * distance)
+
+
 def unlikeliness(x: npt.NDArray[np.floating], density: Density, scorer: Arrays) -> Float:
     """Score of every observation, higher is less normal; shape (n, dimensions) to (n,)."""
     if density == "mean":
         return np.asarray(np.mean(x, axis=1, dtype=np.float64))
     if density == "bank":
         return bank_distance(x, scorer)
+    if density == "posterior_distance":
+        return posterior_distance(x, scorer)
     return -log_likelihood(x, scorer) if density == "gmm" else mahalanobis(x, scorer)

@@ -58,6 +58,8 @@ def explain(
         return _of_indicators(excess[0])
     if member.kind == "section_classifier":
         return _of_excerpts(excess[:, 0])
+    if member.kind == "classifier":
+        return _of_excerpts(excess[:, 1])
     spec = member.features or FeatureSpec()
     if member.kind == "mel_statistics":
         profile = np.asarray(np.abs(excess[0]).reshape(2, spec.n_mels).max(axis=0), dtype=np.float64)
@@ -115,6 +117,8 @@ def _of_indicators(excess: npt.NDArray[np.float64]) -> Explanation:
 
 
 def _of_excerpts(doubts: npt.NDArray[np.float64], seconds: float = 10.0) -> Explanation:
+    if len(doubts) == 1:
+        return Explanation("unlike this section's sound")
     times = stretches(doubts, (np.arange(len(doubts)) + 0.5) * (seconds / len(doubts)))
     return Explanation("unlike this section's sound" + _times_text(times), times_s=times)
 

@@ -92,5 +92,11 @@ def print_plan(plan: Plan, *, json: bool) -> None:
     sys.stdout.write(f"{len(rows)} jobs, {sum(r['state'] == 'done' for r in rows)} of them done\n")
 
 
+def tell_notes(plan: Plan) -> None:
+    """Say on standard error what is done otherwise than the recipes say."""
+    for note in plan.notes:
+        sys.stderr.write(f"note: {note}\n")
+
+
 def _console() -> Console:
     return Console(width=None if sys.stdout.isatty() else 150)

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from asd_agent.console import print_json
-from asd_trainer.commands.jobs import DryRun, OnCluster, Workers, print_plan, watched
+from asd_trainer.commands.jobs import DryRun, OnCluster, Workers, print_plan, tell_notes, watched
 from asd_trainer.progress import progress_bars
 
 
@@ -64,6 +64,7 @@ def table(
             evaluations=True,
             progress=progress,
         )
+    tell_notes(plan)
     if dry_run:
         print_plan(plan, json=json)
         return

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from asd_agent.console import print_json
 from asd_agent.errors import DataError, UsageError
-from asd_trainer.commands.jobs import DryRun, OnCluster, Workers, print_plan, watched
+from asd_trainer.commands.jobs import DryRun, OnCluster, Workers, print_plan, tell_notes, watched
 from asd_trainer.progress import progress_bars
 
 _Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
@@ -53,6 +53,7 @@ def train(
         plan = make_plan(
             [scan(data)], [settings], range(seed, seed + seeds), out, machines=machine or (), progress=progress
         )
+    tell_notes(plan)
     if dry_run:
         print_plan(plan, json=json)
         return

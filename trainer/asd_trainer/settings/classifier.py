@@ -11,6 +11,9 @@ from asd_agent.calibrate import DensitySettings
 from asd_agent.features import FeatureSpec
 from asd_trainer.settings.parts import NetworkExpert, Part, changed
 
+EMBEDDING = 2
+"""Column of a classifier's observation where the embedding begins, after posterior and distance."""
+
 
 class ClassifierSettings(Part):
     """The network.
@@ -173,6 +176,13 @@ class ClassifierExpert(NetworkExpert):
         if self.tuning is not None and self.tuning.target_items > self.training.batch // 2:
             raise ValueError(
                 f"{self.tuning.target_items} target items do not fit into the normal half of {self.training.batch}"
+            )
+        if self.density.density not in ("posterior_distance", "bank"):
+            raise ValueError("a classifier's `density:` is posterior_distance or bank")
+        if self.density.density == "bank" and (self.density.first != EMBEDDING or self.tuning is not None):
+            raise ValueError(
+                f"a bank of a classifier's embeddings begins at `first: {EMBEDDING}`, and knows the target by itself: "
+                "set `tuning: null`"
             )
         if self.scorers != "condition":
             raise ValueError("`scorers: machine` is impossible: each section has a network of its own")
