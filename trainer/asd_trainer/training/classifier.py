@@ -214,7 +214,7 @@ class _Learning:
     ) -> None:
         self._model, self._sets, self._plan, self._expert, self._chance = model, sets, plan, expert, chance
         self._device = model.mean.device
-        self._front_end = LogMel(recipe.features_of(expert)).to(self._device)
+        self._front_end = LogMel(recipe.features_of(expert), torch.float32).to(self._device)
         self._samples = np.concatenate([s.samples for s in sets])
         self._first_outlier = sum(len(s) for s in sets[:-1])
         self._epoch = -(-len(self._samples) // expert.training.batch)
