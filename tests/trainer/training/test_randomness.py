@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from asd_trainer.training.randomness import BatchSampler, Chance, own_randomness
+from asd_trainer.training.randomness import BatchSampler, Chance, JointSampler, own_randomness
 
 CPU = torch.device("cpu")
 
@@ -63,3 +63,15 @@ def test_the_callers_randomness_and_settings_are_left_as_they_were():
         torch.rand(100)
     assert not torch.are_deterministic_algorithms_enabled()
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_every_joint_batch_holds_so_many_of_each_set_and_goes_on_when_restored():
+    sampler = JointSampler([5, 2, 9], [3, 1, 4], seed=1)
+    drawn = [sampler.draw() for _ in range(3)]
+    for batch in drawn:
+        assert [(batch < 5).sum(), ((batch >= 5) & (batch < 7)).sum(), (batch >= 7).sum()] == [3, 1, 4]
+    assert max(b.max() for b in drawn) < 16
+    state = sampler.state()
+    other = JointSampler([5, 2, 9], [3, 1, 4], seed=2)
+    other.restore(state)
+    np.testing.assert_array_equal(other.draw(), sampler.draw())
