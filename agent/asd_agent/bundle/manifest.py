@@ -17,7 +17,6 @@ ARITHMETIC_VERSION = 1
 """Version of the score arithmetic; the same bundle gives other numbers under another one."""
 
 Kind = Literal[
-Kind = Literal[
     "autoencoder",
     "dense_autoencoder",
     "section_classifier",
