@@ -16,6 +16,8 @@ from asd_agent.scoring.periodicity import period, unaliased
 
 _FINER = 4
 """Steps a frame in which a rhythm is looked for that is too fast for frames."""
+UNLIKE = "unlike every normal sound of the bank"
+"""All that an embedding can tell."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def explain(
         window: The window itself, shape (samples,).
     """
     if member.kind == "embedding":
-        return Explanation("unlike every normal sound that it was compared with")
+        return Explanation(UNLIKE)
     excess = excess_over_usual(observation, scorer)
     if member.kind == "level":
         return Explanation(f"level {excess[0, 0]:+.1f} spreads from the usual")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -16,7 +16,7 @@ from asd_agent.errors import BundleError
 from asd_agent.scoring.combine import combine, standardise
 from asd_agent.scoring.density import unlikeliness
 from asd_agent.scoring.excess import EXCESS_KINDS, Excess, excess_of
-from asd_agent.scoring.explain import Explanation, explain
+from asd_agent.scoring.explain import UNLIKE, Explanation, explain
 from asd_agent.scoring.observe import Observation, Observer, WindowFeatures, Windows, observer
 from asd_agent.scoring.pooling import pool_frames
 from asd_agent.scoring.sessions import Sessions
@@ -228,10 +228,24 @@ class BundleScorer:
         index: int,
         window: npt.NDArray[np.floating],
     ) -> Explanation:
-        loudest: ExpertUse = max(condition.experts, key=lambda e: float(by_expert[e.name][index]))
-        use = loudest.members[0]
-        member = self.bundle.manifest.member(use.member)
-        return explain(member, observations[use.member][index], self._scorers[use.scorer], window)
+        def told(experts: Sequence[ExpertUse]) -> Explanation:
+            loudest: ExpertUse = max(experts, key=lambda e: float(by_expert[e.name][index]))
+            use = loudest.members[0]
+            member = self.bundle.manifest.member(use.member)
+            return explain(member, observations[use.member][index], self._scorers[use.scorer], window)
+
+        found = told(condition.experts)
+        if found.text != UNLIKE:
+            return found
+        # An embedding knows no bands; an expert that is less excited may.
+        others = [e for e in condition.experts if self._kind(e) != "embedding"]
+        if not others:
+            return found
+        other = told(others)
+        return replace(other, text=f"{UNLIKE}; {other.text}")
+
+    def _kind(self, expert: ExpertUse) -> str:
+        return self.bundle.manifest.member(expert.members[0].member).kind
 
 
 def _members(conditions: Sequence[Condition]) -> set[str]:
