@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from asd_agent.calibrate.condition import PROVISIONAL_BELOW
+from asd_agent.errors import DataError
 from asd_trainer.data.layout import Clip
-from asd_trainer.held_out import held_out_of_machine
+from asd_trainer.held_out import by_section, held_out_clips, held_out_of_machine
 from asd_trainer.recipe import HeldOut
 from asd_trainer.windows import Progress, load_windows
 
@@ -31,16 +34,33 @@ class ClassSet:
     classes: list[str]
 
 
+def held_out_of_domains(clips: Sequence[Clip], settings: HeldOut, seed: int, fold: int = 0) -> frozenset[str]:
+    """Names of a machine's clips that a network which learns both domains is not trained on.
+
+    A target domain with clips enough for statistics of its own is held out in part, as the source is; one with a few
+    is learnt whole, since it gives a location at best.
+
+    Raises:
+        DataError: There are too few recordings to leave some for training and some for scoring.
+    """
+    enough = [c for c in by_section(clips, "target").values() if len(c) >= PROVISIONAL_BELOW]
+    return held_out_of_machine(clips, settings, seed, fold).union(
+        *(held_out_clips(c, settings, seed, fold) for c in enough)
+    )
+
+
 def learnt_clips(clips: Sequence[Clip], settings: HeldOut, seed: int, fold: int = 0) -> list[Clip]:
     """The normal training clips of every machine less those that are held out of each.
 
-    Raises:
-        DataError: A machine has too few recordings to hold some out.
+    A machine with too few recordings to hold some out, which cannot be judged, is learnt whole: it is something to
+    tell others from.
     """
     found = []
     for machine in sorted({c.machine for c in clips}):
         own = [c for c in clips if c.machine == machine and c.split == "train" and c.label == "normal"]
-        held_out = held_out_of_machine(own, settings, seed, fold) if own else frozenset[str]()
+        held_out = frozenset[str]()
+        with suppress(DataError):
+            held_out = held_out_of_domains(own, settings, seed, fold)
         found += [c for c in own if c.path.name not in held_out]
     return found
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from asd_agent.bundle.manifest import MaskBank, Member
 from asd_agent.errors import DataError
+from asd_trainer.classes import held_out_of_domains
 from asd_trainer.classifier_job import LEFT_OUT, SOURCE_GRAPH, TARGET_GRAPH
 from asd_trainer.data.layout import Clip
 from asd_trainer.held_out import by_section, held_out_clips, held_out_of_machine, section_values
@@ -22,6 +23,7 @@ from asd_trainer.settings import (
     AutoencoderExpert,
     BaselineExpert,
     ClassifierExpert,
+    EmbeddingExpert,
     MachineNetwork,
     MaskSettings,
     NetworkExpert,
@@ -33,7 +35,13 @@ from asd_trainer.windows import WINDOW_SAMPLES, ClipWindows, Progress, load_wind
 ROTATING = ("average", "median", "ranking")
 """Combinations whose reference scores may come from those members alone that have not learnt a clip: of fewer members
 they spread wider, which makes thresholds careful. The maximum of fewer would be too small."""
-_SHORT = {"autoencoder": "ae", "dense_autoencoder": "dense", "section_classifier": "sections", "classifier": "bc"}
+_SHORT = {
+    "autoencoder": "ae",
+    "dense_autoencoder": "dense",
+    "section_classifier": "sections",
+    "classifier": "bc",
+    "embedding": "embedding",
+}
 LEAST_SECTIONS = 2
 """For a network that tells them apart."""
 _SEEDS = 1000
@@ -136,6 +144,8 @@ def check_permits(recipe: Recipe, machine: str, clips: Sequence[Clip]) -> None:
             f"machine {machine} has one section, and recipe {recipe.name} learns to tell sections apart",
             "Use a recipe without `kind: section_classifier`.",
         )
+    if any(isinstance(e, EmbeddingExpert) for e in recipe.experts):
+        held_out_of_domains(clips, recipe.held_out, 0)
     networks = any(isinstance(e, NetworkExpert) for e in recipe.experts)
     for chosen in source.values():
         if networks:
@@ -204,6 +214,34 @@ def classifier_plan(
         combination=expert.combination,
         places=places,
         left_out=left_out,
+    )
+
+
+def embedding_plan(
+    one: Numbered,
+    expert: EmbeddingExpert,
+    recipe: Recipe,
+    clips: Sequence[Clip],
+    graphs: Sequence[Path],
+    seed: int,
+    chosen: Mapping[str, Sequence[str]] | None = None,
+) -> ExpertPlan:
+    """An embedding expert with its trained members; the arguments are those of `network_plan`."""
+    files = {f"members/{one.member_id(number)}.onnx": graph for number, graph in enumerate(graphs)}
+    members = [
+        Member(id=one.member_id(number), kind="embedding", inputs=dict(expert.network.inputs), graph=name)
+        for number, name in enumerate(files)
+    ]
+    return ExpertPlan(
+        name=one.name,
+        members=members,
+        density=expert.density,
+        graphs=files,
+        held_out=[held_out_of_domains(clips, recipe.held_out, seed, one.fold(n)) for n in range(len(members))],
+        knows_target=True,
+        pooling=expert.frame_pooling,
+        combination=expert.combination,
+        chosen=chosen or {},
     )
 
 

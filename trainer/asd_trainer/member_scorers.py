@@ -130,6 +130,8 @@ class MemberScorers:
         place = plan.places.get(plan.members[number].id)
         if place is not None:
             return self._at(place, plan, number, source[place.section], target.get(place.section))
+        if plan.held_out is not None and plan.density.density == "bank":
+            return self._by_banks(plan, number, source, target)
         return (self._over_machine if plan.scorers == "machine" else self._by_condition)(plan, number, source, target)
 
     def _observe(self, plan: ExpertPlan, member: Member, section: str, windows: ClipWindows) -> npt.NDArray[np.float32]:
@@ -158,8 +160,7 @@ class MemberScorers:
         near = None if few is None or member.id in plan.left_out else self._data(plan, member, place.section, few)
         moved: Calibrated | None
         if plan.density.density == "bank":
-            learnt = windows.only(np.setdiff1d(np.arange(len(windows)), rows))
-            known = self._observe(plan, member, place.section, learnt)
+            known = self._observe(plan, member, place.section, _others(windows, rows))
             own, moved = calibrate_bank(known, data, near, plan.density, plan.pooling, seed=self._seed)
             own = _among(own, rows, len(windows))
             if few is not None and moved is not None and len(few) < PROVISIONAL_BELOW:
@@ -200,6 +201,36 @@ class MemberScorers:
             if section in target:
                 near = self._data(plan, member, section, target[section])
                 found[section, "target"] = self._moved(near, found[section, "source"], plan)
+        return found
+
+    def _by_banks(
+        self, plan: ExpertPlan, number: int, source: Mapping[str, ClipWindows], target: Mapping[str, ClipWindows]
+    ) -> Fitted:
+        """One bank for each section, of what the member has learnt of its source and its target."""
+        found: Fitted = {}
+        member = plan.members[number]
+        for section, windows in source.items():
+            rows = plan.unlearnt(number, windows)
+            self._check(plan, number, section, windows, rows)
+            unheard, known, near = [], None, target.get(section)
+            if near is not None:
+                unheard = plan.unlearnt(number, near) if plan.knows_target else list(range(len(near)))
+                if len(unheard) < len(near):
+                    known = self._observe(plan, member, section, _others(near, unheard))
+            own, moved = calibrate_bank(
+                self._observe(plan, member, section, _others(windows, rows)),
+                self._data(plan, member, section, windows.only(rows)),
+                self._data(plan, member, section, near.only(unheard)) if near is not None and unheard else None,
+                plan.density,
+                plan.pooling,
+                learnt_target=known,
+                seed=self._seed,
+            )
+            found[section, "source"] = _among(own, rows, len(windows))
+            if near is not None and moved is not None:
+                borrows = not unheard or len(near) < PROVISIONAL_BELOW
+                where = (rows, len(windows)) if borrows else (unheard, len(near))
+                found[section, "target"] = _among(moved, *where)
         return found
 
     def _over_machine(
@@ -247,6 +278,11 @@ class MemberScorers:
 def domain_name(name: str) -> DomainName:
     """A domain as the manifest has it."""
     return "source" if name == "source" else "target"
+
+
+def _others(windows: ClipWindows, rows: Sequence[int]) -> ClipWindows:
+    """The clips of all other rows."""
+    return windows.only(np.setdiff1d(np.arange(len(windows)), rows))
 
 
 def _own(scorer: dict[str, npt.NDArray[Any]], reference: npt.NDArray[np.float64]) -> Calibrated:

@@ -11,6 +11,7 @@ from typing import Any
 from asd_agent.bundle.manifest import ARITHMETIC_VERSION, SCHEMA_VERSION
 from asd_agent.bundle.store import file_digest
 from asd_agent.errors import UsageError
+from asd_trainer.classes import class_names, learnt_clips
 from asd_trainer.data.dataset import DataSet
 from asd_trainer.data.layout import Clip
 from asd_trainer.digests import Digests
@@ -26,6 +27,7 @@ from asd_trainer.settings import (
     AnyNetwork,
     BaselineExpert,
     ClassifierExpert,
+    EmbeddingExpert,
     EpochSettings,
     MachineNetwork,
     NetworkExpert,
@@ -106,7 +108,7 @@ def make_plan(
             raise UsageError(f"{where}: has no machine {machine!r}", f"It has: {', '.join(there)}.")
     remembered = Digests(out)
     tested = evaluations or any(r.by_labels for r in recipes)
-    whole = any(isinstance(e, ClassifierExpert) for r in recipes for e in r.experts)
+    whole = any(isinstance(e, ClassifierExpert | EmbeddingExpert) for r in recipes for e in r.experts)
     builder = _Builder(out, evaluations, remembered)
     for one in data:
         for machine in (m for m in one.machines if not machines or m in machines):
@@ -171,6 +173,11 @@ class _Clips:
             digests.of(everything, root, progress) if whole else "",
         )
 
+    def digest(self, recipe: Recipe) -> str:
+        """Of all clips that a bundle comes from: the machine's, or those of the whole data set."""
+        shared = any(isinstance(e, EmbeddingExpert) for e in recipe.experts)
+        return self.everything_digest if shared else self.training_digest
+
 
 def labelled_clips(data: DataSet, machine: str) -> list[Clip]:
     """The test clips of a machine whose labels are known."""
@@ -206,6 +213,8 @@ class _Builder:
         for one in numbered(recipe):
             if isinstance(one.expert, ClassifierExpert):
                 members += self._classifiers(place, clips, recipe, one, one.expert, seed)
+            elif isinstance(one.expert, EmbeddingExpert):
+                members += self._embeddings(place, clips, recipe, one, one.expert, seed)
             elif isinstance(one.expert, NetworkExpert):
                 members += self._members(place, clips, recipe, one, one.expert, seed)
         if recipe.by_labels:
@@ -227,7 +236,7 @@ class _Builder:
                 "machine": clips.machine,
                 "recipe": recipe.model_dump(mode="json"),
                 "seed": seed,
-                "data_digest": clips.training_digest,
+                "data_digest": clips.digest(recipe),
             },
             inputs={"code": {**code_version(), "scores": ARITHMETIC_VERSION, "bundle": SCHEMA_VERSION}},
             paths={"data": str(clips.root)},
@@ -255,7 +264,7 @@ class _Builder:
                     seed,
                     clips.machine,
                     clips.root,
-                    clips.training_digest,
+                    clips.digest(recipe),
                     digests[bundle],
                 ),
                 recipe.model_dump(mode="json"),
@@ -339,6 +348,39 @@ class _Builder:
                 learns = [c for c in own if c.path.name not in held_out]
                 self._take(job, clips=len(learns), steps=expert.training.steps + tuned)
                 names.append(job.name)
+        return names
+
+    def _embeddings(
+        self, place: Path, clips: _Clips, recipe: Recipe, one: Numbered, expert: EmbeddingExpert, seed: int
+    ) -> list[str]:
+        """One network for all machines of the data set, whichever of them are asked for."""
+        names = []
+        for number in range(expert.members):
+            name, fold = f"{place.parent}/{one.member_id(number)}", one.fold(number)
+            names.append(name)
+            if name in self._sizes:  # of another machine's run
+                continue
+            learnt = learnt_clips(clips.everything, recipe.held_out, seed, fold)
+            classes = set(class_names(learnt))
+            if len(classes) == 1:
+                self._note(
+                    f"{place.parent}: {clips.root} holds one class of normal sound: the network learns to tell altered "
+                    "versions of it apart"
+                )
+            job = Job(
+                name=name,
+                kind=MEMBER,
+                run="asd_trainer.embedding_job:train_embedding_network",
+                arguments={
+                    "part": network_part(recipe, expert, number).model_dump(mode="json"),
+                    "seed": seed,
+                    "fold": fold,
+                    "member_seed": one.member_seed(seed, number),
+                },
+                inputs={"data": clips.everything_digest, "code": code_version()},
+                paths={"data": str(clips.root)},
+            )
+            self._take(job, clips=len(learnt), epochs=expert.training.epochs)
         return names
 
     def _digest_of(self, outliers: PseudoAnomalies, clips: _Clips) -> dict[str, str]:

@@ -22,6 +22,7 @@ from asd_trainer.settings import (
     AnyNetwork,
     AutoencoderExpert,
     ClassifierExpert,
+    EmbeddingExpert,
     Expert,
     MachineNetwork,
     NetworkExpert,
@@ -155,6 +156,17 @@ class Recipe(Part):
             if isinstance(expert, ClassifierExpert):
                 return expert
         raise ConfigError(f"recipe {self.name} has no classifier", "Add an expert with `kind: classifier`.")
+
+    def embedding(self) -> EmbeddingExpert:
+        """The first embedding expert.
+
+        Raises:
+            ConfigError: There is none.
+        """
+        for expert in self.experts:
+            if isinstance(expert, EmbeddingExpert):
+                return expert
+        raise ConfigError(f"recipe {self.name} has no embedding", "Add an expert with `kind: embedding`.")
 
     def network(self) -> AnyNetwork:
         """The first expert that is a network.

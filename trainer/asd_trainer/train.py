@@ -22,7 +22,7 @@ from asd_trainer.plan import Plan, make_plan
 from asd_trainer.recipe import Recipe
 from asd_trainer.runs import Run, publish_bundle, publish_evaluation
 from asd_trainer.selection import choice_of
-from asd_trainer.settings import BaselineExpert, ClassifierExpert, NetworkExpert, PlainExpert
+from asd_trainer.settings import BaselineExpert, ClassifierExpert, EmbeddingExpert, NetworkExpert, PlainExpert
 from asd_trainer.windows import Progress
 
 _TOLD = ("asd", "numpy", "scipy", "scikit-learn", "onnxruntime")
@@ -145,7 +145,7 @@ def fit_bundle(
         DataError: The clips do not permit it.
     """
     from asd_agent.calibrate.compose import ThresholdSettings
-    from asd_trainer.experts import classifier_plan, load_machine, network_plan, numbered, plain_plan
+    from asd_trainer.experts import classifier_plan, embedding_plan, load_machine, network_plan, numbered, plain_plan
     from asd_trainer.fitting import Fitter
     from asd_trainer.held_out import by_section
     from asd_trainer.member_scorers import ExpertPlan
@@ -166,6 +166,10 @@ def fit_bundle(
             plans.append(classifier_plan(one, one.expert, settings, clips, jobs, seed))
             continue
         mine, graphs = graphs[: one.expert.members], graphs[one.expert.members :]
+        if isinstance(one.expert, EmbeddingExpert):
+            known = chosen.members.get(one.name)
+            plans.append(embedding_plan(one, one.expert, settings, clips, mine, seed, known))
+            continue
         plan, masks = network_plan(one, one.expert, settings, clips, mine, seed, chosen.members.get(one.name))
         plans.append(plan)
         arrays.update(masks)

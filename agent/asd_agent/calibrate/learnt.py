@@ -29,7 +29,7 @@ def calibrate_bank(
     settings: DensitySettings,
     pooling: FramePooling,
     *,
-    knows_target: bool = False,
+    learnt_target: Observations | None = None,
     seed: int = 0,
 ) -> tuple[Calibrated, Calibrated | None]:
     """Fit one member's bank for a section.
@@ -38,11 +38,11 @@ def calibrate_bank(
         learnt: Of source clips that the member was trained on, shape (clips, rows, dimensions); None where nothing
             was trained: then held-out clips form the bank, and those of a fold are judged without it.
         held_out: Of source clips that it was not trained on.
-        target: Of target clips, if there are any.
+        target: Of target clips that it was not trained on, if there are any.
         settings: With `density: bank`.
         pooling: From rows to a score.
-        knows_target: Whether the member was trained on the target clips. Their own scores then tell nothing, and an
-            unheard clip of the target is taken to score as an unheard one of the source does.
+        learnt_target: Of target clips that it was trained on. Their own scores tell nothing: where there are no others,
+            an unheard clip of the target is taken to score as an unheard one of the source does.
         seed: Of the choice of centres.
 
     Returns:
@@ -53,10 +53,11 @@ def calibrate_bank(
     """
     x = np.asarray(held_out.observations)
     near = x[:0] if target is None else np.asarray(target.observations)
+    known = x[:0] if learnt_target is None else np.asarray(learnt_target)
     judge = judge_of(settings, pooling)
 
     def bank(source: Observations, few: Observations) -> Arrays:
-        return fit_bank([source, few], settings, seed)
+        return fit_bank([source, known if len(known) else few], settings, seed)
 
     if learnt is None:
         own = x
@@ -68,14 +69,16 @@ def calibrate_bank(
         reference = judge(x, bank(own, near))
     whole = bank(own, near)
     source = Calibrated(whole, reference, standardisation(reference))
-    if target is None:
-        return source, None
-    if knows_target:
-        return source, Calibrated(whole, reference, source.standardisation)
+    if not len(near):
+        return source, source if len(known) else None
+    if len(known):
+        unheard = judge(near, whole)
+        return source, Calibrated(whole, unheard, standardisation(unheard))
     if len(near) < PROVISIONAL_BELOW:
         left_out = np.concatenate([judge(near[[i]], bank(own, np.delete(near, i, axis=0))) for i in range(len(near))])
         return source, borrowed(whole, left_out, source)
     unseen = np.empty(len(near))
+    assert target is not None
     for part in folds(target.recordings):
         unseen[part] = judge(near[part], bank(own, np.delete(near, part, axis=0)))
     return source, Calibrated(whole, unseen, standardisation(unseen))

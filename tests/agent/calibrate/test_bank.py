@@ -113,10 +113,18 @@ def test_three_target_clips_enter_the_bank_and_give_a_location_by_leaving_one_ou
 
 
 def test_target_clips_that_were_learnt_tell_nothing_of_unheard_ones():
-    source, target = calibrate_bank(at(0, 10), held(20, 40), held(90, 100), BANK, POOLING, knows_target=True)
+    source, target = calibrate_bank(at(0, 10), held(20, 40), None, BANK, POOLING, learnt_target=at(90, 100))
     assert target is not None
     assert target.standardisation == source.standardisation
     np.testing.assert_array_equal(target.reference, source.reference)
+    assert len(target.scorer["bank"]) == 4
+
+
+def test_target_clips_that_were_not_learnt_are_judged_by_those_that_were():
+    _, target = calibrate_bank(at(0, 10), held(20, 40), held(120, 130), BANK, POOLING, learnt_target=at(90, 100))
+    assert target is not None
+    assert len(target.scorer["bank"]) == 4
+    np.testing.assert_allclose(target.reference, [apart(20) / apart(10), apart(30) / apart(10)], rtol=1e-5)
 
 
 def test_a_target_with_clips_enough_has_reference_scores_of_its_own():

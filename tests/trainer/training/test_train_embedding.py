@@ -1,6 +1,9 @@
 """Training the embedding network: mixtures and exchanges by hand, the same weights from a seed and after a break."""
 
+import subprocess
+import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -76,21 +79,29 @@ def test_a_seed_gives_the_same_weights_and_another_seed_others(tmp_path):
     assert not all(torch.equal(weights[0][k], weights[2][k]) for k in weights[0])
 
 
-def test_a_training_that_was_broken_off_ends_with_the_same_weights(tmp_path):
-    class BrokenOffError(Exception):
-        pass
+CHILD = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from test_train_embedding import expert, train
+train(Path(sys.argv[2]), expert(), progress=lambda step, *_: print(step, flush=True))
+"""
 
-    def stop(step: int, *_: float) -> None:
-        if step == 5:
-            raise BrokenOffError
 
+def test_a_training_that_is_killed_ends_with_the_same_weights(tmp_path):
     unbroken = read_checkpoint(train(tmp_path / "unbroken", expert()))
-    with pytest.raises(BrokenOffError):
-        train(tmp_path / "broken", expert(), progress=stop)
-    resumed = read_checkpoint(train(tmp_path / "broken", expert()))
+    command = [sys.executable, "-c", CHILD, str(Path(__file__).parent), str(tmp_path / "killed")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        for line in child.stdout:
+            if int(line) == 5:
+                child.kill()
+    assert child.returncode == -9
+    assert (tmp_path / "killed" / "checkpoint.pt").exists()
+    resumed = read_checkpoint(train(tmp_path / "killed", expert()))
     assert resumed["step"] == unbroken["step"] == 12  # 6 epochs of 12 items in batches of 8
     assert all(torch.equal(resumed["model"][k], unbroken["model"][k]) for k in unbroken["model"])
-    logs = [(tmp_path / name / "metrics.jsonl").read_bytes() for name in ("broken", "unbroken")]
+    logs = [(tmp_path / name / "metrics.jsonl").read_bytes() for name in ("killed", "unbroken")]
     assert logs[0] == logs[1]
 
 

@@ -31,7 +31,7 @@ from asd_trainer.settings.plain import PlainExpert
 
 MachineNetwork = AutoencoderExpert | DenseExpert | SectionExpert
 """Experts with one network a machine."""
-AnyNetwork = MachineNetwork | ClassifierExpert
+AnyNetwork = MachineNetwork | ClassifierExpert | EmbeddingExpert
 AnyExpert = Annotated[AnyNetwork | PlainExpert, Field(discriminator="kind")]
 
 __all__ = [
