@@ -12,8 +12,9 @@ import torch
 from asd_agent.errors import DataError
 from asd_agent.spectra import SpectrumSpec, StftSpec
 from asd_trainer.classes import ClassSet
+from asd_trainer.onnx_export import export_network
 from asd_trainer.pseudo_classes import ALTERATIONS, altered
-from asd_trainer.recipe import Recipe
+from asd_trainer.recipe import Recipe, load_recipe
 from asd_trainer.settings import EmbeddingExpert
 from asd_trainer.training.checkpoint import read_checkpoint
 from asd_trainer.training.embedding import exchanged, load_embedding, mixed, train_embedding
@@ -113,6 +114,17 @@ def test_one_class_learns_by_its_own_alterations_and_says_so(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         train(tmp_path / "several", expert(exchange=False))
+
+
+def test_the_full_size_takes_two_steps_exports_and_holds_parity(tmp_path):
+    recipe = load_recipe("paper-embedding")
+    of = recipe.embedding()
+    short = of.model_copy(update={"training": of.training.model_copy(update={"epochs": 2, "batch": 2})})
+    model = load_embedding(train(tmp_path, short, learn(2, 2, seconds=10)))
+    # 128·(256 + 128·(64 + 16 + 6 + 2)) on the spectrum, three residual networks of 0.69 million, 128²·(5 + 17 + 65)
+    assert sum(p.numel() for p in model.parameters()) == pytest.approx(5.0e6, rel=0.03)
+    assert model.dimensions == 4 * 128
+    assert export_network(model, tmp_path / "member.onnx") < 1e-3
 
 
 def test_no_clips_are_refused(tmp_path):
