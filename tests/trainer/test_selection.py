@@ -39,3 +39,24 @@ def test_labels_are_looked_at_only_where_the_recipe_asks(by_labels):
         assert choice.sections == ["00", "01"]
     else:
         assert (choice.members, choice.sections) == ({}, [])
+
+
+def test_the_best_configurations_of_each_development_section_are_used_in_all_sections():
+    """Of classifiers, "N × S models": what is best in 00 and what is best in 01, together."""
+
+    def cell(section: str, domain: str, *values: float) -> dict[str, list[float]]:
+        return {f"bc-{n}-{section}-{domain}": [v, v] for n, v in enumerate(values)}
+
+    measures = {
+        "00/source": cell("00", "source", 0.9, 0.8, 0.1, 0.2),
+        "01/source": cell("01", "source", 0.1, 0.8, 0.2, 0.9),
+        "03/source": cell("03", "source", 0.1, 0.1, 0.9, 0.1),
+        "00/target": cell("00", "target", 0.5, 0.4, 0.6, 0.7),
+        "01/target": cell("01", "source", 0.5, 0.4, 0.6, 0.7),  # nothing was tuned: the source's network judges
+    }
+    recipe = Recipe.model_validate({"name": "pool", "experts": [{"kind": "classifier", "members": 4}]})
+    evaluated = Result(value={"members": measures}, folder=Path("evaluated"))
+    task = Task(Path("here"), {"pool-evaluation": evaluated}, lambda *_: None)
+    choice = choice_of(task, recipe.choosing_by_labels(2))
+    assert choice.configurations == {"classifier": {"source": [0, 1, 3], "target": [3, 2]}}
+    assert choice.sections == ["00", "01"]

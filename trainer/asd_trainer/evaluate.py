@@ -20,9 +20,7 @@ from asd_agent.audio import read_clip
 from asd_agent.bundle import Bundle
 from asd_agent.bundle.manifest import Condition
 from asd_agent.bundle.store import load_arrays, save_arrays
-from asd_agent.calibrate.condition import standardisation
 from asd_agent.errors import DataError
-from asd_agent.scoring.combine import combine
 from asd_agent.scoring.scorer import BundleScorer, WindowScore, score_long
 from asd_agent.scoring.sessions import Sessions
 from asd_trainer.data.dataset import scan
@@ -40,6 +38,7 @@ from asd_trainer.metrics.submission import ScoredCell, write_submission
 from asd_trainer.plan import Plan, evaluation_job, labelled_clips
 from asd_trainer.runs import SCORES, Run, jobs_of, publish_evaluation, read_summary
 from asd_trainer.train import Steps, tell
+from asd_trainer.transductive import transductive_scores
 from asd_trainer.whole_files import whole_file
 from asd_trainer.windows import Progress
 
@@ -168,7 +167,7 @@ def evaluate_bundle(task: Task, machine: str, data: str) -> dict[str, Any]:
             steps(f"{section} {domain}", len(got), len(chosen))
         frozen = {n: s.score for n, s in got.items()}
         streaming.append(_cell(machine, chosen, frozen, condition, decide=True))
-        over_cell = dict(zip(got, _transductive(list(got.values()), condition).tolist(), strict=True))
+        over_cell = dict(zip(got, transductive_scores(scorer, chosen, list(got.values()), condition), strict=True))
         transductive.append(_cell(machine, chosen, over_cell, condition, decide=False))
         if (alone := _of_members(got, streaming[-1])) is not None:
             members[f"{section}/{domain}"] = alone
@@ -213,16 +212,6 @@ def _of_members(scores: Mapping[str, WindowScore], scored: ScoredCell) -> dict[s
         pair = np.array(raw[False]), np.array(raw[True])
         found[member] = [auc(*pair), pauc(*pair)]
     return found
-
-
-def _transductive(scores: Sequence[WindowScore], condition: Condition) -> npt.NDArray[np.float64]:
-    """Scores of a cell's clips with statistics of those very clips (the paper's d' and its normalised ensembles)."""
-    experts: list[npt.NDArray[np.float64]] = []
-    for expert in condition.experts:
-        raw = np.array([[s.members[use.member] for s in scores] for use in expert.members])
-        experts.append(combine(raw, [standardisation(r) for r in raw], [np.sort(r) for r in raw], expert.combination))
-    stacked = np.stack(experts)
-    return combine(stacked, [standardisation(e) for e in stacked], [np.sort(e) for e in stacked], condition.combination)
 
 
 def _draw(scored: ScoredCell, pair: Cell) -> npt.NDArray[np.float64]:

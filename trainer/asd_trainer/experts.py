@@ -175,7 +175,13 @@ def plain_plan(one: Numbered, expert: PlainExpert, recipe: Recipe) -> ExpertPlan
 
 
 def classifier_plan(
-    one: Numbered, expert: ClassifierExpert, recipe: Recipe, clips: Sequence[Clip], jobs: Sequence[Path], seed: int
+    one: Numbered,
+    expert: ClassifierExpert,
+    recipe: Recipe,
+    clips: Sequence[Clip],
+    jobs: Sequence[Path],
+    seed: int,
+    chosen: Mapping[str, Sequence[int]] | None = None,
 ) -> ExpertPlan:
     """A classifier expert with its trained networks, one or two for each member and section.
 
@@ -186,9 +192,11 @@ def classifier_plan(
         clips: The machine's normal training clips.
         jobs: Folders of `asd_trainer.classifier_job`, section by section for each member.
         seed: Of the run.
+        chosen: Numbers of the members that are used in each domain; all where it is not given.
     """
     source, target = by_section(clips, "source"), by_section(clips, "target")
     members, places, files, left_out, held_out = [], {}, {}, {}, []
+    used: dict[str, list[str]] = {}
     pairs = [(number, section) for number in range(expert.members) for section in source]
     for (number, section), folder in zip(pairs, jobs, strict=True):
         spec = recipe.features_of(expert.member(number, recipe.features))
@@ -204,6 +212,9 @@ def classifier_plan(
             places[member] = Place(section, ("source", "target") if untuned else (domain_name(domain),))
             if domain == "target":
                 left_out[member] = folder / LEFT_OUT
+            for judged, numbers in (chosen or {}).items():
+                if number in numbers:
+                    used.setdefault(judged, []).append(member)
     return ExpertPlan(
         name=one.name,
         members=members,
@@ -212,6 +223,7 @@ def classifier_plan(
         held_out=held_out,
         pooling=expert.frame_pooling,
         combination=expert.combination,
+        chosen=used,
         places=places,
         left_out=left_out,
     )

@@ -113,7 +113,7 @@ class Recipe(Part):
         except ValueError as error:
             raise ConfigError(
                 f"recipe {self.name}: an expert has fewer than {best} members to choose from",
-                "Choose the best 3, 5, 10 or 20, or give the recipe more members.",
+                "Choose the best 2, 3, 5, 10 or 20, or give the recipe more members.",
             ) from error
 
     def choosing_none(self) -> Recipe:

@@ -13,11 +13,11 @@ from typing import Any
 
 from asd_agent.errors import DataError
 from asd_trainer.data.layout import Clip
-from asd_trainer.experts import numbered
+from asd_trainer.experts import Numbered, numbered
 from asd_trainer.jobs import Task
 from asd_trainer.metrics.roc import harmonic_mean
 from asd_trainer.recipe import Recipe
-from asd_trainer.settings import NetworkExpert
+from asd_trainer.settings import ClassifierExpert, NetworkExpert
 
 DEVELOPMENT = ("00", "01", "02")
 """Sections whose labels may be looked at."""
@@ -32,10 +32,12 @@ class Choice:
 
     Attributes:
         members: Ids by the name of their expert and by domain, the best first; a domain without labels is not in it.
+        configurations: Numbers of a classifier expert's members, likewise.
         sections: Whose labels were looked at.
     """
 
     members: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
+    configurations: Mapping[str, Mapping[str, Sequence[int]]] = field(default_factory=dict)
     sections: list[str] = field(default_factory=list)
 
 
@@ -72,6 +74,28 @@ def best_members(measures: Measures, members: Sequence[str], domain: str, best: 
     return sorted(members, key=lambda m: -means[m])[:best]
 
 
+def best_configurations(measures: Measures, one: Numbered, members: int, domain: str, best: int) -> list[int]:
+    """The configurations of a classifier expert that are among the best in any development section of a domain.
+
+    Args:
+        measures: By cell and member.
+        one: The expert.
+        members: Configurations to choose from.
+        domain: Whose cells count.
+        best: How many of each section.
+    """
+    chosen: list[int] = []
+    for section in DEVELOPMENT:
+        cell = measures.get(f"{section}/{domain}", {})
+        means = {}
+        for number in range(members):
+            ids = (one.place_id(number, section, d) for d in (domain, "source"))
+            means[number] = next((harmonic_mean(cell[i]) for i in ids if i in cell), None)
+        known = sorted((n for n, m in means.items() if m is not None), key=lambda n: -(means[n] or 0.0))
+        chosen += [n for n in known[:best] if n not in chosen]
+    return chosen
+
+
 def choice_of(task: Task, recipe: Recipe) -> Choice:
     """What the labels choose, from the evaluation of all members, which is the last job that `task` depends on."""
     if not recipe.by_labels:
@@ -79,9 +103,16 @@ def choice_of(task: Task, recipe: Recipe) -> Choice:
     evaluated: dict[str, Any] = list(task.dependencies.values())[-1].value
     measures: Measures = evaluated["members"]
     chosen: dict[str, dict[str, Sequence[str]]] = {}
+    configurations: dict[str, dict[str, Sequence[int]]] = {}
     for one in numbered(recipe):
-        if isinstance(one.expert, NetworkExpert) and one.expert.members_by_labels is not None:
-            ids = [one.member_id(n) for n in range(one.expert.members)]
-            found = {d: best_members(measures, ids, d, one.expert.members_by_labels) for d in DOMAINS}
-            chosen[one.name] = {domain: members for domain, members in found.items() if members}
-    return Choice(chosen, sorted({cell.split("/")[0] for cell in measures} & set(DEVELOPMENT)))
+        if not isinstance(one.expert, NetworkExpert) or one.expert.members_by_labels is None:
+            continue
+        best, members = one.expert.members_by_labels, one.expert.members
+        if isinstance(one.expert, ClassifierExpert):
+            numbers = {d: best_configurations(measures, one, members, d, best) for d in DOMAINS}
+            configurations[one.name] = {domain: found for domain, found in numbers.items() if found}
+            continue
+        ids = [one.member_id(n) for n in range(members)]
+        found = {d: best_members(measures, ids, d, best) for d in DOMAINS}
+        chosen[one.name] = {domain: kept for domain, kept in found.items() if kept}
+    return Choice(chosen, configurations, sorted({cell.split("/")[0] for cell in measures} & set(DEVELOPMENT)))

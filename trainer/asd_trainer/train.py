@@ -163,7 +163,8 @@ def fit_bundle(
         if isinstance(one.expert, ClassifierExpert):
             count = one.expert.members * len(by_section(clips, "source"))
             jobs, graphs = [g.parent for g in graphs[:count]], graphs[count:]
-            plans.append(classifier_plan(one, one.expert, settings, clips, jobs, seed))
+            used = chosen.configurations.get(one.name)
+            plans.append(classifier_plan(one, one.expert, settings, clips, jobs, seed, used))
             continue
         mine, graphs = graphs[: one.expert.members], graphs[one.expert.members :]
         if isinstance(one.expert, EmbeddingExpert):

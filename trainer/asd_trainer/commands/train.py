@@ -28,7 +28,7 @@ def train(
     members_by_labels: Annotated[
         int | None,
         typer.Option(
-            help="Use the best 3, 5, 10 or 20 members for each domain, chosen by the labelled test clips of sections "
+            help="Use the best 2, 3, 5, 10 or 20 members for each domain, by the labelled test clips of sections "
             "00 to 02 as in the paper; the recipe's name and every report say so."
         ),
     ] = None,

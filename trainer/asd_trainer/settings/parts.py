@@ -47,7 +47,7 @@ class NetworkExpert(Expert):
     """
 
     members: int = Field(default=1, ge=1)
-    members_by_labels: Literal[3, 5, 10, 20] | None = None
+    members_by_labels: Literal[2, 3, 5, 10, 20] | None = None
 
     @model_validator(mode="after")
     def _enough(self) -> NetworkExpert:
