@@ -45,7 +45,8 @@ def train_section(
         ExportError: An exported graph computes something else.
     """
     from asd_trainer.onnx_export import export_network
-    from asd_trainer.training.classifier import load_classifier, observations, train_classifier, tune_classifier
+    from asd_trainer.training.classifier import load_classifier, train_classifier, tune_classifier
+    from asd_trainer.training.classifier_learning import observations
 
     recipe = Recipe.model_validate(part)
     expert = recipe.classifier()

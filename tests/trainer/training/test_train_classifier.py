@@ -12,9 +12,10 @@ from asd_trainer.models.classifier import Classifier, ClassifierShape
 from asd_trainer.recipe import Recipe
 from asd_trainer.settings import ClassifierExpert
 from asd_trainer.sounds import Sounds, hear
-from asd_trainer.training import classifier as module
+from asd_trainer.training import classifier_learning as module
 from asd_trainer.training.checkpoint import CheckpointError, read_checkpoint
-from asd_trainer.training.classifier import load_classifier, observations, train_classifier, tune_classifier
+from asd_trainer.training.classifier import load_classifier, train_classifier, tune_classifier
+from asd_trainer.training.classifier_learning import observations
 from asd_trainer.training.randomness import Chance, own_randomness
 
 SECONDS = 1.6
@@ -138,7 +139,7 @@ def test_it_learns_what_is_normal(tmp_path):
 def test_every_batch_of_the_tuning_holds_just_so_many_target_items(source, tmp_path, monkeypatch):
     """And each of them is mixed with a source clip."""
     batches, mixed = [], []
-    losses, mix = module._Learning._losses, module._Learning._mixed_with_source
+    losses, mix = module.Learning._losses, module.Learning._mixed_with_source
 
     def watched(self, indices):
         batches.append(indices)
@@ -149,8 +150,8 @@ def test_every_batch_of_the_tuning_holds_just_so_many_target_items(source, tmp_p
         mixed.append(int((x != y).any(dim=1).sum()))
         return y
 
-    monkeypatch.setattr(module._Learning, "_losses", watched)
-    monkeypatch.setattr(module._Learning, "_mixed_with_source", watched_mix)
+    monkeypatch.setattr(module.Learning, "_losses", watched)
+    monkeypatch.setattr(module.Learning, "_mixed_with_source", watched_mix)
     tune(source, tmp_path)
     assert len(batches) == 4
     first, last = len(NORMAL), len(NORMAL) + len(TARGET)

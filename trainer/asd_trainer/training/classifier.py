@@ -5,33 +5,25 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from asd_agent.errors import DataError
-from asd_trainer.augment_sounds import augment, beta, mixup
-from asd_trainer.features import LogMel
 from asd_trainer.models.classifier import Classifier, ClassifierShape
 from asd_trainer.recipe import Recipe
 from asd_trainer.settings import ClassifierExpert
 from asd_trainer.sounds import Sounds
 from asd_trainer.training.autoencoder import band_statistics, choose_device
 from asd_trainer.training.checkpoint import CheckpointError, Checkpoints, read_checkpoint
-from asd_trainer.training.loop import Course, Progress, Trainee, train_steps
-from asd_trainer.training.losses import arcface, binary_cross_entropy, ddcsad
-from asd_trainer.training.randomness import Chance, JointSampler, own_randomness
+from asd_trainer.training.classifier_learning import KIND, Learning, Plan
+from asd_trainer.training.loop import Course, Progress, train_steps
+from asd_trainer.training.randomness import Chance, own_randomness
 from asd_trainer.training.schedule import one_cycle_rate
 
 ARITHMETIC = 1
 """Raised when the same inputs give another network than before."""
-KIND = "classifier"
-_AT_ONCE = 64
 
 
 def train_classifier(
@@ -74,7 +66,7 @@ def train_classifier(
         model.set_normalisation(*band_statistics(normal.features, normal.names))
         return model
 
-    plan = _Plan(expert.training.steps, expert.training.learning_rate, 0)
+    plan = Plan(expert.training.steps, expert.training.learning_rate, 0)
     return _learn(begin, sets, plan, checkpoints, recipe, expert, out, seed, progress)
 
 
@@ -118,7 +110,7 @@ def tune_classifier(
     _check(sets, expert)
     begun = hashlib.sha256(source.read_bytes()).hexdigest()
     checkpoints = Checkpoints(out, _digest(sets, expert, seed, begun))
-    plan = _Plan(tuning.steps, tuning.rate * expert.training.learning_rate, tuning.target_items)
+    plan = Plan(tuning.steps, tuning.rate * expert.training.learning_rate, tuning.target_items)
     return _learn(lambda: load_classifier(source), sets, plan, checkpoints, recipe, expert, out, seed, progress)
 
 
@@ -136,30 +128,10 @@ def load_classifier(checkpoint: Path) -> Classifier:
     return model.eval()
 
 
-def observations(model: Classifier, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """What the exported graph would give for clips: shape (clips, crops, 2 + embedding)."""
-    device = model.mean.device
-    with torch.no_grad():
-        parts = [
-            torch.cat(model(torch.from_numpy(np.ascontiguousarray(features[i : i + _AT_ONCE])).to(device)), dim=2)
-            for i in range(0, len(features), _AT_ONCE)
-        ]
-    return np.asarray(torch.cat(parts).cpu().numpy())
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """How long, at which peak rate, and with how many target items in each batch."""
-
-    steps: int
-    peak: float
-    target_items: int
-
-
 def _learn(
     begin: Callable[[], Classifier],
     sets: Sequence[Sounds],
-    plan: _Plan,
+    plan: Plan,
     checkpoints: Checkpoints,
     recipe: Recipe,
     expert: ClassifierExpert,
@@ -172,7 +144,7 @@ def _learn(
     device = choose_device(recipe.device)
     with own_randomness(device, deterministic=recipe.deterministic):
         chance = Chance(seed, device)
-        learning = _Learning(begin().to(device), sets, plan, recipe, expert, chance)
+        learning = Learning(begin().to(device), sets, plan, recipe, expert, chance)
         course = Course(
             plan.steps,
             lambda step: one_cycle_rate(step, plan.peak, plan.steps),
@@ -189,128 +161,6 @@ def _learn(
             progress=progress,
         )
     return checkpoints.final
-
-
-class _Learning:
-    """A network with the clips it learns from, numbered on from set to set, the outliers last.
-
-    Args:
-        model: On its device.
-        sets: Normal clips, target clips where it is tuned, outliers.
-        plan: Steps and target items.
-        recipe: Front end.
-        expert: Losses and augmentation.
-        chance: Generators.
-    """
-
-    def __init__(
-        self,
-        model: Classifier,
-        sets: Sequence[Sounds],
-        plan: _Plan,
-        recipe: Recipe,
-        expert: ClassifierExpert,
-        chance: Chance,
-    ) -> None:
-        self._model, self._sets, self._plan, self._expert, self._chance = model, sets, plan, expert, chance
-        self._device = model.mean.device
-        self._front_end = LogMel(recipe.features_of(expert), torch.float32).to(self._device)
-        self._samples = np.concatenate([s.samples for s in sets])
-        self._first_outlier = sum(len(s) for s in sets[:-1])
-        self._epoch = -(-len(self._samples) // expert.training.batch)
-        self._terms: dict[str, float] = {}
-
-    def trainee(self, seed: int) -> Trainee:
-        """What the step loop needs."""
-        model, training = self._model, self._expert.training
-        backbone = list(model.net.parameters())
-        own = {id(p) for p in backbone}
-        rest = [p for p in model.parameters() if id(p) not in own]
-        half, tuned = training.batch // 2, self._plan.target_items
-        return Trainee(
-            model=model,
-            clip_losses=self._losses,
-            sampler=JointSampler(
-                [len(s) for s in self._sets], [half - tuned, tuned, half] if tuned else [half, half], seed
-            ),
-            chance=self._chance,
-            names=[name for s in self._sets for name in s.names],
-            description={"kind": KIND, "shape": model.shape.model_dump(mode="json")},
-            groups=[(backbone, training.backbone_rate / training.learning_rate), (rest, 1.0)],
-            prepare=self._prepare,
-            terms=lambda: self._terms,
-        )
-
-    def _prepare(self, step: int) -> None:
-        """Find the centroids at the start of each epoch, and those of the final weights."""
-        if (step - 1) % self._epoch == 0 or step > self._plan.steps:
-            centroids(self._model, self._sets)
-
-    def _losses(self, indices: npt.NDArray[np.int64]) -> Tensor:
-        expert, model, generator = self._expert, self._model, self._chance.masks
-        x = self._mixed_with_source(self._waves(indices), indices)
-        normal = torch.from_numpy((indices < self._first_outlier).astype(np.float32)).to(self._device)
-        x, normal = mixup(augment(x, expert.augmentation, generator), normal, expert.augmentation.mixup, generator)
-        low_precision = expert.training.precision == "bfloat16" and self._device.type == "cuda"
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=low_precision):
-            logits, z = model.embed(self._crops(self._front_end(x)))
-        logits, z = logits.float(), z.float()
-        terms = {"cross_entropy": binary_cross_entropy(logits, normal)}
-        total = terms["cross_entropy"]
-        if expert.losses.ddcsad:
-            terms["ddcsad"] = ddcsad(z, model.normal_centroid, model.outlier_centroid, normal)
-            total = total + expert.losses.ddcsad * terms["ddcsad"]
-        if expert.losses.arcface:
-            angles = arcface(z, model.directions, normal, expert.losses.margin, expert.losses.scale)
-            terms["arcface"] = angles
-            total = total + expert.losses.arcface * angles
-        self._terms = {name: float(value.detach().mean()) for name, value in terms.items()}
-        return total
-
-    def _waves(self, indices: npt.NDArray[np.int64]) -> Tensor:
-        return torch.from_numpy(self._samples[indices]).to(self._device).float() / 32768.0
-
-    def _mixed_with_source(self, x: Tensor, indices: npt.NDArray[np.int64]) -> Tensor:
-        """The target items as pseudo-target ones: each mixed with a source clip (section 3.2)."""
-        source, tuning = len(self._sets[0]), self._expert.tuning
-        is_target = (indices >= source) & (indices < self._first_outlier)
-        count = int(is_target.sum())
-        if not count or tuning is None:
-            return x
-        generator = self._chance.masks
-        others = torch.randint(source, (count,), generator=generator, device=generator.device).cpu().numpy()
-        share = beta(count, tuning.mixup, generator)[:, None]
-        where = torch.from_numpy(np.flatnonzero(is_target)).to(self._device)
-        return x.index_copy(0, where, share * x[where] + (1 - share) * self._waves(others))
-
-    def _crops(self, features: Tensor) -> Tensor:
-        """One crop of each item: the window's only one, or one from anywhere."""
-        shape, generator = self._model.shape, self._chance.masks
-        if shape.crops == 1:
-            return features[:, : shape.frames]
-        last = features.shape[1] - shape.frames
-        starts = torch.randint(last + 1, (len(features), 1), generator=generator, device=generator.device)
-        rows = starts + torch.arange(shape.frames, device=features.device)
-        return features.gather(1, rows[:, :, None].expand(-1, -1, features.shape[2]))
-
-
-def centroids(model: Classifier, sets: Sequence[Sounds]) -> None:
-    """Put the mean embeddings of all normal clips and of all outliers, the last set, into a network's buffers.
-
-    In evaluation mode, without gradients, of the clips as they are.
-    """
-    training = model.training
-    model.eval()
-    normal = np.concatenate([_embeddings(model, s.features) for s in sets[:-1]])
-    outliers = _embeddings(model, sets[-1].features)
-    model.normal_centroid.copy_(torch.from_numpy(normal.mean(axis=0)))
-    model.outlier_centroid.copy_(torch.from_numpy(outliers.mean(axis=0)))
-    model.train(training)
-
-
-def _embeddings(model: Classifier, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Shape (clips, embedding), the mean of a window's crops."""
-    return np.asarray(observations(model, features)[:, :, 2:].mean(axis=1))
 
 
 def _shape(normal: Sounds, expert: ClassifierExpert) -> ClassifierShape:
