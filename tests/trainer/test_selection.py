@@ -60,3 +60,25 @@ def test_the_best_configurations_of_each_development_section_are_used_in_all_sec
     choice = choice_of(task, recipe.choosing_by_labels(2))
     assert choice.configurations == {"classifier": {"source": [0, 1, 3], "target": [3, 2]}}
     assert choice.sections == ["00", "01"]
+
+
+def test_one_expert_for_each_domain_is_chosen_by_labels_and_all_where_there_are_none():
+    """The paper's "max": its cells are one expert's or the other's."""
+    experts = {
+        "00/source": {"autoencoder": [0.9, 0.6], "classifier": [0.7, 0.6]},
+        "01/source": {"autoencoder": [0.6, 0.6], "classifier": [0.7, 0.6]},
+        "03/target": {"autoencoder": [0.9, 0.9], "classifier": [0.5, 0.5]},
+    }
+    content = {
+        "name": "select",
+        "experts": [{"kind": "autoencoder"}, {"kind": "classifier"}],
+        "experts_by_labels": True,
+    }
+    recipe = Recipe.model_validate(content)
+    assert recipe.by_labels
+    assert not recipe.choosing_none().by_labels
+    evaluated = Result(value={"members": {"00/source": {}}, "experts": experts}, folder=Path("evaluated"))
+    task = Task(Path("here"), {"pool-evaluation": evaluated}, lambda *_: None)
+    assert choice_of(task, recipe).experts == {"source": "autoencoder"}
+    with pytest.raises(ValueError, match="needs two experts"):
+        Recipe.model_validate({**content, "experts": [{"kind": "autoencoder"}]})

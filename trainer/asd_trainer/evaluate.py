@@ -155,6 +155,7 @@ def evaluate_bundle(task: Task, machine: str, data: str) -> dict[str, Any]:
     transductive: list[ScoredCell] = []
     unscored: list[str] = []
     members: dict[str, dict[str, list[float]]] = {}
+    experts: dict[str, dict[str, list[float]]] = {}
     for section, domain in sorted({_place(c) for c in clips}):
         chosen = [c for c in clips if _place(c) == (section, domain)]
         condition = scorer.bundle.manifest.condition(section, domain)
@@ -169,8 +170,9 @@ def evaluate_bundle(task: Task, machine: str, data: str) -> dict[str, Any]:
         streaming.append(_cell(machine, chosen, frozen, condition, decide=True))
         over_cell = dict(zip(got, transductive_scores(scorer, chosen, list(got.values()), condition), strict=True))
         transductive.append(_cell(machine, chosen, over_cell, condition, decide=False))
-        if (alone := _of_members(got, streaming[-1])) is not None:
-            members[f"{section}/{domain}"] = alone
+        if len(set(streaming[-1].labels.values())) == BOTH:
+            members[f"{section}/{domain}"] = _alone({n: s.members for n, s in got.items()}, streaming[-1])
+            experts[f"{section}/{domain}"] = _alone({n: s.experts for n, s in got.items()}, streaming[-1])
     write_submission(task.folder / SCORES, streaming)
     with whole_file(task.folder / SCORES / "result.csv") as partial:
         partial.write_text(to_csv(measure(streaming)), encoding="utf-8")
@@ -178,7 +180,7 @@ def evaluate_bundle(task: Task, machine: str, data: str) -> dict[str, Any]:
     save_arrays(task.folder / SCORES / DRAWN, drawn)
     measured = _measures(scorer.bundle, streaming, transductive, drawn, unscored)
     by_labels = scorer.bundle.manifest.provenance.chosen_by_labels
-    return {**measured, "members": members, "chosen_by_labels": by_labels}
+    return {**measured, "members": members, "experts": experts, "chosen_by_labels": by_labels}
 
 
 def _place(clip: Clip) -> tuple[str, str]:
@@ -199,18 +201,15 @@ def _cell(
     )
 
 
-def _of_members(scores: Mapping[str, WindowScore], scored: ScoredCell) -> dict[str, list[float]] | None:
-    """AUC and pAUC of each member's raw scores; None where they cannot be measured."""
-    if len(set(scored.labels.values())) < BOTH:
-        return None
+def _alone(scores: Mapping[str, Mapping[str, float]], scored: ScoredCell) -> dict[str, list[float]]:
+    """AUC and pAUC of each member's or expert's own scores, these by clip and name."""
     found = {}
-    for member in next(iter(scores.values())).members:
-        raw = {
-            anomalous: [s.members[member] for n, s in scores.items() if scored.labels[n] is anomalous]
+    for name in next(iter(scores.values())):
+        of = {
+            anomalous: np.array([s[name] for n, s in scores.items() if scored.labels[n] is anomalous])
             for anomalous in (False, True)
         }
-        pair = np.array(raw[False]), np.array(raw[True])
-        found[member] = [auc(*pair), pauc(*pair)]
+        found[name] = [auc(of[False], of[True]), pauc(of[False], of[True])]
     return found
 
 

@@ -38,6 +38,7 @@ class Fitter:
         arrays: Mask banks, by their keys in scorers.npz.
         thresholds: What to ask of thresholds.
         combination: Of experts.
+        only: Name of the one expert that judges a domain; all of them where a domain is not in it.
         seed: Of everything random.
         progress: Told of each observed clip.
     """
@@ -49,10 +50,11 @@ class Fitter:
         arrays: Arrays,
         thresholds: ThresholdSettings,
         combination: Combination | None = None,
+        only: Mapping[str, str] | None = None,
         seed: int = 0,
         progress: Progress | None = None,
     ) -> None:
-        self._machine, self._plans, self._seed = machine, plans, seed
+        self._machine, self._plans, self._only, self._seed = machine, plans, only or {}, seed
         self._thresholds, self._combination = thresholds, combination or Combination()
         self._arrays: Arrays = dict(arrays)
         self._conditions: list[Condition] = []
@@ -121,6 +123,7 @@ class Fitter:
                 plan.combination,
             )
             for plan in self._plans
+            if self._only.get(domain, plan.name) == plan.name
         ]
         heard = Heard(len(windows), [level_dbfs(w) for w in windows.floats()], provisional)
         condition, arrays = compose(section, domain, experts, self._combination, heard, self._thresholds)

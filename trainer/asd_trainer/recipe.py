@@ -30,6 +30,8 @@ from asd_trainer.settings import (
 )
 
 FOLDER = Path(__file__).parent / "recipes"
+LEAST_EXPERTS = 2
+"""To choose one from."""
 TABLE = FOLDER / "table.yaml"
 """The recipes that a table compares where none is named."""
 
@@ -64,6 +66,8 @@ class Recipe(Part):
     Attributes:
         features: Front end of every expert that names none.
         combination: Of the experts.
+        experts_by_labels: Instead of combining experts, one of them for each domain, chosen by the labelled test clips
+            of the development sections (the paper's "max"); all of them where there are no labels.
         checkpoint_every: Steps between checkpoints.
         device: `auto` takes CUDA where there is one.
         deterministic: Bit-equal repeats on one device, at some cost in speed on CUDA.
@@ -73,6 +77,7 @@ class Recipe(Part):
     features: FeatureSpec = FeatureSpec()
     experts: list[AnyExpert] = Field(min_length=1)
     combination: Combination = Combination()
+    experts_by_labels: bool = False
     held_out: HeldOut = HeldOut()
     thresholds: Thresholds = Thresholds()
     checkpoint_every: int = Field(default=500, ge=1)
@@ -81,6 +86,8 @@ class Recipe(Part):
 
     @model_validator(mode="after")
     def _members_possible(self) -> Recipe:
+        if self.experts_by_labels and len(self.experts) < LEAST_EXPERTS:
+            raise ValueError("`experts_by_labels: true` needs two experts to choose from")
         for expert in self.experts:
             if isinstance(expert, AutoencoderExpert | ClassifierExpert):
                 for number in range(len(expert.variants)):
@@ -93,8 +100,10 @@ class Recipe(Part):
 
     @property
     def by_labels(self) -> bool:
-        """Whether labelled test clips choose members."""
-        return any(isinstance(e, NetworkExpert) and e.members_by_labels is not None for e in self.experts)
+        """Whether labelled test clips choose members or experts."""
+        return self.experts_by_labels or any(
+            isinstance(e, NetworkExpert) and e.members_by_labels is not None for e in self.experts
+        )
 
     def choosing_by_labels(self, best: int) -> Recipe:
         """The same recipe with the best so many members of each expert chosen by labels, under a name that says so.
@@ -117,12 +126,12 @@ class Recipe(Part):
             ) from error
 
     def choosing_none(self) -> Recipe:
-        """The same recipe with all of its members used."""
+        """The same recipe with all of its members and experts used."""
         experts = [
             e.model_copy(update={"members_by_labels": None}) if isinstance(e, NetworkExpert) else e
             for e in self.experts
         ]
-        return self.model_copy(update={"experts": experts})
+        return self.model_copy(update={"experts": experts, "experts_by_labels": False})
 
     def autoencoder(self) -> AutoencoderExpert:
         """The first autoencoder expert.

@@ -1,4 +1,4 @@
-"""Members chosen by labelled anomalies, the paper's way; never unless a recipe asks for it.
+"""Members and experts chosen by labelled anomalies, the paper's way; never unless a recipe asks for it.
 
 The paper takes, for each machine and domain, the N best models on the labelled development sections 00 to 02 for all
 sections. What is chosen so and measured on the same sections looks better than it is; bundles and tables
@@ -33,11 +33,13 @@ class Choice:
     Attributes:
         members: Ids by the name of their expert and by domain, the best first; a domain without labels is not in it.
         configurations: Numbers of a classifier expert's members, likewise.
+        experts: Name of the only expert that is used, by domain.
         sections: Whose labels were looked at.
     """
 
     members: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
     configurations: Mapping[str, Mapping[str, Sequence[int]]] = field(default_factory=dict)
+    experts: Mapping[str, str] = field(default_factory=dict)
     sections: list[str] = field(default_factory=list)
 
 
@@ -115,4 +117,10 @@ def choice_of(task: Task, recipe: Recipe) -> Choice:
         ids = [one.member_id(n) for n in range(members)]
         found = {d: best_members(measures, ids, d, best) for d in DOMAINS}
         chosen[one.name] = {domain: kept for domain, kept in found.items() if kept}
-    return Choice(chosen, configurations, sorted({cell.split("/")[0] for cell in measures} & set(DEVELOPMENT)))
+    experts = {}
+    if recipe.experts_by_labels:
+        names = [one.name for one in numbered(recipe)]
+        ranked = {d: best_members(evaluated["experts"], names, d, 1) for d in DOMAINS}
+        experts = {domain: names[0] for domain, names in ranked.items() if names}
+    looked_at = sorted({cell.split("/")[0] for cell in measures} & set(DEVELOPMENT))
+    return Choice(chosen, configurations, experts, looked_at)

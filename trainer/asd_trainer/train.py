@@ -178,7 +178,7 @@ def fit_bundle(
     windows = load_machine(clips, machine)
     observed = sum(plan.observes(n, c) for plan in plans for n in range(len(plan.members)) for c in clips)
     steps = Steps(task, observed)
-    fitter = Fitter(machine, plans, arrays, asked, settings.combination, seed, steps)
+    fitter = Fitter(machine, plans, arrays, asked, settings.combination, chosen.experts, seed, steps)
     fitter.fit(windows.source, windows.target)
     provenance = _provenance(settings, data_digest, seed).model_copy(update={"chosen_by_labels": chosen.sections})
     bundle = fitter.write(task.folder / "bundle", machine, provenance)
