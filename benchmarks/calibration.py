@@ -32,8 +32,8 @@ from asd_agent.scoring.observe import Observation, Observer, WindowFeatures
 from asd_agent.scoring.scorer import BundleScorer
 from asd_agent.scoring.sessions import Sessions
 from asd_trainer.data.dataset import scan
+from asd_trainer.machine_clips import labelled_clips
 from asd_trainer.metrics.roc import auc
-from asd_trainer.plan import labelled_clips
 from asd_trainer.runs import Run, find_runs
 
 Array = npt.NDArray[np.float64]

@@ -35,6 +35,7 @@ def train_section(
     fold: int,
     member_seed: int,
     data: str,
+    outliers: str | None = None,
 ) -> dict[str, Any]:
     """A job: train one section's classifier, tune it to the section's target clips, and export both.
 
@@ -57,18 +58,19 @@ def train_section(
     target_clips = by_section(own, "target").get(section, [])
     spec = recipe.features_of(expert)
     normal, target = hear_clips(learnt, spec), hear_clips(target_clips, spec)
-    chosen = gather(expert.outliers, section, machine, everything, normal.samples, member_seed)
-    outliers = hear(chosen.samples, chosen.names, spec)
+    wanted = expert.outliers if outliers is None else recipe.with_outliers_in(Path(outliers)).classifier().outliers
+    chosen = gather(wanted, section, machine, everything, normal.samples, member_seed)
+    other = hear(chosen.samples, chosen.names, spec)
     steps = _Stages(task, expert, len(target_clips))
     folder = task.folder
     source = train_classifier(
-        normal, outliers, recipe, expert, folder / "source", seed=member_seed, progress=steps.stage()
+        normal, other, recipe, expert, folder / "source", seed=member_seed, progress=steps.stage()
     )
     off_by = export_network(load_classifier(source), folder / SOURCE_GRAPH)
     if expert.tuning is not None and target_clips:
         seen = np.empty(0, np.float32)
         for number, left_out in enumerate(folds_of(target_clips, expert.tuning.folds)):
-            network, sets = source, (target.without(left_out), normal, outliers)
+            network, sets = source, (target.without(left_out), normal, other)
             if len(sets[0]):  # of a single clip nothing is left: the network that knows no target judges it
                 out, told = folder / f"without-{number}", steps.stage()
                 network = tune_classifier(source, *sets, recipe, expert, out, seed=member_seed, progress=told)
@@ -80,7 +82,7 @@ def train_section(
             source,
             target,
             normal,
-            outliers,
+            other,
             recipe,
             expert,
             folder / "target",

@@ -31,11 +31,12 @@ from asd_trainer.jobs import digests as job_digests
 from asd_trainer.jobs.executor import Observe
 from asd_trainer.jobs.launch import Launcher
 from asd_trainer.jobs.store import folder_of
+from asd_trainer.machine_clips import labelled_clips
 from asd_trainer.metrics.bootstrap import DRAWS, Cell, interval, resampled
 from asd_trainer.metrics.result import measure, to_csv
 from asd_trainer.metrics.roc import auc, harmonic_mean, pauc
 from asd_trainer.metrics.submission import ScoredCell, write_submission
-from asd_trainer.plan import Plan, evaluation_job, labelled_clips
+from asd_trainer.plan import Plan, evaluation_job
 from asd_trainer.runs import SCORES, Run, jobs_of, publish_evaluation, read_summary
 from asd_trainer.train import Steps, tell
 from asd_trainer.transductive import transductive_scores

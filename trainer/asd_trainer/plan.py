@@ -4,41 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from asd_agent.bundle.manifest import ARITHMETIC_VERSION, SCHEMA_VERSION
-from asd_agent.bundle.store import file_digest
 from asd_agent.errors import UsageError
-from asd_trainer.classes import class_names, learnt_clips
 from asd_trainer.data.dataset import DataSet
-from asd_trainer.data.layout import Clip
 from asd_trainer.digests import Digests
-from asd_trainer.experts import Numbered, check_permits, numbered
-from asd_trainer.held_out import by_section, held_out_of_machine
+from asd_trainer.experts import check_permits, numbered
 from asd_trainer.jobs import Job
 from asd_trainer.jobs import digests as job_digests
-from asd_trainer.outliers import folder_sounds, needs_transforms, sources_of
+from asd_trainer.machine_clips import MachineClips
+from asd_trainer.plan_networks import code_version, network_jobs
 from asd_trainer.recipe import Recipe
 from asd_trainer.runs import JOBS, Run, data_names
 from asd_trainer.selection import check_labels
-from asd_trainer.settings import (
-    AnyNetwork,
-    BaselineExpert,
-    ClassifierExpert,
-    EmbeddingExpert,
-    EpochSettings,
-    MachineNetwork,
-    NetworkExpert,
-    PseudoAnomalies,
-)
+from asd_trainer.settings import ClassifierExpert, EmbeddingExpert, NetworkExpert
 from asd_trainer.windows import Progress
 
-ARITHMETIC = 1
-"""Raised when the same inputs give another network, bundle or evaluation than before."""
-MEMBER, BUNDLE, EVALUATION = "network", "bundle", "evaluation"
-"""Kinds of jobs."""
+BUNDLE, EVALUATION = "bundle", "evaluation"
+"""Kinds of jobs, besides those of networks."""
 
 
 @dataclass(frozen=True)
@@ -109,79 +94,16 @@ def make_plan(
     remembered = Digests(out)
     tested = evaluations or any(r.by_labels for r in recipes)
     whole = any(isinstance(e, ClassifierExpert | EmbeddingExpert) for r in recipes for e in r.experts)
-    builder = _Builder(out, evaluations, remembered)
+    builder = _Builder(out, evaluations)
     for one in data:
         for machine in (m for m in one.machines if not machines or m in machines):
-            clips = _Clips.of(one, machine, remembered, tested, whole, progress)
+            clips = MachineClips.of(one, machine, remembered, tested, whole, progress)
             for recipe in recipes:
                 check_permits(recipe, machine, clips.training)
                 for seed in seeds:
                     builder.add(names[one.root.resolve()], clips, recipe, seed)
     remembered.remember()
     return builder.plan()
-
-
-def code_version() -> dict[str, Any]:
-    """What every job depends on besides its settings and its data."""
-    return {"asd": version("asd"), "arithmetic": ARITHMETIC}
-
-
-def network_part(recipe: Recipe, expert: AnyNetwork, number: int = 0) -> Recipe:
-    """What of a recipe decides a member's network; the rest is at its defaults."""
-    return Recipe(
-        name=MEMBER,
-        experts=[expert.member(number, recipe.features).learnt()],
-        held_out=recipe.held_out,
-        checkpoint_every=recipe.checkpoint_every,
-        device=recipe.device,
-        deterministic=recipe.deterministic,
-    )
-
-
-@dataclass(frozen=True)
-class _Clips:
-    """One machine's clips and their digests; those of the source alone decide a network."""
-
-    root: Path
-    machine: str
-    training: list[Clip]
-    testing: list[Clip]
-    everything: list[Clip]
-    source_digest: str
-    training_digest: str
-    testing_digest: str
-    everything_digest: str
-
-    @classmethod
-    def of(
-        cls, data: DataSet, machine: str, digests: Digests, testing: bool, whole: bool, progress: Progress | None
-    ) -> _Clips:
-        root = data.root.resolve()
-        training = data.select(machine=machine, split="train", label="normal")
-        tested = labelled_clips(data, machine) if testing else []
-        source = [c for section in by_section(training, "source").values() for c in section]
-        everything = data.select(split="train", label="normal")
-        return cls(
-            root,
-            machine,
-            training,
-            tested,
-            everything,
-            digests.of(source, root, progress),
-            digests.of(training, root, progress),
-            digests.of(tested, root, progress),
-            digests.of(everything, root, progress) if whole else "",
-        )
-
-    def digest(self, recipe: Recipe) -> str:
-        """Of all clips that a bundle comes from: the machine's, or those of the whole data set."""
-        shared = any(isinstance(e, EmbeddingExpert) for e in recipe.experts)
-        return self.everything_digest if shared else self.training_digest
-
-
-def labelled_clips(data: DataSet, machine: str) -> list[Clip]:
-    """The test clips of a machine whose labels are known."""
-    return [c for c in data.select(machine=machine, split="test") if c.label is not None]
 
 
 def evaluation_job(name: str, machine: str, testing_digest: str, data: Path, bundle: str) -> Job:
@@ -198,25 +120,25 @@ def evaluation_job(name: str, machine: str, testing_digest: str, data: Path, bun
 
 
 class _Builder:
-    def __init__(self, out: Path, evaluations: bool, digests: Digests) -> None:
-        self._out, self._evaluations, self._digests = out, evaluations, digests
+    def __init__(self, out: Path, evaluations: bool) -> None:
+        self._out, self._evaluations = out, evaluations
         self._notes: list[str] = []
         self._jobs: list[Job] = []
         self._sizes: dict[str, dict[str, int]] = {}
-        self._wanted: list[tuple[Path, _Clips, Recipe, int, str]] = []
+        self._wanted: list[tuple[Path, MachineClips, Recipe, int, str]] = []
         self._left_out: list[str] = []
 
-    def add(self, prefix: str, clips: _Clips, recipe: Recipe, seed: int) -> None:
+    def add(self, prefix: str, clips: MachineClips, recipe: Recipe, seed: int) -> None:
         """One machine by one recipe from one seed."""
         place = Path(prefix, recipe.name, f"seed-{seed}", clips.machine)
         members: list[str] = []
         for one in numbered(recipe):
-            if isinstance(one.expert, ClassifierExpert):
-                members += self._classifiers(place, clips, recipe, one, one.expert, seed)
-            elif isinstance(one.expert, EmbeddingExpert):
-                members += self._embeddings(place, clips, recipe, one, one.expert, seed)
-            elif isinstance(one.expert, NetworkExpert):
-                members += self._members(place, clips, recipe, one, one.expert, seed)
+            planned = network_jobs(place, clips, recipe, one, seed)
+            for job, size in planned.jobs:
+                members.append(job.name)
+                if job.name not in self._sizes:  # else it is another machine's run's too
+                    self._take(job, **size)
+            self._notes += [note for note in planned.notes if note not in self._notes]
         if recipe.by_labels:
             members.append(self._pool(place, clips, recipe, seed, members))
         bundle = self._bundle(f"{place}/{BUNDLE}", clips, recipe, seed if _by_chance(recipe) else 0, members)
@@ -227,7 +149,7 @@ class _Builder:
         elif self._evaluations:
             self._left_out.append(f"{place}: {clips.root} has no labelled test clips of {clips.machine}")
 
-    def _bundle(self, name: str, clips: _Clips, recipe: Recipe, seed: int, needs: Sequence[str]) -> Job:
+    def _bundle(self, name: str, clips: MachineClips, recipe: Recipe, seed: int, needs: Sequence[str]) -> Job:
         job = Job(
             name=name,
             kind=BUNDLE,
@@ -245,7 +167,7 @@ class _Builder:
         self._take(job, clips=len(clips.training))
         return job
 
-    def _pool(self, place: Path, clips: _Clips, recipe: Recipe, seed: int, members: Sequence[str]) -> str:
+    def _pool(self, place: Path, clips: MachineClips, recipe: Recipe, seed: int, members: Sequence[str]) -> str:
         """The evaluation of all members together, by which labels choose among them."""
         check_labels(clips.machine, clips.testing)
         bundle = self._bundle(f"{place}/pool", clips, recipe.choosing_none(), seed, members)
@@ -274,128 +196,6 @@ class _Builder:
         ]
         return Plan(self._out, tuple(self._jobs), tuple(runs), self._sizes, tuple(self._left_out), tuple(self._notes))
 
-    def _members(
-        self, place: Path, clips: _Clips, recipe: Recipe, one: Numbered, expert: MachineNetwork, seed: int
-    ) -> list[str]:
-        names = []
-        baseline = isinstance(expert, BaselineExpert)
-        heard = clips.training if baseline else [c for s in by_section(clips.training, "source").values() for c in s]
-        for number in range(expert.members):
-            fold = one.fold(number)
-            learnt = len(heard) - len(held_out_of_machine(clips.training, recipe.held_out, seed, fold))
-            job = Job(
-                name=f"{place}/{one.member_id(number)}",
-                kind=MEMBER,
-                run="asd_trainer.train:train_network",
-                arguments={
-                    "machine": clips.machine,
-                    "part": network_part(recipe, expert, number).model_dump(mode="json"),
-                    "seed": seed,
-                    "fold": fold,
-                    "member_seed": one.member_seed(seed, number),
-                },
-                inputs={
-                    "data": clips.training_digest if baseline else clips.source_digest,
-                    "code": code_version(),
-                },
-                paths={"data": str(clips.root)},
-            )
-            self._take(job, clips=learnt, **_steps(expert))
-            names.append(job.name)
-        return names
-
-    def _classifiers(
-        self, place: Path, clips: _Clips, recipe: Recipe, one: Numbered, expert: ClassifierExpert, seed: int
-    ) -> list[str]:
-        names = []
-        target = by_section(clips.training, "target")
-        for number in range(expert.members):
-            part, fold = network_part(recipe, expert, number), one.fold(number)
-            learnt = part.classifier()
-            held_out = held_out_of_machine(clips.training, recipe.held_out, seed, fold)
-            for section, own in by_section(clips.training, "source").items():
-                found = sources_of(learnt.outliers, section, clips.machine, clips.everything)
-                if needs_transforms(learnt.outliers, found):
-                    self._note(
-                        f"{place}: there is nothing but section {section} of {clips.machine} in {clips.root}: its own "
-                        "normal clips, altered, serve as pseudo-anomalies"
-                    )
-                if expert.tuning is not None and section not in target:
-                    self._note(
-                        f"{place}: section {section} of {clips.machine} has no target clips: nothing is tuned to them"
-                    )
-                job = Job(
-                    name=f"{place}/{one.place_id(number, section)}",
-                    kind=MEMBER,
-                    run="asd_trainer.classifier_job:train_section",
-                    arguments={
-                        "machine": clips.machine,
-                        "section": section,
-                        "part": part.model_dump(mode="json"),
-                        "seed": seed,
-                        "fold": fold,
-                        "member_seed": one.member_seed(seed, number),
-                    },
-                    inputs={
-                        "data": clips.training_digest,
-                        "outliers": self._digest_of(learnt.outliers, clips),
-                        "weights": None if learnt.network.weights is None else file_digest(learnt.network.weights),
-                        "code": code_version(),
-                    },
-                    paths={"data": str(clips.root)},
-                )
-                tuned = expert.tuning.steps if expert.tuning is not None and section in target else 0
-                learns = [c for c in own if c.path.name not in held_out]
-                self._take(job, clips=len(learns), steps=expert.training.steps + tuned)
-                names.append(job.name)
-        return names
-
-    def _embeddings(
-        self, place: Path, clips: _Clips, recipe: Recipe, one: Numbered, expert: EmbeddingExpert, seed: int
-    ) -> list[str]:
-        """One network for all machines of the data set, whichever of them are asked for."""
-        names = []
-        for number in range(expert.members):
-            name, fold = f"{place.parent}/{one.member_id(number)}", one.fold(number)
-            names.append(name)
-            if name in self._sizes:  # of another machine's run
-                continue
-            learnt = learnt_clips(clips.everything, recipe.held_out, seed, fold)
-            classes = set(class_names(learnt))
-            if len(classes) == 1:
-                self._note(
-                    f"{place.parent}: {clips.root} holds one class of normal sound: the network learns to tell altered "
-                    "versions of it apart"
-                )
-            job = Job(
-                name=name,
-                kind=MEMBER,
-                run="asd_trainer.embedding_job:train_embedding_network",
-                arguments={
-                    "part": network_part(recipe, expert, number).model_dump(mode="json"),
-                    "seed": seed,
-                    "fold": fold,
-                    "member_seed": one.member_seed(seed, number),
-                },
-                inputs={"data": clips.everything_digest, "code": code_version()},
-                paths={"data": str(clips.root)},
-            )
-            self._take(job, clips=len(learnt), epochs=expert.training.epochs)
-        return names
-
-    def _digest_of(self, outliers: PseudoAnomalies, clips: _Clips) -> dict[str, str]:
-        """What pseudo-anomalies hang on besides the machine's own clips."""
-        found = {}
-        if "machines" in outliers.sources:
-            found["machines"] = clips.everything_digest
-        if outliers.folder is not None:
-            found["folder"] = self._digests.of_files(folder_sounds(outliers.folder), outliers.folder)
-        return found
-
-    def _note(self, text: str) -> None:
-        if text not in self._notes:
-            self._notes.append(text)
-
     def _take(self, job: Job, **size: int) -> None:
         self._jobs.append(job)
         self._sizes[job.name] = size
@@ -404,11 +204,6 @@ class _Builder:
 def _by_chance(recipe: Recipe) -> bool:
     """Whether a seed decides anything: weights, held-out clips, or where a mixture's fit begins."""
     return any(isinstance(e, NetworkExpert) or e.density.density == "gmm" for e in recipe.experts)
-
-
-def _steps(expert: MachineNetwork) -> dict[str, int]:
-    training = expert.training
-    return {"epochs": training.epochs} if isinstance(training, EpochSettings) else {"steps": training.steps}
 
 
 def _names(data: Sequence[DataSet], recipes: Sequence[Recipe]) -> dict[Path, str]:

@@ -177,6 +177,12 @@ class Recipe(Part):
                 return expert
         raise ConfigError(f"recipe {self.name} has no embedding", "Add an expert with `kind: embedding`.")
 
+    def with_outliers_in(self, folder: Path) -> Recipe:
+        """The same with a classifier's folder of pseudo-anomalies at another place."""
+        expert = self.classifier()
+        moved = expert.model_copy(update={"outliers": expert.outliers.model_copy(update={"folder": folder})})
+        return self.model_copy(update={"experts": [moved]})
+
     def network(self) -> AnyNetwork:
         """The first expert that is a network.
 

@@ -16,8 +16,9 @@ from asd_trainer.data.dataset import scan
 from asd_trainer.data.layout import Clip
 from asd_trainer.evaluate import Evaluation
 from asd_trainer.jobs.store import folder_of
+from asd_trainer.machine_clips import labelled_clips
 from asd_trainer.metrics.submission import read_submission
-from asd_trainer.plan import MEMBER, labelled_clips
+from asd_trainer.plan_networks import MEMBER
 from asd_trainer.runs import SCORES, jobs_of
 
 METRICS = "metrics.jsonl"
