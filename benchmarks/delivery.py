@@ -85,6 +85,7 @@ class Rig:
         self.outbox = folder / "state" / "outbox.db"
         self.round_of: dict[tuple[str, int], int] = {}
         self.round = 0
+        self.newest = MONITORS[0], 0
 
     def run(self, rounds: int, incidents: tuple[str, ...]) -> Result:
         """All rounds, then a quiet end in which what is still stored is sent."""
@@ -108,7 +109,15 @@ class Rig:
     def _commit(self, count: int) -> None:
         for _ in range(count):
             monitor = self.random.choice(MONITORS)
-            self.round_of[monitor, self.agent.commit(monitor)] = self.round
+            number = self.agent.commit(monitor)
+            self.round_of[monitor, number] = self.round
+            self.newest = monitor, number
+
+    def _wait_sent_from_memory(self) -> None:
+        """Keep the disk full until what it refused has been heard; once it has room, that is stored and durable."""
+        if not self.agent.durable:
+            monitor, number = self.newest
+            self.listener.wait_where(Topics(AGENT).alert(monitor), lambda o: int(o["seq"]) == number, timeout=60)
 
     def _go_wrong(self, incident: str) -> None:
         time.sleep(self.random.uniform(0, 0.02))
@@ -124,6 +133,8 @@ class Rig:
                 self.proxy.cut()
                 self._commit(self.random.randint(1, 4))
                 self.proxy.mend()
+            else:
+                self._wait_sent_from_memory()
             (self.outbox.parent / "filler").unlink()
         elif incident == NETWORK_CUT:
             self.proxy.cut()

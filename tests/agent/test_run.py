@@ -45,10 +45,9 @@ def test_a_microphone_hears_a_fault_and_exactly_one_alarm_is_raised(bundle_path:
         )
         with Listener(broker.settings(), "asd/#") as heard, running(config, microphone.environment):
             player = microphone.play(normal)
-            heard.wait_for(SCORES, 2, timeout=40)
+            # The first windows still hold a bit of silence; how many are scored by when depends on the load.
+            heard.wait_where(SCORES, lambda s: s["score"] is not None and s["score"] < 1.0, timeout=40)
             player.wait(timeout=30)
-            scores = [s["score"] for s in heard.objects(SCORES) if s["score"] is not None]
-            assert min(scores) < 1.0  # the first windows still hold a bit of silence
             assert heard.texts("asd/box/monitor/m/alert") == []
 
             player = microphone.play(faulty)

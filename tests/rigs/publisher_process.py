@@ -1,7 +1,7 @@
 """An agent reduced to its outbox and publisher, to be killed: commits an alert whenever it is told to.
 
 Run as `python publisher_process.py SETTINGS_JSON OUTBOX_FILE`; each line `MONITOR` on its standard input commits that
-monitor's next number, answered by `MONITOR NUMBER` once it lies on disk, or in memory where the disk is full. The line
+monitor's next number, answered by `MONITOR NUMBER disk`, or `MONITOR NUMBER memory` where the disk is full. The line
 `stop` ends it cleanly.
 """
 
@@ -41,9 +41,9 @@ def main(settings: str, path: str) -> None:
         if monitor == "stop":
             break
         number = int(outbox.load(monitor) or 0) + 1
-        outbox.commit(monitor, str(number), [message(publisher, monitor, number)])
+        place = "disk" if outbox.commit(monitor, str(number), [message(publisher, monitor, number)]) else "memory"
         publisher.wake()
-        sys.stdout.write(f"{monitor} {number}\n")
+        sys.stdout.write(f"{monitor} {number} {place}\n")
         sys.stdout.flush()
     publisher.stop(10)
     outbox.close()
@@ -56,9 +56,13 @@ class PublisherProcess:
         settings: The broker.
         path: Its outbox.
         quiet: Let what it logs vanish.
+
+    Attributes:
+        durable: Whether the newest answer said that its alert lies on disk.
     """
 
     def __init__(self, settings: MqttSettings, path: Path, *, quiet: bool = False) -> None:
+        self.durable = True
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         self.process: subprocess.Popen[str] = subprocess.Popen(
             [sys.executable, __file__, settings.model_dump_json(), str(path)],
@@ -85,7 +89,9 @@ class PublisherProcess:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line, f"the publisher ended with {self.process.wait(10)}"
-        return int(line.split()[1])
+        _, number, place = line.split()
+        self.durable = place == "disk"
+        return int(number)
 
     def kill(self) -> None:
         """SIGKILL."""
