@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from asd_trainer.cli import main
 from asd_trainer.jobs import status
 from rigs.clips import DOMAINS, SECTIONS, write_data_set
+from rigs.command import call as call_here
 
 STEPS = 60
 TWO = ("--workers", 2)
@@ -189,7 +191,7 @@ carry_out(make_plan([scan(data)], [load_recipe(recipe)], [0], out), workers=2, o
 def test_a_mistake_is_said_in_one_line_with_its_remedy(place, monkeypatch, arguments, code, text):
     (place / "empty").mkdir(exist_ok=True)
     monkeypatch.chdir(place)
-    done = call("asd_trainer", *arguments)
+    done = call_here(main, *arguments)
     assert done.returncode == code
     (line,) = done.stderr.splitlines()
     assert text in line

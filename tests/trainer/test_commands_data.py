@@ -4,22 +4,22 @@ import csv
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
+from asd_trainer.cli import main
 from asd_trainer.data.dataset import scan
+from rigs.command import call
 
 DATA = Path(os.environ.get("ASD_TEST_DATA", "../shared/data"))
 RATE = 16_000
 
 
 def trainer(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from asd_trainer.cli import main; main()", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = call(main, *arguments)
     assert "Traceback" not in done.stderr
     return done
 

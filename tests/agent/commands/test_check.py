@@ -3,20 +3,20 @@
 import json
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import jsonschema
 import pytest
 import yaml
 
+from asd_agent.cli import main
 from asd_agent.commands.check import config_schema
 from rigs.bundles import hum, write_wav
+from rigs.command import call
 
 
 def check(config: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from asd_agent.cli import main; main()", "check", "-c", str(config), *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return call(main, "check", "-c", config, *options)
 
 
 def write(folder: Path, bundle: Path, **monitor) -> Path:

@@ -14,9 +14,11 @@ import pytest
 import soundfile
 import yaml
 
+from asd_agent.cli import main
 from rigs.agent import running, write_config
 from rigs.broker import Broker, Listener
 from rigs.bundles import hum, write_wav
+from rigs.command import call
 from rigs.microphone import DEVICE, VirtualMicrophone
 
 SCORES = "asd/box/monitor/m/score"
@@ -84,7 +86,7 @@ def test_from_recordings_to_a_site_that_is_checked_scored_and_taken_back(bundle_
 )
 def test_what_is_wrong_is_said_in_one_line(bundle_path: Path, tmp_path: Path, arguments, words, code):
     config = write_config(tmp_path, bundle_path, {"kind": "file", "path": str(tmp_path)}, 1)
-    done = agent(*arguments, "-c", config)
+    done = call(main, *arguments, "-c", config)
     assert done.returncode == code
     assert words in done.stderr
     assert "Traceback" not in done.stderr

@@ -3,19 +3,19 @@
 import json
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
+from asd_agent.cli import main
 from rigs.bundles import hum, write_wav
+from rigs.command import call
 
 
 def agent(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from asd_agent.cli import main; main()", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return call(main, *arguments)
 
 
 def one_line(done: subprocess.CompletedProcess[str]) -> str:

@@ -6,16 +6,17 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from asd_trainer.cli import main
 from asd_trainer.data.dataset import scan
 from asd_trainer.evaluate import evaluate_run
 from asd_trainer.recipe import load_recipe
 from asd_trainer.train import train_machine
 from rigs.clips import write_data_set
+from rigs.command import call
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +29,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def report(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from asd_trainer.cli import main; main()", "report", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    return call(main, "report", *arguments)
 
 
 @pytest.fixture(scope="module")
