@@ -39,7 +39,15 @@ def call(program: str, *arguments: object) -> "subprocess.CompletedProcess[str]"
 
 
 def trainer(*arguments: object) -> str:
-    done = call("asd_trainer", *arguments)
+    return quiet(call("asd_trainer", *arguments))
+
+
+def told(*arguments: object) -> str:
+    """What the trainer says where nothing is trained, without a process of its own."""
+    return quiet(call_here(main, *arguments))
+
+
+def quiet(done: "subprocess.CompletedProcess[str]") -> str:
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     return done.stdout
@@ -110,10 +118,10 @@ def test_the_exported_bundle_tells_what_was_measured(place, run):
 def test_what_is_done_is_not_done_again(place, run):
     before = {s.digest: s.attempts for s in status(place / "runs")}
     assert len(before) == 3
-    trainer("train", place / "data", "--recipe", place / "chain.yaml", "--out", place / "runs")
-    trainer("evaluate", place / "runs")
+    told("train", place / "data", "--recipe", place / "chain.yaml", "--out", place / "runs")
+    told("evaluate", place / "runs")
     assert {s.digest: s.attempts for s in status(place / "runs")} == before
-    listed = json.loads(trainer("jobs", place / "runs", "--json"))["jobs"]
+    listed = json.loads(told("jobs", place / "runs", "--json"))["jobs"]
     assert {j["name"]: j["state"] for j in listed} == {
         f"chain/seed-0/fan/{job}": "done" for job in ("ae-0", "bundle", "evaluation")
     }
@@ -121,7 +129,7 @@ def test_what_is_done_is_not_done_again(place, run):
 
 def test_other_settings_of_the_scorer_fit_anew_without_training_anew(place):
     (place / "other.yaml").write_text(RECIPE.replace("density: mahalanobis", "density: gmm"))
-    said = trainer(
+    said = told(
         "train", place / "data", "--recipe", place / "other.yaml", "--out", place / "runs", "--dry-run", "--json"
     )
     jobs = json.loads(said)["jobs"]
