@@ -5,7 +5,19 @@ from __future__ import annotations
 import typer
 
 from asd_agent.console import run_command
-from asd_trainer.commands import bench, import_, inspect, jobs, metrics, report, reproduce, simulate, table, train
+from asd_trainer.commands import (
+    bench,
+    import_,
+    inspect,
+    jobs,
+    metrics,
+    report,
+    reproduce,
+    search,
+    simulate,
+    table,
+    train,
+)
 
 app = typer.Typer(
     help="Learns what a healthy machine sounds like and exports bundles for asd-agent.",
@@ -23,6 +35,7 @@ app.command("metrics")(metrics.metrics)
 app.command("table")(table.table)
 app.command("report")(report.report)
 app.command("reproduce")(reproduce.reproduce)
+app.command("search")(search.search)
 app.command("jobs")(jobs.jobs)
 app.command("bench")(bench.bench)
 

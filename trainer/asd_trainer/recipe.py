@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -60,6 +60,35 @@ class Thresholds(Part):
     false_alarms_per_day: float = Field(default=0.1, gt=0)
 
 
+class Dimension(Part):
+    """What a search may set one value of a recipe to: some values, or a range of numbers.
+
+    Attributes:
+        values: To choose from.
+        low: Smallest number.
+        high: Largest number.
+        step: Between whole numbers, or between numbers; any where it is not given.
+        log: Whether factors count rather than differences.
+    """
+
+    values: list[Any] | None = Field(default=None, min_length=2)
+    low: float | None = None
+    high: float | None = None
+    step: float | None = Field(default=None, gt=0)
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _possible(self) -> Dimension:
+        ranged = self.low is not None and self.high is not None
+        if (self.values is None) != ranged or (not ranged and (self.low, self.high) != (None, None)):
+            raise ValueError("give `values: […]`, or `low:` and `high:`")
+        if self.low is not None and self.high is not None and not self.low < self.high:
+            raise ValueError(f"low {self.low:g} is not below high {self.high:g}")
+        if self.log and (self.step is not None or (self.low is not None and self.low <= 0)):
+            raise ValueError("`log: true` wants numbers above 0 and no step")
+        return self
+
+
 class Recipe(Part):
     """Everything that decides a training besides the data and the seed.
 
@@ -71,6 +100,8 @@ class Recipe(Part):
         checkpoint_every: Steps between checkpoints.
         device: `auto` takes CUDA where there is one.
         deterministic: Bit-equal repeats on one device, at some cost in speed on CUDA.
+        search: What `asd-trainer search` may change, by the place in the recipe, such as `features.n_mels` or
+            `experts.0.training.learning_rate`. It decides nothing else.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9_-]+$")
@@ -83,6 +114,7 @@ class Recipe(Part):
     checkpoint_every: int = Field(default=500, ge=1)
     device: Literal["auto", "cpu", "cuda"] = "auto"
     deterministic: bool = True
+    search: dict[str, Dimension] = Field(default_factory=dict, exclude=True)
 
     @model_validator(mode="after")
     def _members_possible(self) -> Recipe:
