@@ -1,9 +1,9 @@
 """Searching settings of a recipe for one machine, by Optuna: resumable, pruned, and on normal sound alone by default.
 
 The default objective tells how well a bundle's scores set apart normal clips that nothing was trained or fitted on, a
-quarter of those of each section, and the same clips altered by a little: no anomaly is looked at. It is a stand-in: what separates altered sound best need not separate
-faults best, and published comparisons found such stand-ins wanting. By labels, the development sections' test clips
-decide, as in the paper, and the result says so.
+quarter of those of each section, and the same clips altered by a little: no anomaly is looked at. It is a stand-in:
+what separates altered sound best need not separate faults best, and published comparisons found such stand-ins wanting.
+By labels, the development sections' test clips decide, as in the paper, and the result says so.
 """
 
 from __future__ import annotations
