@@ -251,6 +251,7 @@ def embedding_plan(
         graphs=files,
         held_out=[held_out_of_domains(clips, recipe.held_out, seed, one.fold(n)) for n in range(len(members))],
         knows_target=True,
+        own_domain=expert.domains == "own",
         pooling=expert.frame_pooling,
         combination=expert.combination,
         chosen=chosen or {},

@@ -50,6 +50,7 @@ class ExpertPlan:
         graphs: File of each graph, by its name in the bundle.
         held_out: Names of the normal source clips that each member was not trained on; None when nothing is trained.
         knows_target: Whether members were trained on the target's clips, so that these tell nothing.
+        own_domain: Whether a bank of a domain holds its own clips alone.
         scorers: One for each section and domain, or one for the machine.
         density: What is fitted to observations.
         pooling: From rows to a score.
@@ -66,6 +67,7 @@ class ExpertPlan:
     graphs: Mapping[str, Path] = field(default_factory=dict)
     held_out: Sequence[frozenset[str]] | None = None
     knows_target: bool = False
+    own_domain: bool = False
     scorers: Literal["condition", "machine"] = "condition"
     pooling: FramePooling = field(default_factory=FramePooling)
     combination: Combination = field(default_factory=Combination)
@@ -224,6 +226,7 @@ class MemberScorers:
                 plan.density,
                 plan.pooling,
                 learnt_target=known,
+                own_domain=plan.own_domain,
                 seed=self._seed,
             )
             found[section, "source"] = _among(own, rows, len(windows))

@@ -30,6 +30,7 @@ def calibrate_bank(
     pooling: FramePooling,
     *,
     learnt_target: Observations | None = None,
+    own_domain: bool = False,
     seed: int = 0,
 ) -> tuple[Calibrated, Calibrated | None]:
     """Fit one member's bank for a section.
@@ -43,10 +44,12 @@ def calibrate_bank(
         pooling: From rows to a score.
         learnt_target: Of target clips that it was trained on. Their own scores tell nothing: where there are no others,
             an unheard clip of the target is taken to score as an unheard one of the source does.
+        own_domain: Whether a domain is compared with its own items alone, not with those of both.
         seed: Of the choice of centres.
 
     Returns:
-        The source's and the target's, the latter None without target clips. Their scorers are the same.
+        The source's and the target's, the latter None without target clips. Their scorers are the same but for
+        `own_domain`.
 
     Raises:
         DataError: Fewer than two recordings held out where nothing was learnt.
@@ -56,8 +59,11 @@ def calibrate_bank(
     known = x[:0] if learnt_target is None else np.asarray(learnt_target)
     judge = judge_of(settings, pooling)
 
-    def bank(source: Observations, few: Observations) -> Arrays:
-        return fit_bank([source, known if len(known) else few], settings, seed)
+    def bank(source: Observations, few: Observations, *, of_target: bool = False) -> Arrays:
+        items = known if len(known) else few
+        if own_domain:
+            return fit_bank([items if of_target and len(items) else source], settings, seed)
+        return fit_bank([source, items], settings, seed)
 
     if learnt is None:
         own = x
@@ -67,18 +73,20 @@ def calibrate_bank(
     else:
         own = np.asarray(learnt)
         reference = judge(x, bank(own, near))
-    whole = bank(own, near)
-    source = Calibrated(whole, reference, standardisation(reference))
+    source = Calibrated(bank(own, near), reference, standardisation(reference))
+    if not len(near) and not len(known):
+        return source, None
+    whole = bank(own, near, of_target=True)
     if not len(near):
-        return source, source if len(known) else None
+        return source, Calibrated(whole, reference, source.standardisation)
     if len(known):
         unheard = judge(near, whole)
         return source, Calibrated(whole, unheard, standardisation(unheard))
     if len(near) < PROVISIONAL_BELOW:
-        left_out = np.concatenate([judge(near[[i]], bank(own, np.delete(near, i, axis=0))) for i in range(len(near))])
-        return source, borrowed(whole, left_out, source)
+        left_out = [judge(near[[i]], bank(own, np.delete(near, i, axis=0), of_target=True)) for i in range(len(near))]
+        return source, borrowed(whole, np.concatenate(left_out), source)
     unseen = np.empty(len(near))
     assert target is not None
     for part in folds(target.recordings):
-        unseen[part] = judge(near[part], bank(own, np.delete(near, part, axis=0)))
+        unseen[part] = judge(near[part], bank(own, np.delete(near, part, axis=0), of_target=True))
     return source, Calibrated(whole, unseen, standardisation(unseen))

@@ -127,6 +127,25 @@ def test_target_clips_that_were_not_learnt_are_judged_by_those_that_were():
     np.testing.assert_allclose(target.reference, [apart(20) / apart(10), apart(30) / apart(10)], rtol=1e-5)
 
 
+def test_a_domain_may_be_compared_with_its_own_items_alone():
+    source, target = calibrate_bank(
+        at(0, 10), held(20, 40), None, BANK, POOLING, learnt_target=at(30, 50), own_domain=True
+    )
+    assert target is not None
+    np.testing.assert_allclose(source.reference, [1.0, apart(30) / apart(10)], rtol=1e-5)
+    np.testing.assert_allclose(source.scorer["radius"], [apart(10)] * 2, rtol=1e-5)
+    np.testing.assert_allclose(target.scorer["radius"], [apart(20)] * 2, rtol=1e-5)
+    assert target.standardisation == source.standardisation
+    _, target = calibrate_bank(at(0, 10), held(20, 40), held(30, 50, 80), BANK, POOLING, own_domain=True)
+    assert target is not None
+    # 30 left out: 50 is nearest, whose next is 80; 50: 30, whose next is 80; 80: 50, whose next is 30.
+    left_out = [apart(20) / apart(30), apart(20) / apart(50), apart(30) / apart(20)]
+    assert target.standardisation.mean == pytest.approx(np.mean(left_out), rel=1e-5)
+    _, single = calibrate_bank(at(0, 10), held(20, 40), held(30), BANK, POOLING, own_domain=True)
+    assert single is not None
+    assert single.standardisation.mean == pytest.approx(apart(20) / apart(10), rel=1e-5)
+
+
 def test_a_target_with_clips_enough_has_reference_scores_of_its_own():
     near = held(*range(60, 120, 5))
     _, target = calibrate_bank(at(0, 10), held(20, 40), near, BANK, POOLING)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from asd_agent.calibrate import DensitySettings
 from asd_agent.features import FeatureSpec
@@ -66,6 +66,8 @@ class EmbeddingExpert(NetworkExpert):
         sub_clusters: Centres of each class in sub-cluster AdaCos.
         mixup: Share of the items that are mixed with another, as sound, by a share drawn evenly from 0 to 1.
         exchange: Whether a second loss tells embeddings whose branches come from two items (feature exchange, FeatEx).
+        domains: Whose items a window is compared with: those of `both` domains, as published systems do, which do not
+            know the domain; or of its `own`, which a condition does know.
     """
 
     kind: Literal["embedding"] = "embedding"
@@ -74,7 +76,16 @@ class EmbeddingExpert(NetworkExpert):
     sub_clusters: int = Field(default=16, ge=1)
     mixup: float = Field(default=0.5, ge=0, le=1)
     exchange: bool = True
+    domains: Literal["both", "own"] = "both"
     training: AdamWSettings = AdamWSettings()
+
+    @model_serializer(mode="wrap")
+    def _without_default(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without `domains` where both are meant: what was trained before there was a choice is found again."""
+        said: dict[str, Any] = whole(self)
+        if self.domains == "both":
+            said.pop("domains", None)
+        return said
 
     @model_validator(mode="after")
     def _possible(self) -> EmbeddingExpert:
