@@ -172,9 +172,20 @@ def _of_section(
         paths=paths,
     )
     held_out = held_out_of_machine(clips.training, recipe.held_out, seed, fold)
-    tuned = expert.tuning is not None and section in by_section(clips.training, "target")
-    steps = expert.training.steps + (expert.tuning.steps if expert.tuning is not None and tuned else 0)
-    return job, {"clips": sum(c.path.name not in held_out for c in own), "steps": steps}
+    return job, {
+        "clips": sum(c.path.name not in held_out for c in own),
+        "steps": _classifier_steps(expert, clips, section),
+    }
+
+
+def _classifier_steps(expert: ClassifierExpert, clips: MachineClips, section: str) -> int:
+    """Of the source's network, its tuning, and the tunings without some of the target clips."""
+    target = by_section(clips.training, "target").get(section, [])
+    if expert.tuning is None or not target:
+        return expert.training.steps
+    recordings = len({c.recording for c in target})
+    without = min(expert.tuning.folds, recordings) if recordings > 1 else 0
+    return expert.training.steps + (1 + without) * expert.tuning.steps
 
 
 def _notes(place: Path, clips: MachineClips, expert: ClassifierExpert, section: str) -> list[str]:

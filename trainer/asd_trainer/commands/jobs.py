@@ -16,6 +16,7 @@ from asd_agent.console import print_json
 from asd_agent.errors import DataError
 
 if TYPE_CHECKING:
+    from asd_trainer.estimate import Estimate
     from asd_trainer.jobs.executor import Observe
     from asd_trainer.jobs.launch import Launcher
     from asd_trainer.plan import Plan
@@ -25,6 +26,9 @@ OnCluster = Annotated[
     str | None, typer.Option("--cluster", help="Run the jobs on this Ray cluster, such as 10.0.0.5:6379, not here.")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="List every job with its size and do nothing.")]
+Hours = Annotated[
+    bool, typer.Option("--hours", help="With --dry-run: measure a few steps of each network here and say how long.")
+]
 
 
 def jobs(
@@ -70,8 +74,8 @@ def watched(workers: int, cluster: str | None = None) -> Iterator[tuple[int | La
         yield hands, ends.enter_context(JobScreen(console, slots)) if console.is_terminal else None
 
 
-def print_plan(plan: Plan, *, json: bool) -> None:
-    """Say what a plan would do: each job, its size and whether it is done already."""
+def print_plan(plan: Plan, *, hours: bool = False, json: bool) -> None:
+    """Say what a plan would do: each job, its size, whether it is done already and, if wanted, its hours here."""
     from asd_trainer.jobs import digests
     from asd_trainer.jobs.store import folder_of
 
@@ -81,8 +85,10 @@ def print_plan(plan: Plan, *, json: bool) -> None:
         status = folder_of(plan.out, found[job.name]).status()
         state = status.state if status else "pending"
         rows.append({"name": job.name, "kind": job.kind, "state": state, "size": dict(plan.sizes[job.name])})
+    guess = _estimate(plan, rows) if hours else None
     if json:
-        print_json({"schema": 1, "jobs": rows})
+        measured = {} if guess is None else {"hours": guess.hours, "device": guess.device, "steps": guess.step_seconds}
+        print_json({"schema": 1, "jobs": rows} | measured)
         return
     table = Table("job", "kind", "size", "state")
     for row in rows:
@@ -90,6 +96,27 @@ def print_plan(plan: Plan, *, json: bool) -> None:
         table.add_row(row["name"], row["kind"], size, row["state"])
     _console().print(table)
     sys.stdout.write(f"{len(rows)} jobs, {sum(r['state'] == 'done' for r in rows)} of them done\n")
+    if guess is not None:
+        for what, seconds in guess.step_seconds.items():
+            sys.stdout.write(f"{seconds:.3g} s a step: {what}\n")
+        sys.stdout.write(
+            f"about {guess.hours:.3g} hours of networks one after another on {guess.device}, from a few steps of each; "
+            "bundles and evaluations are not counted\n"
+        )
+
+
+def _estimate(plan: Plan, rows: list[dict[str, Any]]) -> Estimate:
+    """Measure, with each row's own hours put into it."""
+    from asd_trainer.estimate import estimate
+
+    states = {row["name"]: row["state"] for row in rows}
+    with Console(stderr=True).status("measuring") as status:
+        pending = [job.name for job in plan.jobs if states[job.name] != "done"]
+        found = estimate(plan, lambda job: job.name in pending, lambda what: status.update(f"measuring: {what}"))
+    for row in rows:
+        if row["name"] in found.seconds:
+            row["size"]["hours"] = round(found.seconds[row["name"]] / 3600, 3)
+    return found
 
 
 def tell_notes(plan: Plan) -> None:

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from asd_agent.console import print_json
-from asd_trainer.commands.jobs import DryRun, OnCluster, Workers, print_plan, tell_notes, watched
+from asd_trainer.commands.jobs import DryRun, Hours, OnCluster, Workers, print_plan, tell_notes, watched
 from asd_trainer.progress import progress_bars
 
 
@@ -33,6 +33,7 @@ def table(
     workers: Workers = 1,
     cluster: OnCluster = None,
     dry_run: DryRun = False,
+    hours: Hours = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
     """Train and evaluate every recipe on every data set and compare them. An interrupted call goes on.
@@ -66,7 +67,7 @@ def table(
         )
     tell_notes(plan)
     if dry_run:
-        print_plan(plan, json=json)
+        print_plan(plan, hours=hours, json=json)
         return
     failed: JobsFailedError | None = None
     try:

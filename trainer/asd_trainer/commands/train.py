@@ -11,7 +11,7 @@ from rich.console import Console
 
 from asd_agent.console import print_json
 from asd_agent.errors import DataError, UsageError
-from asd_trainer.commands.jobs import DryRun, OnCluster, Workers, print_plan, tell_notes, watched
+from asd_trainer.commands.jobs import DryRun, Hours, OnCluster, Workers, print_plan, tell_notes, watched
 from asd_trainer.progress import progress_bars
 
 _Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
@@ -35,6 +35,7 @@ def train(
     workers: Workers = 1,
     cluster: OnCluster = None,
     dry_run: DryRun = False,
+    hours: Hours = False,
     json: _Json = False,
 ) -> None:
     """Train one bundle a machine and seed. What is finished is kept, what was interrupted goes on.
@@ -55,7 +56,7 @@ def train(
         )
     tell_notes(plan)
     if dry_run:
-        print_plan(plan, json=json)
+        print_plan(plan, hours=hours, json=json)
         return
     with watched(workers, cluster) as (hands, observe):
         runs = carry_out(plan, workers=hands, observe=observe)
