@@ -1,0 +1,116 @@
+"""Training of the recipe `quick` against a plain loop, in one run, on clips of noise on disk.
+
+    python benchmarks/training.py --steps 60 --rounds 3
+
+The plain loop reads each clip and computes its log-mel with librosa whenever a batch asks for it, in a DataLoader, and
+trains the same network in float32 with Adam, without checkpoints, metrics or checks of finiteness. Ours computes every
+clip's log-mel once. Both take turns; ratios are plain over ours, round by round, in wall time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import librosa
+import numpy as np
+import soundfile
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from asd_agent.features import log_mel
+from asd_trainer.augment import keep_mask
+from asd_trainer.held_out import TrainingSet
+from asd_trainer.models.autoencoder import Autoencoder, AutoencoderShape
+from asd_trainer.recipe import load_recipe
+from asd_trainer.training.member import train_member
+from asd_trainer.windows import WINDOW_SAMPLES
+
+RECIPE = load_recipe("quick")
+SPEC = RECIPE.features
+FRAMES = SPEC.frames(WINDOW_SAMPLES)
+
+
+class Clips(Dataset):
+    """Clips on disk, each as the log-mel that the plain loop computes."""
+
+    def __init__(self, paths: list[Path]) -> None:
+        self.paths = paths
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        x, rate = soundfile.read(self.paths[index], dtype="float32")
+        mel = librosa.feature.melspectrogram(
+            y=x, sr=rate, n_fft=SPEC.n_fft, hop_length=SPEC.hop_length, n_mels=SPEC.n_mels
+        )
+        return torch.from_numpy(np.log(mel.T[:FRAMES] + 1e-10).astype(np.float32))
+
+
+def plain(paths: list[Path], steps: int, workers: int) -> float:
+    expert = RECIPE.autoencoder()
+    began = time.perf_counter()
+    torch.manual_seed(0)
+    loader = DataLoader(Clips(paths), expert.training.batch, shuffle=True, drop_last=True, num_workers=workers)
+    model = Autoencoder(AutoencoderShape(n_mels=SPEC.n_mels, frames=FRAMES, network=expert.network)).train()
+    optimizer = torch.optim.Adam(model.parameters(), lr=expert.training.learning_rate)
+    masks = torch.Generator().manual_seed(0)
+    done = 0
+    while done < steps:
+        for x in loader:
+            keep = keep_mask(len(x), x.shape[1], x.shape[2], expert.masks, masks).float()
+            loss = model(x, keep, torch.zeros(len(x))).square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            done += 1
+            if done == steps:
+                break
+    return time.perf_counter() - began
+
+
+def ours(paths: list[Path], steps: int) -> tuple[float, float]:
+    expert = RECIPE.autoencoder()
+    expert = expert.model_copy(update={"training": expert.training.model_copy(update={"steps": steps})})
+    recipe = RECIPE.model_copy(update={"experts": [expert], "device": "cpu"})
+    began = time.perf_counter()
+    features = np.stack([log_mel(soundfile.read(p, dtype="float32")[0], SPEC) for p in paths])
+    ready = time.perf_counter()
+    learnt = TrainingSet(features, np.zeros(len(paths), np.float32), [p.name for p in paths])
+    with tempfile.TemporaryDirectory() as folder:
+        train_member(learnt, recipe, expert, Path(folder), seed=0)
+    return ready - began, time.perf_counter() - ready
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clips", type=int, default=100)
+    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--workers", type=int, default=2, help="processes of the plain loop's DataLoader")
+    given = parser.parse_args()
+    rng = np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder, f"{n}.wav") for n in range(given.clips)]
+        for path in paths:
+            soundfile.write(path, rng.normal(0, 0.05, WINDOW_SAMPLES).astype(np.float32), 16_000)
+        ours(paths, 1), plain(paths, 1, 0)  # imports and first calls
+        ratios = []
+        for number in range(given.rounds):
+            features, training = ours(paths, given.steps)
+            other = plain(paths, given.steps, given.workers)
+            ratios.append(other / (features + training))
+            print(
+                f"round {number + 1}: ours {features + training:.2f} s (log-mels {features:.2f}, training "
+                f"{training:.2f}), plain {other:.2f} s, ratio {ratios[-1]:.2f}",
+                flush=True,
+            )
+    print(f"ratio: median {statistics.median(ratios):.2f}, {min(ratios):.2f} to {max(ratios):.2f}")
+
+
+if __name__ == "__main__":
+    main()
