@@ -17,6 +17,7 @@ from asd_trainer.evaluate import evaluations_of
 from asd_trainer.jobs import digests
 from asd_trainer.plan import Plan, make_plan
 from asd_trainer.recipe import Recipe
+from asd_trainer.report.gather import gather
 from asd_trainer.train import carry_out
 from asd_trainer.training.classifier import load_classifier
 from rigs.clips import write_data_set
@@ -118,6 +119,16 @@ def test_golden_windows_pass_and_everything_is_evaluated(plan):
     done, missing = evaluations_of(plan)
     assert len(done) == 2
     assert not missing
+
+
+def test_the_report_draws_each_stage_of_each_sections_network_under_a_name_of_its_own(plan):
+    done, _ = evaluations_of(plan)
+    (tuned,) = [e for e in done if e.run.recipe == "bc"]
+    names = [curve.member for curve in gather(tuned).curves]
+    stages = [
+        f"network {n}, section {s}, {stage}" for n, s in enumerate(("00", "01")) for stage in ("source", "target")
+    ]
+    assert names == stages
 
 
 def test_what_the_data_do_not_permit_is_noted_and_a_missing_folder_refused(tmp_path):

@@ -25,6 +25,9 @@ SOURCE_GRAPH, TARGET_GRAPH, LEFT_OUT = "model.onnx", "target.onnx", "left-out.np
 """Files of a job: the source's network, the one tuned to the target, and what networks that were tuned without some of
 the target clips observe of these, shape (target clips, crops, dimensions)."""
 
+WITHOUT = "without-"
+"""Where such a network's training lies, before the number of the fold that it was tuned without."""
+
 
 def train_section(
     task: Task,
@@ -72,7 +75,7 @@ def train_section(
         for number, left_out in enumerate(folds_of(target_clips, expert.tuning.folds)):
             network, sets = source, (target.without(left_out), normal, other)
             if len(sets[0]):  # of a single clip nothing is left: the network that knows no target judges it
-                out, told = folder / f"without-{number}", steps.stage()
+                out, told = folder / f"{WITHOUT}{number}", steps.stage()
                 network = tune_classifier(source, *sets, recipe, expert, out, seed=member_seed, progress=told)
             found = observations(load_classifier(network), target.features[left_out])
             seen = seen if len(seen) else np.empty((len(target), *found.shape[1:]), np.float32)

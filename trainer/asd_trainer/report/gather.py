@@ -12,9 +12,11 @@ import numpy.typing as npt
 
 from asd_agent.bundle import Bundle
 from asd_agent.bundle.manifest import Condition
+from asd_trainer.classifier_job import WITHOUT
 from asd_trainer.data.dataset import scan
 from asd_trainer.data.layout import Clip
 from asd_trainer.evaluate import Evaluation
+from asd_trainer.jobs import Job
 from asd_trainer.jobs.store import folder_of
 from asd_trainer.machine_clips import labelled_clips
 from asd_trainer.metrics.submission import read_submission
@@ -126,14 +128,24 @@ def gather(evaluation: Evaluation) -> RunReport:
 
 
 def _curves(evaluation: Evaluation) -> tuple[Curve, ...]:
+    """Of every network and each of its stages, but for those that only judge clips that were left out."""
     out, jobs = jobs_of(evaluation.run)
     found = []
     for number, job in enumerate(j for j in jobs if j.kind == MEMBER):
-        for path in sorted(folder_of(out, job.name).files.rglob(METRICS)):
+        files = folder_of(out, job.name).files
+        for path in sorted(files.rglob(METRICS)):
+            stage = path.parent.relative_to(files).as_posix()
             rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-            if rows:
-                found.append(_curve(f"network {number}", rows))
+            if rows and not stage.startswith(WITHOUT):
+                found.append(_curve(_network_name(number, job, "" if stage == "." else stage), rows))
     return tuple(found)
+
+
+def _network_name(number: int, job: Job, stage: str) -> str:
+    """Such as `network 0` and `network 3, section 01, target`."""
+    section = job.arguments.get("section")
+    parts = [f"network {number}", f"section {section}" if section else "", stage]
+    return ", ".join(part for part in parts if part)
 
 
 def _curve(name: str, rows: Sequence[Mapping[str, float]]) -> Curve:

@@ -56,15 +56,14 @@ def histogram(cell: CellReport) -> str:
 def curves(found: Sequence[Curve]) -> str:
     """Training losses over steps, smoothed over a hundredth of the steps."""
     figure, axes = _axes(5.0, 2.4)
-    for curve in found:
-        loss = curve.values.get("loss")
-        if loss is None:
-            continue
+    shown = [curve for curve in found if "loss" in curve.values]
+    for curve in shown:
+        loss = curve.values["loss"]
         width = max(1, len(loss) // 100)
         smooth = np.convolve(loss, np.ones(width) / width, mode="valid")
         axes.plot(curve.steps[width - 1 :], smooth, lw=1, label=curve.member)
     axes.set(xlabel="step", ylabel="loss", yscale="log")
-    if len(found) <= _MANY:
+    if len(shown) <= _MANY:
         axes.legend(frameon=False)
     return _svg(figure)
 
