@@ -254,6 +254,8 @@ def test_recipes_are_named_by_commas_by_files_and_by_lists(tmp_path):
         "baseline-ae-short",
         "ae",
         "ae-ens",
+        "bc",
+        "bc-ens",
     ]
     assert [r.name for r in load_recipes(["ablations", "tiny"])][::8] == ["ae", "tiny"]
     assert [r.name for r in load_recipes(["level,tiny", tmp_path / "own.yaml"])] == ["level", "tiny", "own"]
