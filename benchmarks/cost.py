@@ -2,9 +2,9 @@
 
     python benchmarks/cost.py RUNS --machine fan --recipes level,mahalanobis,ae-ens,mix --rounds 3
 
-`asd-agent bench` is run on every bundle in turn, one round after the other, so that a busy moment hits all alike. Told are
-the processor time of a whole window (the median round, and the least and most of the rounds), how many times as much as
-the first recipe's it is (paired round by round), and the resident memory of the command, which holds one bundle.
+`asd-agent bench` is run on every bundle in turn, one round after the other, so that a busy moment hits all alike. Told
+are the processor time of a whole window (the median round, the least and most), how many times as much
+as the first recipe's it is (paired round by round), and the resident memory of the command, which holds one bundle.
 """
 
 from __future__ import annotations
