@@ -42,13 +42,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path, help="RUNS of a training, or RUNS/<data> where there are several data sets")
     parser.add_argument("--machine", required=True)
-    parser.add_argument("--recipes", required=True, help="with commas between")
+    parser.add_argument("--recipes", required=True, help="with commas between; NAME=FOLDER for a bundle elsewhere")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=2.0, help="how long each stage is repeated")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
-    bundles = {r: asked.runs / r / f"seed-{asked.seed}" / asked.machine / "bundle" for r in asked.recipes.split(",")}
+    bundles: dict[str, Path] = {}
+    for recipe in asked.recipes.split(","):
+        name, _, folder = recipe.partition("=")
+        run = asked.runs / name / f"seed-{asked.seed}" / asked.machine / "bundle"
+        bundles[name] = Path(folder) if folder else run
     for path in bundles.values():
         if not path.is_dir():
             parser.error(f"{path} is no bundle")

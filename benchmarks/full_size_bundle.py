@@ -1,14 +1,15 @@
-"""A bundle with the paper's autoencoders at full size and next to no training, to measure what they cost.
+"""A bundle with the paper's networks at full size and next to no training, to measure what they cost.
 
     python benchmarks/full_size_bundle.py OUT
+    python benchmarks/full_size_bundle.py OUT --recipe paper-bc
 
-Recipe `paper` with one step of two clips: the networks, replicas and scorers have their real size, weights are random
-and scores mean nothing. About 60 MB and a few minutes on two cores.
+The recipe with one step of two clips: networks, replicas and scorers have their real size, weights are random and
+scores mean nothing. `paper`, three autoencoders, takes 60 MB and a few minutes on two cores.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 import tempfile
 from pathlib import Path
 
@@ -19,20 +20,23 @@ from asd_trainer.recipe import Recipe, load_recipe
 from asd_trainer.train import export_run, train_machine
 
 MACHINE, CLIPS = "fan", 8
-HARDLY = {"steps": 1, "batch": 2, "warmup_steps": 1, "precision": "float32"}
+HARDLY = {"steps": 1, "batch": 2, "precision": "float32"}
 
 
-def full_size_recipe() -> Recipe:
-    """The paper's autoencoders, hardly trained."""
-    settings = load_recipe("paper").model_dump(mode="json")
-    settings["experts"] = [e for e in settings["experts"] if e["kind"] == "autoencoder"]
+def full_size_recipe(name: str = "paper") -> Recipe:
+    """The paper's networks, hardly trained, and nothing tuned."""
+    settings = load_recipe(name).model_dump(mode="json")
     for expert in settings["experts"]:
         expert["training"].update(HARDLY)
+        if "warmup_steps" in expert["training"]:
+            expert["training"]["warmup_steps"] = 1
+        if "tuning" in expert:
+            expert["tuning"] = None
     return Recipe.model_validate(settings)
 
 
-def build(out: Path) -> None:
-    """Write the bundle."""
+def build(out: Path, name: str = "paper") -> None:
+    """Write the bundle of a recipe."""
     with tempfile.TemporaryDirectory() as work, progress_bars("full size") as progress:
         simulate(
             Path(work, "data"),
@@ -44,11 +48,19 @@ def build(out: Path) -> None:
             test_anomaly=0,
             progress=lambda done, total: progress("clips", done, total),
         )
-        run = train_machine(scan(Path(work, "data")), MACHINE, full_size_recipe(), 0, Path(work, "runs"), progress)
+        data = scan(Path(work, "data"))
+        run = train_machine(data, MACHINE, full_size_recipe(name), 0, Path(work, "runs"), progress)
         export_run(run, out)
 
 
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--recipe", default="paper", help="`paper`, `paper-bc` or `paper-mix`")
+    asked = parser.parse_args()
+    build(asked.out, asked.recipe)
+
+
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
-    build(Path(sys.argv[1]))
+    main()
