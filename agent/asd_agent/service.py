@@ -19,6 +19,7 @@ from asd_agent.errors import AsdError
 from asd_agent.evidence.files import FOLDER
 from asd_agent.evidence.recorder import Recorder, ring_seconds
 from asd_agent.health.metrics import Exporter
+from asd_agent.memory import give_back
 from asd_agent.monitor import MOST_AT_ONCE, Counts, Monitor, Window
 from asd_agent.orders import Orders
 from asd_agent.publish.database import OUTBOX_NAME
@@ -189,6 +190,7 @@ class Service:
             if now >= next_health:
                 next_health = now + HEALTH_SECONDS
                 self._tell_health()
+                give_back()
             if not self._unfit():
                 self._notifier.feed(now)
             if worked:
