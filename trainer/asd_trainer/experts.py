@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from asd_agent.bundle.manifest import MaskBank, Member
+from asd_agent.bundle.manifest import DomainName, MaskBank, Member
 from asd_agent.errors import DataError
 from asd_trainer.classes import held_out_of_domains
 from asd_trainer.classifier_job import LEFT_OUT, SOURCE_GRAPH, TARGET_GRAPH
@@ -209,7 +209,8 @@ def classifier_plan(
             members.append(Member(id=member, kind="classifier", features=spec, graph=name))
             held_out.append(held_out_of_machine(clips, recipe.held_out, seed, one.fold(number)))
             untuned = domain == "source" and not tuned and section in target
-            places[member] = Place(section, ("source", "target") if untuned else (domain_name(domain),))
+            judged_domains: tuple[DomainName, ...] = ("source", "target") if untuned else (domain_name(domain),)
+            places[member] = Place(section, judged_domains, one.member_id(number))
             if domain == "target":
                 left_out[member] = folder / LEFT_OUT
             for judged, numbers in (chosen or {}).items():

@@ -8,7 +8,7 @@ Everything that forms a score is the agent's own code; nothing here looks at a t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,13 @@ import numpy.typing as npt
 from asd_agent.bundle.manifest import Combination, Condition, DomainName, Manifest, Provenance
 from asd_agent.bundle.store import GOLDEN, SCORERS, Bundle, file_digest, write_bundle
 from asd_agent.calibrate.compose import FittedExpert, FittedMember, Heard, ThresholdSettings, compose
-from asd_agent.calibrate.condition import PROVISIONAL_BELOW, Calibrated
+from asd_agent.calibrate.condition import PROVISIONAL_BELOW
 from asd_agent.quality import level_dbfs
 from asd_agent.scoring.scorer import BundleScorer
 from asd_agent.scoring.sessions import Sessions
-from asd_trainer.member_scorers import ExpertPlan, MemberScorers, domain_name
+from asd_trainer.member_scorers import ExpertPlan, Fitted, MemberScorers, domain_name
+from asd_trainer.pruning.order import Candidate, Order, order_members
+from asd_trainer.pruning.settings import Prune
 from asd_trainer.windows import ClipWindows, Progress
 
 Float = npt.NDArray[np.float64]
@@ -41,6 +43,10 @@ class Fitter:
         only: Name of the one expert that judges a domain; all of them where a domain is not in it.
         seed: Of everything random.
         progress: Told of each observed clip.
+        prune: How many members are kept.
+
+    Attributes:
+        order: In which members are kept, where some are pruned.
     """
 
     def __init__(
@@ -53,10 +59,13 @@ class Fitter:
         only: Mapping[str, str] | None = None,
         seed: int = 0,
         progress: Progress | None = None,
+        prune: Prune | None = None,
     ) -> None:
         self._machine, self._plans, self._only, self._seed = machine, plans, only or {}, seed
+        self._prune = prune
         self._thresholds, self._combination = thresholds, combination or Combination()
         self._arrays: Arrays = dict(arrays)
+        self.order: Order | None = None
         self._conditions: list[Condition] = []
         self._golden: list[tuple[str, DomainName, npt.NDArray[np.int16]]] = []
         self._sessions = Sessions(threads=2)
@@ -77,13 +86,21 @@ class Fitter:
             plan.name: [self._scorers.fit(plan, number, source, present) for number in range(len(plan.members))]
             for plan in self._plans
         }
-        for section in sorted(source):
-            for name, windows in (("source", source[section]), ("target", present.get(section))):
-                if windows is not None:
-                    domain = domain_name(name)
-                    here = {plan: [m.get((section, domain)) for m in members] for plan, members in fitted.items()}
-                    provisional = domain == "target" and len(windows) < PROVISIONAL_BELOW
-                    self._finish(section, domain, here, windows, provisional=provisional)
+        heard = [
+            (section, domain_name(name), windows)
+            for section in sorted(source)
+            for name, windows in (("source", source[section]), ("target", present.get(section)))
+            if windows is not None
+        ]
+        kept: Collection[str] | None = None
+        if self._prune is not None:
+            candidates = [self._candidate(section, domain, fitted) for section, domain, _ in heard]
+            self.order = order_members(candidates, self._combination)
+            kept = self.order.kept(self._prune)
+        for section, domain, windows in heard:
+            experts = self._experts(section, domain, fitted, kept)
+            provisional = domain == "target" and len(windows) < PROVISIONAL_BELOW
+            self._finish(section, domain, experts, windows, provisional=provisional)
 
     def write(self, path: Path, name: str, provenance: Provenance, metrics: dict[str, Any] | None = None) -> Bundle:
         """Write the bundle with its golden windows and check it."""
@@ -103,28 +120,43 @@ class Fitter:
         golden = self._score_golden(manifest, graphs)
         return write_bundle(path, manifest, {SCORERS: self._arrays, GOLDEN: golden}, graphs)
 
+    def _candidate(self, section: str, domain: DomainName, fitted: Mapping[str, Sequence[Fitted]]) -> Candidate:
+        experts = self._experts(section, domain, fitted)
+        plans = {plan.name: plan for plan in self._plans}
+        return Candidate(experts, [[plans[e.name].unit(m.member) for m in e.members] for e in experts])
+
+    def _experts(
+        self,
+        section: str,
+        domain: DomainName,
+        fitted: Mapping[str, Sequence[Fitted]],
+        kept: Collection[str] | None = None,
+    ) -> list[FittedExpert]:
+        """The experts of a section and domain with their members, of these those that are kept."""
+        found = []
+        for plan in self._plans:
+            if self._only.get(domain, plan.name) != plan.name:
+                continue
+            members = [
+                FittedMember(m.id, plan.density.density, plan.pooling, here)
+                for m, of in zip(plan.members, fitted[plan.name], strict=True)
+                if (here := of.get((section, domain))) is not None
+                and plan.uses(m.id, section, domain)
+                and (kept is None or plan.unit(m.id) in kept)
+            ]
+            if members or kept is None:
+                found.append(FittedExpert(plan.name, members, plan.combination))
+        return found
+
     def _finish(
         self,
         section: str,
         domain: DomainName,
-        fitted: dict[str, list[Calibrated | None]],
+        experts: Sequence[FittedExpert],
         windows: ClipWindows,
         *,
         provisional: bool,
     ) -> None:
-        experts = [
-            FittedExpert(
-                plan.name,
-                [
-                    FittedMember(m.id, plan.density.density, plan.pooling, c)
-                    for m, c in zip(plan.members, fitted[plan.name], strict=True)
-                    if c is not None and plan.uses(m.id, section, domain)
-                ],
-                plan.combination,
-            )
-            for plan in self._plans
-            if self._only.get(domain, plan.name) == plan.name
-        ]
         heard = Heard(len(windows), [level_dbfs(w) for w in windows.floats()], provisional)
         condition, arrays = compose(section, domain, experts, self._combination, heard, self._thresholds)
         self._arrays.update(arrays)

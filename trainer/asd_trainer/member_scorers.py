@@ -35,10 +35,12 @@ class Place:
     Attributes:
         section: Its section.
         domains: The domains of it that it judges.
+        of: What is one member for people, who say how many there are: the same in every section.
     """
 
     section: str
     domains: tuple[DomainName, ...]
+    of: str
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,11 @@ class ExpertPlan:
         if clip.domain == "target":
             return self.members[member].id not in self.left_out
         return self.held_out is None or self.density.density == "bank" or clip.path.name in self.held_out[member]
+
+    def unit(self, member_id: str) -> str:
+        """The id under which a member is counted and left out, together with its likes in other sections."""
+        place = self.places.get(member_id)
+        return place.of if place is not None else member_id
 
     def uses(self, member_id: str, section: str, domain: str) -> bool:
         """Whether a member is used in a section and domain."""

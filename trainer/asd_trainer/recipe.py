@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from asd_agent.bundle.manifest import Combination
 from asd_agent.config_file import load_settings
 from asd_agent.errors import ConfigError
 from asd_agent.features import FeatureSpec
+from asd_trainer.pruning.settings import Prune
 from asd_trainer.settings import (
     AnyExpert,
     AnyNetwork,
@@ -97,6 +98,7 @@ class Recipe(Part):
         combination: Of the experts.
         experts_by_labels: Instead of combining experts, one of them for each domain, chosen by the labelled test clips
             of the development sections (the paper's "max"); all of them where there are no labels.
+        prune: How many of all members are kept, by their agreement on normal sound; all where it is not given.
         checkpoint_every: Steps between checkpoints.
         device: `auto` takes CUDA where there is one.
         deterministic: Bit-equal repeats on one device, at some cost in speed on CUDA.
@@ -109,6 +111,7 @@ class Recipe(Part):
     experts: list[AnyExpert] = Field(min_length=1)
     combination: Combination = Combination()
     experts_by_labels: bool = False
+    prune: Prune | None = None
     held_out: HeldOut = HeldOut()
     thresholds: Thresholds = Thresholds()
     checkpoint_every: int = Field(default=500, ge=1)
@@ -124,7 +127,17 @@ class Recipe(Part):
             if isinstance(expert, AutoencoderExpert | ClassifierExpert):
                 for number in range(len(expert.variants)):
                     expert.member(number, self.features)
+        if self.prune is not None and self.by_labels:
+            raise ValueError("members are chosen by labels or pruned by their agreement, and not both")
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_default(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without `prune` where nothing is pruned: what was made before there was a choice is found again."""
+        said: dict[str, Any] = whole(self)
+        if self.prune is None:
+            said.pop("prune", None)
+        return said
 
     def features_of(self, expert: Expert) -> FeatureSpec:
         """The front end of an expert."""
@@ -164,6 +177,20 @@ class Recipe(Part):
             for e in self.experts
         ]
         return self.model_copy(update={"experts": experts, "experts_by_labels": False})
+
+    def pruned(self, prune: Prune) -> Recipe:
+        """The same recipe with fewer members, under a name that says so.
+
+        Raises:
+            ConfigError: Labels choose its members already.
+        """
+        how = f"{prune.members}" if prune.members is not None else f"agreement-{prune.agreement:g}".replace(".", "_")
+        try:
+            return Recipe.model_validate(self.model_dump() | {"name": f"{self.name}-pruned-{how}", "prune": prune})
+        except ValueError as error:
+            raise ConfigError(
+                f"recipe {self.name} has its members chosen by labels", "Prune a recipe that uses all of them."
+            ) from error
 
     def autoencoder(self) -> AutoencoderExpert:
         """The first autoencoder expert.

@@ -183,6 +183,12 @@ def read_summary(run: Run) -> dict[str, Any] | None:
     return _read(run.folder / EVALUATION)
 
 
+def read_settings(run: Run) -> dict[str, Any]:
+    """The settings of a run's recipe, as it was trained."""
+    said = _read(run.folder / RUN) or {}
+    return dict(said["recipe_settings"])
+
+
 def data_names(roots: Sequence[Path]) -> dict[Path, str]:
     """A short name for each data set: its folder's, with the one above it where two are called the same."""
     unique = list(dict.fromkeys(r.resolve() for r in roots))

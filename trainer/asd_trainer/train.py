@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
@@ -178,11 +179,11 @@ def fit_bundle(
     windows = load_machine(clips, machine)
     observed = sum(plan.observes(n, c) for plan in plans for n in range(len(plan.members)) for c in clips)
     steps = Steps(task, observed)
-    fitter = Fitter(machine, plans, arrays, asked, settings.combination, chosen.experts, seed, steps)
+    fitter = Fitter(machine, plans, arrays, asked, settings.combination, chosen.experts, seed, steps, settings.prune)
     fitter.fit(windows.source, windows.target)
     provenance = _provenance(settings, data_digest, seed).model_copy(update={"chosen_by_labels": chosen.sections})
     bundle = fitter.write(task.folder / "bundle", machine, provenance)
-    return {"bundle": bundle.digest}
+    return {"bundle": bundle.digest} | ({"order": asdict(fitter.order)} if fitter.order else {})
 
 
 def export_run(run: Run, out: Path, metrics: dict[str, Any] | None = None) -> Bundle:

@@ -95,12 +95,7 @@ def compose(
     combined: list[Float] = []
     for expert in experts:
         members = [_use(f"{prefix}/{m.member}", m, arrays) for m in expert.members]
-        scores = combine_available(
-            np.stack([m.calibrated.reference for m in expert.members]),
-            [u.standardisation for u in members],
-            [arrays[u.reference] for u in members],
-            expert.combination,
-        )
+        scores = expert_scores(expert)
         combined.append(scores)
         key = f"{prefix}/{expert.name}/{REFERENCE}"
         arrays[key] = _sorted(scores)
@@ -113,14 +108,13 @@ def compose(
                 reference=key,
             )
         )
-    stacked = np.stack(combined)
-    together = stacked[:, np.isfinite(stacked).all(axis=0)]
-    if not together.size:
+    scores = total_scores(combined, combination)
+    total = scores[np.isfinite(scores)]
+    if not total.size:
         raise DataError(
             f"section {section} has no normal clip left to set the threshold of its {domain} domain by",
             "Give more normal recordings of it.",
         )
-    total = combine(together, [e.standardisation for e in uses], [arrays[e.reference] for e in uses], combination)
     overall = standardisation(total)
     key = f"{prefix}/{REFERENCE}"
     arrays[key] = np.sort(standardise(total, overall))
@@ -139,6 +133,28 @@ def compose(
         ),
     )
     return condition, arrays
+
+
+def expert_scores(expert: FittedExpert) -> Float:
+    """An expert's score of each reference clip, shape (clips,); NaN where no member of it has judged."""
+    references = [m.calibrated.reference for m in expert.members]
+    return combine_available(
+        np.stack(references),
+        [m.calibrated.standardisation for m in expert.members],
+        [_sorted(r) for r in references],
+        expert.combination,
+    )
+
+
+def total_scores(scores: Sequence[Float], combination: Combination) -> Float:
+    """The score of each reference clip from its experts', shape (clips,); NaN where one of them has not judged."""
+    stacked = np.stack(scores)
+    judged = np.isfinite(stacked).all(axis=0)
+    references = [_sorted(s) for s in scores]
+    total = np.full(stacked.shape[1], np.nan)
+    if judged.any():
+        total[judged] = combine(stacked[:, judged], [standardisation(r) for r in references], references, combination)
+    return total
 
 
 def _use(prefix: str, fitted: FittedMember, arrays: Arrays) -> MemberUse:

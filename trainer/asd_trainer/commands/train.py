@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -13,6 +13,10 @@ from asd_agent.console import print_json
 from asd_agent.errors import DataError, UsageError
 from asd_trainer.commands.jobs import DryRun, Hours, OnCluster, Workers, print_plan, tell_notes, watched
 from asd_trainer.progress import progress_bars
+
+if TYPE_CHECKING:
+    from asd_trainer.pruning.run import Pruned
+    from asd_trainer.runs import Run
 
 _Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 _Machine = Annotated[list[str] | None, typer.Option(help="Only this machine; may be given again.")]
@@ -107,15 +111,35 @@ def export(
     recipe: Annotated[str | None, typer.Option(help="Of which recipe, where there are several.")] = None,
     seed: Annotated[int, typer.Option(help="Of which seed.")] = 0,
     machine: _Machine = None,
+    members: Annotated[int | None, typer.Option(help="Keep so many of an ensemble's members.", min=1)] = None,
+    agreement: Annotated[
+        float | None,
+        typer.Option(
+            help="Keep as few as order normal clips like all of them, up to this rank correlation.", min=0.01, max=1
+        ),
+    ] = None,
+    budget_ms: Annotated[
+        float | None,
+        typer.Option(
+            help="Keep as many as a window's processor time allows, in milliseconds on this machine.", min=0.01
+        ),
+    ] = None,
     json: _Json = False,
 ) -> None:
     """Copy the bundles of a recipe to where the agent takes them from, once their golden windows pass.
 
-    Example: asd-trainer export runs --recipe quick --out exported_models
+    With --members, --agreement or --budget-ms an ensemble is pruned: the members that together judge held-out normal
+    clips most as all of them do are kept, and scorers and thresholds are fitted to them anew.
+
+    Example: asd-trainer export runs --recipe ae-ens --agreement 0.95 --out exported_models
     """
     from asd_trainer.runs import find_runs, read_summary
     from asd_trainer.train import export_run
 
+    if sum(v is not None for v in (members, agreement, budget_ms)) > 1:
+        raise UsageError(
+            "--members, --agreement and --budget-ms each say how many members are kept", "Give one of them."
+        )
     found = [r for r in find_runs(runs) if r.seed == seed and (not machine or r.machine in machine)]
     recipes = sorted({r.recipe for r in found})
     if recipe is None and len(recipes) > 1:
@@ -125,11 +149,39 @@ def export(
         raise DataError(
             f"{runs}: holds no run with seed {seed}" + (f" of recipe {recipe}" if recipe else ""), "Train it."
         )
-    rows = []
+    rows: list[dict[str, Any]] = []
     for run in chosen:
-        bundle = export_run(run, out / run.machine, read_summary(run))
+        pruned = _pruned(run, members, agreement, budget_ms)
+        metrics = read_summary(run) if pruned is None else {"pruned": pruned.document()}
+        bundle = export_run(run if pruned is None else pruned.run, out / run.machine, metrics)
         rows.append({"machine": run.machine, "bundle": str(bundle.path), "digest": bundle.digest})
+        rows[-1] |= {} if pruned is None else {"pruned": pruned.document()}
         if not json:
             sys.stdout.write(f"{run.machine}: {bundle.path} ({bundle.digest[:12]})\n")
+            sys.stdout.write("" if pruned is None else f"{_words(pruned)}\n")
     if json:
         print_json({"schema": 1, "bundles": rows})
+
+
+def _pruned(run: Run, members: int | None, agreement: float | None, budget_ms: float | None) -> Pruned | None:
+    """The run with fewer members, where fewer are asked for."""
+    if members is None and agreement is None and budget_ms is None:
+        return None
+    from asd_trainer.pruning.run import prune_run, within_budget
+    from asd_trainer.pruning.settings import Prune
+    from asd_trainer.runs import read_settings
+
+    settings = read_settings(run)
+    with watched(1) as (_, observe):
+        if budget_ms is not None:
+            members = within_budget(run, prune_run(run, settings, Prune(members=1), observe).order, budget_ms)
+        return prune_run(run, settings, Prune(members=members, agreement=agreement), observe)
+
+
+def _words(pruned: Pruned) -> str:
+    said = pruned.document()
+    left_out = f", without {', '.join(said['left_out'])}" if said["left_out"] else ""
+    return (
+        f"  {pruned.kept} of {len(pruned.order.members)} members: {', '.join(said['kept'])}{left_out}; "
+        f"agreement with all {said['agreement']:.3f} over {said['clips']} normal clips"
+    )
