@@ -5,6 +5,12 @@
 The plain loop reads each clip and computes its log-mel with librosa whenever a batch asks for it, in a DataLoader, and
 trains the same network in float32 with Adam, without checkpoints, metrics or checks of finiteness. Ours computes every
 clip's log-mel once. Both take turns; ratios are plain over ours, round by round, in wall time.
+
+    python benchmarks/training.py --recipe paper-mix --device cuda --peak-tflops 989 --profile
+
+With a recipe named, every different autoencoder and classifier of it is compared in the same way, in steps a second
+after the first five; with the share of the device's peak that products and convolutions used, and the hours that all
+networks of so many machines and sections would take.
 """
 
 from __future__ import annotations
@@ -100,7 +106,19 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=1, help="processes of the plain loop's DataLoader")
+    parser.add_argument("--recipe", help="compare the networks of this recipe instead of `quick` from clips to weights")
+    parser.add_argument("--network", default="", help="only networks with this in their names, such as resnet34 or ae")
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="with --recipe")
+    parser.add_argument("--peak-tflops", type=float, help="of the device in the recipe's precision")
+    parser.add_argument("--profile", action="store_true", help="also say where our loop's time goes")
+    parser.add_argument("--machines", type=int, default=7, help="of the data set that hours are told for")
+    parser.add_argument("--sections", type=int, default=6, help="of each of them")
     given = parser.parse_args()
+    if given.recipe:
+        from training_networks import compare
+
+        compare(given)
+        return
     rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder, f"{n}.wav") for n in range(given.clips)]

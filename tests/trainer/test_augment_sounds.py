@@ -42,6 +42,6 @@ def test_mixed_items_have_mixed_labels():
 
 
 def test_shares_have_the_moments_of_their_distribution():
-    shares = beta(20_000, 0.2, generator())
+    shares = beta(20_000, 0.2, generator(), torch.device("cpu"))
     assert float(shares.mean()) == pytest.approx(0.5, abs=0.01)
     assert float(shares.var()) == pytest.approx(1 / (4 * (2 * 0.2 + 1)), abs=0.005)

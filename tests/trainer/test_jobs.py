@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 from rich.console import Console
 
 from asd_trainer.jobs import GraphError, Job, JobsFailedError, Task, digests, discard, run_jobs, select, status
+from asd_trainer.jobs.launch import Processes, gpu_of_each, gpus
 from asd_trainer.jobs.screen import duration, picture, seconds_left
 from asd_trainer.jobs.store import JobStatus, folder_of
 
@@ -172,6 +174,48 @@ def test_a_worker_that_keeps_dying_is_a_failure_that_names_the_signal(tmp_path):
     job = Job("long", "k", f"{HERE}:count_and_die_once", {"total": 10}, retries=0)
     with pytest.raises(JobsFailedError, match="job long failed: its worker was killed by signal 9"):
         run_jobs([job], tmp_path, workers=1)
+
+
+def gpu(task: Task) -> str | None:
+    return os.environ.get("CUDA_VISIBLE_DEVICES")
+
+
+def wait_with_gpu(task: Task, gate: str) -> str | None:
+    """Goes on when something is written to the gate, a named pipe."""
+    Path(gate).read_text()
+    return gpu(task)
+
+
+def test_workers_share_the_gpus_in_turn():
+    assert gpu_of_each(3, []) == [{}, {}, {}]
+    named = [e["CUDA_VISIBLE_DEVICES"] for e in gpu_of_each(5, ["0", "GPU-1f"])]
+    assert named == ["0", "GPU-1f", "0", "GPU-1f", "0"]
+    assert gpu_of_each(1, ["3", "5"]) == [{"CUDA_VISIBLE_DEVICES": "3"}]
+
+
+@pytest.mark.parametrize(
+    ("said", "found"), [("2,0", ["2", "0"]), ("GPU-8a, GPU-9b", ["GPU-8a", "GPU-9b"]), ("", []), ("1,-1,2", ["1"])]
+)
+def test_gpus_are_those_that_the_environment_shows(said, found):
+    assert gpus({"CUDA_VISIBLE_DEVICES": said}) == found
+
+
+def test_jobs_that_run_at_a_time_have_gpus_of_their_own_and_a_later_one_has_what_is_free(tmp_path):
+    """The first job holds on with GPU 4 until the second and the third, one after another, have had GPU 7."""
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    held = Job("held", "k", f"{HERE}:wait_with_gpu", paths={"gate": str(gate)})
+    others = [Job(f"other/{i}", "k", f"{HERE}:gpu", {}, {"n": i}) for i in range(2)]
+    opened = threading.Event()
+
+    def watch(found: Sequence[JobStatus]) -> None:
+        if [s.state for s in found] == ["running", "done", "done"] and not opened.is_set():
+            opened.set()
+            gate.write_text("open")
+
+    results = run_jobs([held, *others], tmp_path / "out", workers=Processes(2, ["4", "7"]), observe=watch)
+    assert results["held"].value == "4"
+    assert [results[j.name].value for j in others] == ["7", "7"]
 
 
 def test_workers_share_the_cores(tmp_path):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from scipy.special import betaincinv
 from torch import Tensor
 
 from asd_trainer.settings import SoundAugmentation
+from asd_trainer.training.resident import send
 
 
 def augment(x: Tensor, settings: SoundAugmentation, generator: torch.Generator) -> Tensor:
@@ -22,27 +24,29 @@ def augment(x: Tensor, settings: SoundAugmentation, generator: torch.Generator) 
     return (x + level[:, None] * noise) * gain[:, None]
 
 
-def mixup(x: Tensor, labels: Tensor, alpha: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def mixup(
+    x: Tensor, labels: Tensor, alpha: float, generator: torch.Generator, host: torch.Generator | None = None
+) -> tuple[Tensor, Tensor]:
     """Each item mixed with another of the batch by a share from Beta(α, α), its label too (Zhang et al. 2018).
 
     Args:
         x: Shape (items, samples).
         labels: Shape (items,).
         alpha: 0 mixes none.
-        generator: Source of randomness.
+        generator: Source of randomness, on the items' device.
+        host: Of the shares, on the CPU; `generator` where it is not given.
     """
     if alpha == 0:
         return x, labels
-    share = beta(len(x), alpha, generator)
+    share = beta(len(x), alpha, host or generator, x.device)
     other = torch.randperm(len(x), generator=generator, device=x.device)
     return share[:, None] * x + (1 - share[:, None]) * x[other], share * labels + (1 - share) * labels[other]
 
 
-def beta(count: int, alpha: float, generator: torch.Generator) -> Tensor:
-    """Shares from Beta(α, α), shape (count,)."""
-    uniform = torch.rand(count, generator=generator, device=generator.device, dtype=torch.float64)
-    found = torch.as_tensor(betaincinv(alpha, alpha, uniform.cpu().numpy()))
-    return found.float().to(generator.device)
+def beta(count: int, alpha: float, host: torch.Generator, device: torch.device) -> Tensor:
+    """Shares from Beta(α, α) on a device, shape (count,), drawn by a generator on the CPU so that nothing waits."""
+    uniform = torch.rand(count, generator=host, dtype=torch.float64)
+    return send(betaincinv(alpha, alpha, uniform.numpy()).astype(np.float32), device)
 
 
 def _uniform(count: int, generator: torch.Generator) -> Tensor:

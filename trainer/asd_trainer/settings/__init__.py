@@ -26,7 +26,7 @@ from asd_trainer.settings.classifier import (
     TuningSettings,
 )
 from asd_trainer.settings.embedding import AdamWSettings, EmbeddingExpert, EmbeddingSettings
-from asd_trainer.settings.parts import Expert, NetworkExpert, Part, changed
+from asd_trainer.settings.parts import Computation, Expert, NetworkExpert, Part, changed
 from asd_trainer.settings.plain import PlainExpert
 
 MachineNetwork = AutoencoderExpert | DenseExpert | SectionExpert
@@ -42,6 +42,7 @@ __all__ = [
     "BaselineExpert",
     "ClassifierExpert",
     "ClassifierSettings",
+    "Computation",
     "ConformerSettings",
     "DenseExpert",
     "EmbeddingExpert",

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from asd_agent.features import FeatureSpec
-from asd_trainer.settings.parts import NetworkExpert, Part, changed
+from asd_trainer.settings.parts import Computation, NetworkExpert, Part, changed
 
 
 class ConformerSettings(Part):
@@ -63,7 +63,7 @@ class MaskSettings(Part):
         return self
 
 
-class TrainingSettings(Part):
+class TrainingSettings(Computation):
     """Adam with a warm-up schedule.
 
     Attributes:
@@ -72,7 +72,6 @@ class TrainingSettings(Part):
         warmup_steps: Steps until the learning rate is at its peak.
         learning_rate: That peak; see `asd_trainer.training.schedule`.
         clip_norm: Longest gradient; longer ones are scaled down.
-        precision: `bfloat16` is used on CUDA alone; a CPU computes in float32.
     """
 
     steps: int = Field(default=50_000, ge=1)
@@ -80,7 +79,6 @@ class TrainingSettings(Part):
     warmup_steps: int = Field(default=8_000, ge=1)
     learning_rate: float = Field(default=7e-4, gt=0)
     clip_norm: float = Field(default=5.0, gt=0)
-    precision: Literal["float32", "bfloat16"] = "float32"
 
 
 class Replicas(Part):

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from asd_agent.calibrate import DensitySettings
 from asd_agent.features import FeatureSpec
-from asd_trainer.settings.parts import NetworkExpert, Part, changed
+from asd_trainer.settings.parts import Computation, NetworkExpert, Part, changed
 
 EMBEDDING = 2
 """Column of a classifier's observation where the embedding begins, after posterior and distance."""
@@ -102,7 +102,7 @@ class PseudoAnomalies(Part):
         return self
 
 
-class OneCycleSettings(Part):
+class OneCycleSettings(Computation):
     """Adam under the one-cycle schedule (Smith and Topin 2019).
 
     Attributes:
@@ -111,7 +111,6 @@ class OneCycleSettings(Part):
         learning_rate: Peak for the layers after the backbone.
         backbone_rate: Peak for the backbone.
         clip_norm: Longest gradient; longer ones are scaled down.
-        precision: `bfloat16` is used on CUDA alone; losses are in float32 always.
     """
 
     steps: int = Field(default=8_000, ge=1)
@@ -119,7 +118,6 @@ class OneCycleSettings(Part):
     learning_rate: float = Field(default=1e-3, gt=0)
     backbone_rate: float = Field(default=5e-4, gt=0)
     clip_norm: float = Field(default=5.0, gt=0)
-    precision: Literal["float32", "bfloat16"] = "float32"
 
 
 class TuningSettings(Part):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
@@ -10,7 +10,7 @@ from asd_agent.calibrate import DensitySettings
 from asd_agent.features import FeatureSpec
 from asd_agent.spectra import SpectrumSpec, StftSpec
 from asd_trainer.settings.baselines import EpochSettings
-from asd_trainer.settings.parts import NetworkExpert, Part
+from asd_trainer.settings.parts import Computation, NetworkExpert, Part
 
 
 class EmbeddingSettings(Part):
@@ -43,13 +43,14 @@ class EmbeddingSettings(Part):
         return first | {f"stft-{i}": spec for i, spec in enumerate(self.stfts)}
 
 
-class AdamWSettings(EpochSettings):
+class AdamWSettings(Computation, EpochSettings):
     """AdamW at a constant rate over whole epochs.
 
     Attributes:
         weight_decay: Share of a weight, times the rate, that is taken off at each step.
     """
 
+    unsaid: ClassVar[tuple[str, ...]] = ("compile", "precision")
     epochs: int = Field(default=16, ge=1)
     batch: int = Field(default=64, ge=2)
     learning_rate: float = Field(default=1e-3, gt=0)

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from asd_agent.bundle.manifest import Combination, FramePooling
 from asd_agent.calibrate import DensitySettings
@@ -17,6 +25,27 @@ class Part(BaseModel):
     """A part of a recipe: fixed once read, no unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Computation(Part):
+    """How a device computes the steps of a training.
+
+    Attributes:
+        precision: Of the network on CUDA; a CPU computes in float32. `tf32` rounds the factors of products, `bfloat16`
+            computes products and convolutions in it. Front ends, losses and centroids are in float32 always.
+        compile: Whether torch compiles the network, on any device; worth it where a training takes long.
+    """
+
+    unsaid: ClassVar[tuple[str, ...]] = ("compile",)
+    """Left out where they are at their defaults: what was trained before there was a choice is found again."""
+    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
+    compile: bool = False
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        said: dict[str, Any] = whole(self)
+        fields = type(self).model_fields
+        return {name: v for name, v in said.items() if name not in self.unsaid or v != fields[name].default}
 
 
 class Expert(Part):

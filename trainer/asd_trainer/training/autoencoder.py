@@ -18,8 +18,10 @@ from asd_trainer.models.autoencoder import Autoencoder, AutoencoderShape
 from asd_trainer.recipe import Recipe
 from asd_trainer.settings import AutoencoderExpert, TrainingSettings
 from asd_trainer.training.checkpoint import CheckpointError, Checkpoints, read_checkpoint
+from asd_trainer.training.computing import autocast, compiled, tensor_cores
 from asd_trainer.training.loop import ClipLosses, Course, Progress, Trainee, train_steps
 from asd_trainer.training.randomness import BatchSampler, Chance, own_randomness
+from asd_trainer.training.resident import Resident
 from asd_trainer.training.schedule import warmup_rate
 
 Features = npt.NDArray[np.float32]
@@ -76,11 +78,12 @@ def train_autoencoder(
         network=expert.network,
     )
     mean, std = band_statistics(features, names)
-    with own_randomness(device, deterministic=recipe.deterministic):
+    with own_randomness(device, deterministic=recipe.deterministic), tensor_cores(expert.training):
         chance = Chance(seed, device)
         model = Autoencoder(shape)
         model.set_normalisation(mean, std)
         model.to(device)
+        compiled(model, expert.training)
         trainee = Trainee(
             model=model,
             clip_losses=_losses(model, features, sections, expert, chance.masks),
@@ -165,13 +168,13 @@ def _losses(
 ) -> ClipLosses:
     """Mean squared error of each clip over all cells, masked or not."""
     device = model.mean.device
-    low_precision = expert.training.precision == "bfloat16" and device.type == "cuda"
+    clips = Resident(features, device)
+    values = Resident(np.asarray(sections, dtype=np.float32), device)
 
     def losses(indices: npt.NDArray[np.int64]) -> Tensor:
-        x = torch.from_numpy(np.ascontiguousarray(features[indices], dtype=np.float32)).to(device)
-        section = torch.from_numpy(np.asarray(sections[indices], dtype=np.float32)).to(device)
+        x, section = clips.take(indices).float(), values.take(indices)
         keep = keep_mask(len(x), x.shape[1], x.shape[2], expert.masks, masks).float()
-        with torch.autocast(device.type, torch.bfloat16, enabled=low_precision):
+        with autocast(device, expert.training):
             error: Tensor = model(x, keep, section)
         return error.float().square().mean(dim=(1, 2))
 

@@ -20,8 +20,10 @@ from asd_trainer.recipe import Recipe
 from asd_trainer.settings import DenseExpert, EpochSettings, SectionExpert
 from asd_trainer.training.autoencoder import choose_device
 from asd_trainer.training.checkpoint import CheckpointError, Checkpoints, read_checkpoint
+from asd_trainer.training.computing import tensor_cores
 from asd_trainer.training.loop import ClipLosses, Course, Progress, Trainee, train_steps
 from asd_trainer.training.randomness import BatchSampler, Chance, own_randomness
+from asd_trainer.training.resident import Resident
 
 Features = npt.NDArray[np.float32]
 ARITHMETIC = 1
@@ -78,7 +80,7 @@ def train_baseline(
     if checkpoints.finished():
         return checkpoints.final
     device = choose_device(recipe.device)
-    with own_randomness(device, deterministic=recipe.deterministic):
+    with own_randomness(device, deterministic=recipe.deterministic), tensor_cores():
         chance = Chance(seed, device)
         model, items, losses = _begin(features, sections, expert, device)
         per_clip = items // len(features)
@@ -158,10 +160,10 @@ def _begin(
     )
     nn.Module.to(classifier, device)
     excerpts = _Excerpts(features, expert.frames, expert.hop, device)
-    right = torch.from_numpy(places.astype(np.int64)).to(device)
+    right = Resident(places.astype(np.int64), device)
 
     def losses(items: npt.NDArray[np.int64]) -> Tensor:
-        targets = right[torch.from_numpy(items // excerpts.per_clip).to(device)]
+        targets = right.take(items // excerpts.per_clip)
         return functional.cross_entropy(classifier.logits(excerpts(items)), targets, reduction="none")
 
     return classifier, clips * excerpts.per_clip, losses
@@ -171,14 +173,13 @@ class _Excerpts:
     """Excerpts of clips by their numbers: the first clip's, then the second's, and so on."""
 
     def __init__(self, features: Features, frames: int, hop: int, device: torch.device) -> None:
-        self._features, self._frames, self._hop, self._device = features, frames, hop, device
+        self._clips, self._frames, self._hop = Resident(features, device), frames, hop
         self.per_clip = (features.shape[1] - frames) // hop + 1
 
     def __call__(self, items: npt.NDArray[np.int64]) -> Tensor:
         """Shape (items, frames, n_mels)."""
         clips, starts = items // self.per_clip, items % self.per_clip * self._hop
-        rows = starts[:, None] + np.arange(self._frames)
-        return torch.from_numpy(np.asarray(self._features[clips[:, None], rows], dtype=np.float32)).to(self._device)
+        return self._clips.excerpts(clips, starts, self._frames).float()
 
 
 def _digest(

@@ -18,6 +18,7 @@ from asd_trainer.sounds import Sounds
 from asd_trainer.training.autoencoder import band_statistics, choose_device
 from asd_trainer.training.checkpoint import CheckpointError, Checkpoints, read_checkpoint
 from asd_trainer.training.classifier_learning import KIND, Learning, Plan
+from asd_trainer.training.computing import tensor_cores
 from asd_trainer.training.loop import Course, Progress, train_steps
 from asd_trainer.training.randomness import Chance, own_randomness
 from asd_trainer.training.schedule import one_cycle_rate
@@ -142,7 +143,7 @@ def _learn(
     if checkpoints.finished():
         return checkpoints.final
     device = choose_device(recipe.device)
-    with own_randomness(device, deterministic=recipe.deterministic):
+    with own_randomness(device, deterministic=recipe.deterministic), tensor_cores(expert.training):
         chance = Chance(seed, device)
         learning = Learning(begin().to(device), sets, plan, recipe, expert, chance)
         course = Course(

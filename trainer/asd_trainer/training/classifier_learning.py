@@ -16,9 +16,11 @@ from asd_trainer.models.classifier import Classifier
 from asd_trainer.recipe import Recipe
 from asd_trainer.settings import ClassifierExpert
 from asd_trainer.sounds import Sounds
+from asd_trainer.training.computing import autocast, compiled, for_convolutions
 from asd_trainer.training.loop import Trainee
 from asd_trainer.training.losses import arcface, binary_cross_entropy, ddcsad
 from asd_trainer.training.randomness import Chance, JointSampler
+from asd_trainer.training.resident import Resident, send
 
 KIND = "classifier"
 _AT_ONCE = 64
@@ -57,10 +59,13 @@ class Learning:
         self._model, self._sets, self._plan, self._expert, self._chance = model, sets, plan, expert, chance
         self._device = model.mean.device
         self._front_end = LogMel(recipe.features_of(expert), torch.float32).to(self._device)
-        self._samples = np.concatenate([s.samples for s in sets])
+        self._samples = Resident(np.concatenate([s.samples for s in sets]), self._device)
+        self._features = [Resident(s.features, self._device) for s in sets]
+        for_convolutions(model.net, self._device)
+        compiled(model.net, expert.training)
         self._first_outlier = sum(len(s) for s in sets[:-1])
         self._epoch = -(-len(self._samples) // expert.training.batch)
-        self._terms: dict[str, float] = {}
+        self._terms: dict[str, Tensor] = {}
 
     def trainee(self, seed: int) -> Trainee:
         """What the step loop needs."""
@@ -84,18 +89,22 @@ class Learning:
         )
 
     def _prepare(self, step: int) -> None:
-        """Find the centroids at the start of each epoch, and those of the final weights."""
-        if (step - 1) % self._epoch == 0 or step > self._plan.steps:
-            centroids(self._model, self._sets)
+        """Find the centroids at the start of each epoch, and those of the final weights, which are in float32."""
+        if step > self._plan.steps:
+            centroids(self._model, self._features)
+        elif (step - 1) % self._epoch == 0:
+            with autocast(self._device, self._expert.training):
+                centroids(self._model, self._features)
 
     def _losses(self, indices: npt.NDArray[np.int64]) -> Tensor:
         expert, model, generator = self._expert, self._model, self._chance.masks
         x = self._mixed_with_source(self._waves(indices), indices)
-        normal = torch.from_numpy((indices < self._first_outlier).astype(np.float32)).to(self._device)
-        x, normal = mixup(augment(x, expert.augmentation, generator), normal, expert.augmentation.mixup, generator)
-        low_precision = expert.training.precision == "bfloat16" and self._device.type == "cuda"
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=low_precision):
-            logits, z = model.embed(self._crops(self._front_end(x)))
+        normal = send((indices < self._first_outlier).astype(np.float32), self._device)
+        x = augment(x, expert.augmentation, generator)
+        x, normal = mixup(x, normal, expert.augmentation.mixup, generator, self._chance.host)
+        crops = self._crops(self._front_end(x))
+        with autocast(self._device, expert.training):
+            logits, z = model.embed(crops)
         logits, z = logits.float(), z.float()
         terms = {"cross_entropy": binary_cross_entropy(logits, normal)}
         total = terms["cross_entropy"]
@@ -106,11 +115,11 @@ class Learning:
             angles = arcface(z, model.directions, normal, expert.losses.margin, expert.losses.scale)
             terms["arcface"] = angles
             total = total + expert.losses.arcface * angles
-        self._terms = {name: float(value.detach().mean()) for name, value in terms.items()}
+        self._terms = {name: value.detach().mean() for name, value in terms.items()}
         return total
 
     def _waves(self, indices: npt.NDArray[np.int64]) -> Tensor:
-        return torch.from_numpy(self._samples[indices]).to(self._device).float() / 32768.0
+        return self._samples.take(indices).float() / 32768.0
 
     def _mixed_with_source(self, x: Tensor, indices: npt.NDArray[np.int64]) -> Tensor:
         """The target items as pseudo-target ones: each mixed with a source clip (section 3.2)."""
@@ -119,10 +128,9 @@ class Learning:
         count = int(is_target.sum())
         if not count or tuning is None:
             return x
-        generator = self._chance.masks
-        others = torch.randint(source, (count,), generator=generator, device=generator.device).cpu().numpy()
-        share = beta(count, tuning.mixup, generator)[:, None]
-        where = torch.from_numpy(np.flatnonzero(is_target)).to(self._device)
+        others = torch.randint(source, (count,), generator=self._chance.host).numpy()
+        share = beta(count, tuning.mixup, self._chance.host, self._device)[:, None]
+        where = send(np.flatnonzero(is_target), self._device)
         return x.index_copy(0, where, share * x[where] + (1 - share) * self._waves(others))
 
     def _crops(self, features: Tensor) -> Tensor:
@@ -136,31 +144,32 @@ class Learning:
         return features.gather(1, rows[:, :, None].expand(-1, -1, features.shape[2]))
 
 
-def centroids(model: Classifier, sets: Sequence[Sounds]) -> None:
+def centroids(model: Classifier, sets: Sequence[Resident]) -> None:
     """Put the mean embeddings of all normal clips and of all outliers, the last set, into a network's buffers.
 
-    In evaluation mode, without gradients, of the clips as they are.
+    Of the clips' log-mels; in evaluation mode, without gradients, of the clips as they are.
     """
     training = model.training
     model.eval()
-    normal = np.concatenate([_embeddings(model, s.features) for s in sets[:-1]])
-    outliers = _embeddings(model, sets[-1].features)
+    normal = np.concatenate([_embeddings(model, features) for features in sets[:-1]])
+    outliers = _embeddings(model, sets[-1])
     model.normal_centroid.copy_(torch.from_numpy(normal.mean(axis=0)))
     model.outlier_centroid.copy_(torch.from_numpy(outliers.mean(axis=0)))
     model.train(training)
 
 
-def _embeddings(model: Classifier, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _embeddings(model: Classifier, features: Resident) -> npt.NDArray[np.float32]:
     """Shape (clips, embedding), the mean of a window's crops."""
     return np.asarray(observations(model, features)[:, :, 2:].mean(axis=1))
 
 
-def observations(model: Classifier, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def observations(model: Classifier, features: npt.NDArray[np.float32] | Resident) -> npt.NDArray[np.float32]:
     """What the exported graph would give for clips: shape (clips, crops, 2 + embedding)."""
-    device = model.mean.device
+    clips = features if isinstance(features, Resident) else Resident(features, model.mean.device)
+    numbers = np.arange(len(clips))
     with torch.no_grad():
         parts = [
-            torch.cat(model(torch.from_numpy(np.ascontiguousarray(features[i : i + _AT_ONCE])).to(device)), dim=2)
-            for i in range(0, len(features), _AT_ONCE)
+            torch.cat([part.float() for part in model(clips.take(numbers[i : i + _AT_ONCE]))], dim=2)
+            for i in range(0, len(clips), _AT_ONCE)
         ]
     return np.asarray(torch.cat(parts).cpu().numpy())

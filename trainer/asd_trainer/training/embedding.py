@@ -25,8 +25,10 @@ from asd_trainer.recipe import Recipe
 from asd_trainer.settings import EmbeddingExpert
 from asd_trainer.training.autoencoder import choose_device
 from asd_trainer.training.checkpoint import CheckpointError, Checkpoints, read_checkpoint
+from asd_trainer.training.computing import autocast, compiled, for_convolutions, tensor_cores
 from asd_trainer.training.loop import Course, Progress, Trainee, train_steps
 from asd_trainer.training.randomness import BatchSampler, Chance, own_randomness
+from asd_trainer.training.resident import Resident
 
 ARITHMETIC = 1
 """Raised when the same inputs give another network than before."""
@@ -78,14 +80,17 @@ def train_embedding(
     device = choose_device(recipe.device)
     training = expert.training
     shape = EmbeddingShape(network=expert.network, samples=learnt.samples.shape[1])
-    with own_randomness(device, deterministic=recipe.deterministic):
+    with own_randomness(device, deterministic=recipe.deterministic), tensor_cores(training):
         chance = Chance(seed, device)
         lesson = Lesson(shape, len(learnt.classes), expert).to(device)
-        right = torch.from_numpy(learnt.labels).to(device)
+        for branch in lesson.network.branches:
+            for_convolutions(branch, device)
+            compiled(branch, training)
+        clips, right = Resident(learnt.samples, device), Resident(learnt.labels, device)
 
         def losses(indices: npt.NDArray[np.int64]) -> Tensor:
-            signals = torch.from_numpy(learnt.samples[indices].astype(np.float32) / 32768.0).to(device)
-            found: Tensor = lesson(signals, right[torch.from_numpy(indices).to(device)], chance.masks)
+            signals = clips.take(indices).float() / 32768.0
+            found: Tensor = lesson(signals, right.take(indices), chance.masks)
             return found
 
         trainee = Trainee(
@@ -145,7 +150,7 @@ class Lesson(nn.Module):
         )
         self.alter = classes < 2
         self.classes = len(ALTERATIONS) if self.alter else classes
-        self.mixup = expert.mixup
+        self.mixup, self.computation = expert.mixup, expert.training
         self.loss = SubclusterAdaCos(self.network.dimensions, self.classes, expert.sub_clusters)
         self.exchange = (
             SubclusterAdaCos(self.network.dimensions, 3 * self.classes, expert.sub_clusters)
@@ -168,7 +173,9 @@ class Lesson(nn.Module):
             labels = torch.randint(self.classes, labels.shape, generator=chance, device=labels.device)
             signals = altered(signals, labels, SAMPLE_RATE)
         signals, shares = mixed(signals, functional.one_hot(labels, self.classes).float(), self.mixup, chance)
-        parts = self.network.parts(*(front_end(signals) for front_end in self.front_ends))
+        heard = [front_end(signals) for front_end in self.front_ends]
+        with autocast(signals.device, self.computation):
+            parts = [part.float() for part in self.network.parts(*heard)]
         losses: Tensor = self.loss(torch.cat(parts, dim=1), shares)
         if self.exchange is not None:
             swapped, which = exchanged(parts, shares, chance)

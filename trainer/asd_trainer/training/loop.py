@@ -14,20 +14,19 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from asd_agent.errors import AsdError
 from asd_trainer.training.checkpoint import Checkpoints, State
 from asd_trainer.training.metrics import MetricsLog
 from asd_trainer.training.randomness import Chance, Sampler
+from asd_trainer.training.readings import STEPS_PER_READING, DivergedError, Reading, Readings
+
+__all__ = ["ClipLosses", "Course", "DivergedError", "Progress", "Trainee", "train_steps"]
 
 Progress = Callable[[int, int, float, float], None]
-"""Called after each step with the step, the number of steps, the loss and the seconds left."""
+"""Called with the step, the number of steps, the loss and the seconds left: after each step, but on CUDA after those
+steps alone whose losses are read."""
 
 ClipLosses = Callable[[npt.NDArray[np.int64]], Tensor]
 """From indices of clips, shape (batch,), to the loss of each, shape (batch,)."""
-
-
-class DivergedError(AsdError):
-    """A loss or gradient is no longer finite."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class Trainee:
         description: Plain values that are kept in the final checkpoint beside the weights.
         groups: Weights with their share of the learning rate; all of them at the whole where it is not given.
         prepare: Called with the number of each step before it, and with one more after the last.
-        terms: What else to log of the latest step, by names.
+        terms: What else to log of the latest step, scalars on the device by names.
     """
 
     model: nn.Module
@@ -54,7 +53,7 @@ class Trainee:
     description: dict[str, Any]
     groups: Sequence[tuple[Sequence[nn.Parameter], float]] = ()
     prepare: Callable[[int], None] = lambda _: None
-    terms: Callable[[], Mapping[str, float]] = dict
+    terms: Callable[[], Mapping[str, Tensor]] = dict
 
 
 @dataclass(frozen=True)
@@ -87,8 +86,22 @@ def train_steps(
     checkpoint_every: int,
     progress: Progress | None = None,
     clock: Callable[[], float] = time.monotonic,
+    read_every: int | None = None,
 ) -> None:
     """Train to the last step, from the newest checkpoint if there is one, and leave the final checkpoint.
+
+    A checkpoint is written only when every step before it has been read and found finite. How often steps are read
+    changes nothing of weights and metrics.
+
+    Args:
+        trainee: What is trained.
+        course: How.
+        checkpoints: Where to go on from.
+        folder: For the metrics.
+        checkpoint_every: Steps between checkpoints.
+        progress: See `Progress`.
+        clock: Seconds.
+        read_every: Steps between two readings; what suits the device where it is not given.
 
     Raises:
         DivergedError: A loss or gradient is not finite; the last checkpoint is kept.
@@ -108,6 +121,9 @@ def train_steps(
     if state is not None:
         first, size = state["step"], state["metrics_bytes"]
         _restore(trainee, optimizer, state)
+    if read_every is None:
+        read_every = STEPS_PER_READING.get(next(model.parameters()).device.type, 1)
+    readings = Readings(trainee.names, first, read_every)
     started = clock()
     model.train()
     with closing(MetricsLog(folder, size, first)) as log:
@@ -116,42 +132,50 @@ def train_steps(
             rate = course.rate(step)
             for group, (_, share) in zip(optimizer.param_groups, groups, strict=True):
                 group["lr"] = share * rate
-            loss, norm = _step(trainee, optimizer, course.clip_norm, step)
-            log.add(step, loss=loss, learning_rate=rate, gradient_norm=norm, **trainee.terms())
-            if step == course.steps:
+            _step(trainee, optimizer, course.clip_norm, step, rate, readings)
+            last, keeps = step == course.steps, step % checkpoint_every == 0
+            if not (last or keeps or readings.due):
+                continue
+            reading = _log(log, readings)
+            if last:
                 log.sync()
                 trainee.prepare(step + 1)
                 checkpoints.finish({"step": step, "model": model.state_dict(), **trainee.description})
-            elif step % checkpoint_every == 0:
+            elif keeps:
                 checkpoints.save(_state(trainee, optimizer, step, log.sync()))
-            if progress is not None:
+            if progress is not None and reading is not None:
                 left = (clock() - started) / (step - first) * (course.steps - step)
-                progress(step, course.steps, loss, left)
+                progress(step, course.steps, reading.loss, left)
 
 
 def _step(
-    trainee: Trainee, optimizer: torch.optim.Optimizer, clip_norm: float | None, step: int
-) -> tuple[float, float]:
+    trainee: Trainee,
+    optimizer: torch.optim.Optimizer,
+    clip_norm: float | None,
+    step: int,
+    rate: float,
+    readings: Readings,
+) -> None:
+    """One step, which reads nothing from the device."""
     indices = trainee.sampler.draw()
     optimizer.zero_grad(set_to_none=True)
     losses = trainee.clip_losses(indices)
     loss = losses.mean()
-    bad = np.flatnonzero(~np.isfinite(losses.detach().float().cpu().numpy()))
-    if len(bad):
-        clip = trainee.names[int(indices[bad[0]])]
-        raise _diverged(f"the loss is not finite at step {step}, on clip {clip} ({len(bad)} of {len(indices)} clips)")
     loss.backward()  # type: ignore[no-untyped-call]
     longest = float("inf") if clip_norm is None else clip_norm
-    norm = float(nn.utils.clip_grad_norm_(trainee.model.parameters(), longest))
-    if not np.isfinite(norm):
-        worst = trainee.names[int(indices[int(losses.argmax())])]
-        raise _diverged(f"the gradient is not finite at step {step}; the clip with the largest loss is {worst}")
+    norm = nn.utils.clip_grad_norm_(trainee.model.parameters(), longest)
     optimizer.step()
-    return float(loss.detach()), norm
+    readings.keep(step, rate, indices, losses, loss, norm, trainee.terms())
 
 
-def _diverged(what: str) -> DivergedError:
-    return DivergedError(what, "Lower the learning rate or look at that clip; the last checkpoint is kept.")
+def _log(log: MetricsLog, readings: Readings) -> Reading | None:
+    """Read what has not been read, and log it; the newest."""
+    newest = None
+    for newest in readings.read():
+        log.add(
+            newest.step, loss=newest.loss, learning_rate=newest.rate, gradient_norm=newest.gradient_norm, **newest.terms
+        )
+    return newest
 
 
 def _state(trainee: Trainee, optimizer: torch.optim.Optimizer, step: int, size: int) -> State:

@@ -95,27 +95,38 @@ class Chance:
     """The generators of masks and of dropout.
 
     Args:
-        seed: Of both.
+        seed: Of all.
         device: Where masks and dropout are drawn.
+
+    Attributes:
+        masks: Of what is drawn on the device.
+        host: Of what the host has to know; on a CPU it is the same one.
     """
 
     def __init__(self, seed: int, device: torch.device) -> None:
         self._seed, self._device = seed, device
         self.masks = torch.Generator(device).manual_seed(stream_seed(seed, "masks"))
+        apart = device.type != "cpu"  # what is drawn on a device can only be read by waiting for it
+        self.host = torch.Generator().manual_seed(stream_seed(seed, "host")) if apart else self.masks
         torch.manual_seed(stream_seed(seed, "network"))
 
     def state(self) -> dict[str, Any]:
         """What `restore` needs to go on from here."""
         network = torch.cuda.get_rng_state(self._device) if self._device.type == "cuda" else torch.get_rng_state()
-        return {"device": self._device.type, "masks": self.masks.get_state(), "network": network}
+        own = {} if self.host is self.masks else {"host": self.host.get_state()}
+        return {"device": self._device.type, "masks": self.masks.get_state(), "network": network, **own}
 
     def restore(self, state: dict[str, Any], step: int) -> None:
         """Go on from where `state` was taken; on another kind of device, from a fresh but reproducible draw."""
         if state["device"] != self._device.type:
             self.masks.manual_seed(stream_seed(self._seed, f"masks from step {step}"))
+            if self.host is not self.masks:
+                self.host.manual_seed(stream_seed(self._seed, f"host from step {step}"))
             torch.manual_seed(stream_seed(self._seed, f"network from step {step}"))
             return
         self.masks.set_state(state["masks"])
+        if self.host is not self.masks:
+            self.host.set_state(state["host"])
         if self._device.type == "cuda":
             torch.cuda.set_rng_state(state["network"], self._device)
         else:
