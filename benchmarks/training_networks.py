@@ -242,11 +242,15 @@ def compare(given: argparse.Namespace) -> None:
     every = [n for n in networks(load_recipe(given.recipe), given.machines, given.sections) if given.network in n.name]
     if not every:
         raise SystemExit(f"{given.recipe} has no autoencoder or classifier called {given.network!r}")
-    print(f"{given.recipe}: {len(every)} different networks on {kind}, {given.steps} steps, {given.rounds} rounds")
+    clips = max(given.clips, *(one.expert.training.batch for one in every))  # a plain loader repeats none in a batch
+    print(
+        f"{given.recipe}: {len(every)} different networks on {kind}, {given.steps} steps of {clips} clips, "
+        f"{given.rounds} rounds, {given.workers} processes of the plain loader"
+    )
     rng = np.random.default_rng(0)
-    samples = rng.normal(0, 1600, (given.clips, WINDOW_SAMPLES)).astype(np.int16)
+    samples = rng.normal(0, 1600, (clips, WINDOW_SAMPLES)).astype(np.int16)
     with tempfile.TemporaryDirectory() as folder:
-        paths = [Path(folder, f"{n}.wav") for n in range(given.clips)]
+        paths = [Path(folder, f"{n}.wav") for n in range(clips)]
         for path, x in zip(paths, samples, strict=True):
             soundfile.write(path, x, 16_000)
         for one in every:

@@ -64,6 +64,7 @@ def classifier_losses(precision: str) -> tuple[nn.Module, Tensor]:
             "network": {"backbone": "resnet10t", "frames": 32, "embedding": 8, "dropout": 0.0},
             "losses": {"ddcsad": 0.1, "arcface": 0.1},
             "training": {"precision": precision, "batch": 8},
+            "tuning": None,
         }
     )
     rng = np.random.default_rng(0)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from asd_trainer.jobs.launch import Launcher
     from asd_trainer.plan import Plan
 
-Workers = Annotated[int, typer.Option(help="Processes at a time.", min=1)]
+Workers = Annotated[int, typer.Option(help="Processes at a time; they share cores and GPUs.", min=1)]
 OnCluster = Annotated[
     str | None, typer.Option("--cluster", help="Run the jobs on this Ray cluster, such as 10.0.0.5:6379, not here.")
 ]
