@@ -71,12 +71,12 @@ def classifier_losses(precision: str) -> tuple[nn.Module, Tensor]:
     recipe = Recipe(name="t", experts=[expert])
     sets = [
         hear(rng.normal(0, level, (4, 16_400)).astype(np.int16), [str(i) for i in range(4)], recipe.features_of(expert))
-        for level in (300, 6000)
+        for level in (3000, 6000)
     ]
     with own_randomness(CPU, deterministic=True):
         chance = Chance(1, CPU)
         model = Classifier(ClassifierShape(n_mels=32, total_frames=33, frames=32, backbone="resnet10t", embedding=8))
-        model.set_normalisation(np.full(32, -20.0), np.full(32, 10.0))
+        model.set_normalisation(*autoencoder.band_statistics(sets[0].features, sets[0].names))
         learning = Learning(model, sets, Plan(10, 1e-3, 0), recipe, expert, chance)
         learning._prepare(1)
         model.train()
@@ -94,14 +94,17 @@ def gradient(losses: Lesson, precision: str) -> tuple[Tensor, Tensor]:
 
 @pytest.mark.parametrize("losses", [autoencoder_losses, classifier_losses])
 def test_losses_in_bfloat16_are_finite_float32_and_their_gradients_near_those_of_float32(losses, as_on_cuda):
-    """bfloat16 keeps 8 bits: 0.4 % an operation. Direction within 0.99 of the other's, length within a tenth."""
+    """bfloat16 keeps 8 bits, and batch normalisation enlarges what is lost: length within a tenth, angle within 18°.
+
+    Two batches of one training differ by far more.
+    """
     exact, exact_gradient = gradient(losses, "float32")
     low, low_gradient = gradient(losses, "bfloat16")
     assert low.dtype == torch.float32
     assert torch.isfinite(low).all()
     assert not torch.equal(low, exact), "nothing was computed in bfloat16"
     torch.testing.assert_close(low, exact, rtol=0.1, atol=0.02)
-    assert float(torch.cosine_similarity(low_gradient, exact_gradient, dim=0)) > 0.99
+    assert float(torch.cosine_similarity(low_gradient, exact_gradient, dim=0)) > 0.95
     assert float(low_gradient.norm() / exact_gradient.norm()) == pytest.approx(1.0, abs=0.1)
 
 
@@ -127,14 +130,19 @@ def test_a_cpu_computes_in_float32_whatever_the_recipe_says():
 
 @pytest.mark.parametrize(("precision", "allowed"), [("float32", False), ("tf32", True), ("bfloat16", False)])
 @pytest.mark.parametrize("before", [True, False])
-def test_tf32_is_allowed_where_it_is_asked_for_and_put_back_as_it_was(precision, allowed, before, monkeypatch):
+def test_tf32_is_allowed_where_it_is_asked_for_and_put_back_as_it_was(precision, allowed, before):
     switches = torch.backends.cuda.matmul, torch.backends.cudnn
-    for one in switches:
-        monkeypatch.setattr(one, "allow_tf32", before)
-    with suppress(KeyError), computing.tensor_cores(TrainingSettings(precision=precision)):
-        assert [one.allow_tf32 for one in switches] == [allowed, allowed]
-        raise KeyError
-    assert [one.allow_tf32 for one in switches] == [before, before]
+    found = [one.allow_tf32 for one in switches]
+    try:
+        for one in switches:
+            one.allow_tf32 = before
+        with suppress(KeyError), computing.tensor_cores(TrainingSettings(precision=precision)):
+            assert [one.allow_tf32 for one in switches] == [allowed, allowed]
+            raise KeyError
+        assert [one.allow_tf32 for one in switches] == [before, before]
+    finally:
+        for one, value in zip(switches, found, strict=True):
+            one.allow_tf32 = value
 
 
 def test_channels_last_changes_the_layout_and_neither_names_nor_results(monkeypatch):

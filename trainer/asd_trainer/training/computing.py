@@ -50,4 +50,4 @@ def for_convolutions(network: nn.Module, device: torch.device) -> None:
 def compiled(network: nn.Module, settings: Computation) -> None:
     """Have a network compiled at its first call where its settings say so; its state keeps its names."""
     if settings.compile:
-        network.compile()  # type: ignore[no-untyped-call]
+        network.compile()
