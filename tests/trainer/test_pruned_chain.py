@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 
 from asd_agent.audio import read_clip
+from asd_agent.bench import Effort
 from asd_agent.bundle import Bundle
 from asd_agent.scoring.scorer import BundleScorer
 from asd_trainer.cli import main
 from asd_trainer.data.dataset import scan
+from asd_trainer.pruning.order import Order
+from asd_trainer.pruning.run import member_costs
 from asd_trainer.recipe import Recipe
 from asd_trainer.runs import Run
 from asd_trainer.train import train_machine
@@ -86,6 +89,8 @@ def test_smaller_sets_are_parts_of_larger_ones_and_what_is_there_is_found_again(
 def test_a_budget_of_time_keeps_as_many_as_it_allows(run, tmp_path):
     row = export(run, tmp_path / "rich", "--budget-ms", 10_000)
     assert row["pruned"]["left_out"] == []
+    costs = member_costs(run, Order(("dense-0", "indicators"), (0.9, 1.0), 24), Effort(seconds=0.2))
+    assert 0 < costs.of(["dense-0"]) < costs.of(["dense-0", "indicators"])
     done = call(main, "export", run.folder.parents[2], "--recipe", "pool", "--budget-ms", 0.01, "--out", tmp_path / "x")
     assert done.returncode == 1
     assert "a window costs" in done.stderr

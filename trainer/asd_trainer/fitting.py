@@ -87,19 +87,19 @@ class Fitter:
             for plan in self._plans
         }
         heard = [
-            (section, domain_name(name), windows)
+            (section, domain_name(name), windows, name == "target" and len(windows) < PROVISIONAL_BELOW)
             for section in sorted(source)
             for name, windows in (("source", source[section]), ("target", present.get(section)))
             if windows is not None
         ]
         kept: Collection[str] | None = None
         if self._prune is not None:
-            candidates = [self._candidate(section, domain, fitted) for section, domain, _ in heard]
-            self.order = order_members(candidates, self._combination)
+            # A provisional target has its reference scores from the source: it would say the same again.
+            own = [(section, domain) for section, domain, _, provisional in heard if not provisional]
+            self.order = order_members([self._candidate(*place, fitted) for place in own], self._combination)
             kept = self.order.kept(self._prune)
-        for section, domain, windows in heard:
+        for section, domain, windows, provisional in heard:
             experts = self._experts(section, domain, fitted, kept)
-            provisional = domain == "target" and len(windows) < PROVISIONAL_BELOW
             self._finish(section, domain, experts, windows, provisional=provisional)
 
     def write(self, path: Path, name: str, provenance: Provenance, metrics: dict[str, Any] | None = None) -> Bundle:

@@ -76,11 +76,11 @@ def test_what_a_member_has_in_each_section_is_one_member():
     assert sorted(order_members(sections, Combination()).members) == ["bc-0", "bc-1"]
 
 
-def test_clips_that_one_member_alone_has_judged_tell_nothing_of_agreement():
-    x = np.random.default_rng(5).normal(size=CLIPS)
-    fold = np.arange(CLIPS) % 3
-    rotating = {f"ae-{n}": np.where(fold == n, x, np.nan) for n in range(3)}
-    with pytest.raises(DataError, match=f"no section has {LEAST_CLIPS} normal clips that two members have judged"):
+def test_where_folds_rotate_over_members_the_few_clips_of_two_of_them_tell_nothing_of_the_others():
+    x = np.random.default_rng(5).normal(size=95)
+    fold = np.arange(95) % 5  # six members over five folds: the last shares its fold with the first
+    rotating = {f"ae-{n}": np.where(fold == n % 5, x, np.nan) for n in range(6)}
+    with pytest.raises(DataError, match=f"no section has {LEAST_CLIPS} normal clips that no member has learnt"):
         order_members([candidate(rotating)], Combination())
 
 

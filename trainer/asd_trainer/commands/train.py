@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -167,21 +168,28 @@ def _pruned(run: Run, members: int | None, agreement: float | None, budget_ms: f
     """The run with fewer members, where fewer are asked for."""
     if members is None and agreement is None and budget_ms is None:
         return None
-    from asd_trainer.pruning.run import prune_run, within_budget
+    from asd_trainer.pruning.run import member_costs, prune_run, within_budget
     from asd_trainer.pruning.settings import Prune
     from asd_trainer.runs import read_settings
 
     settings = read_settings(run)
+    costs = None
     with watched(1) as (_, observe):
         if budget_ms is not None:
-            members = within_budget(run, prune_run(run, settings, Prune(members=1), observe).order, budget_ms)
-        return prune_run(run, settings, Prune(members=members, agreement=agreement), observe)
+            order = prune_run(run, settings, Prune(members=1), observe).order
+            costs = member_costs(run, order)
+            members = within_budget(order, costs, budget_ms)
+        return replace(prune_run(run, settings, Prune(members=members, agreement=agreement), observe), costs=costs)
 
 
 def _words(pruned: Pruned) -> str:
-    said = pruned.document()
-    left_out = f", without {', '.join(said['left_out'])}" if said["left_out"] else ""
-    return (
-        f"  {pruned.kept} of {len(pruned.order.members)} members: {', '.join(said['kept'])}{left_out}; "
-        f"agreement with all {said['agreement']:.3f} over {said['clips']} normal clips"
-    )
+    """What was kept, and how far each member more agrees with all; with a budget, what each costs here."""
+    order = pruned.order
+    agreed = order.agreement[pruned.kept - 1]
+    lines = [f"  {pruned.kept} of {len(order.members)} members, agreement {agreed:.3f} over {order.clips} normal clips"]
+    for n, (member, agreement) in enumerate(zip(order.members, order.agreement, strict=True), 1):
+        costs = pruned.costs
+        spent = f", a window {costs.of(order.members[:n]):.1f} ms" if costs is not None else ""
+        kept = "kept" if n <= pruned.kept else "left out"
+        lines.append(f"    {n} {member}: {kept}, agreement so far {agreement:.3f}{spent}")
+    return "\n".join(lines)

@@ -24,7 +24,7 @@ from asd_trainer.pruning.settings import Prune
 
 Float = npt.NDArray[np.float64]
 LEAST_CLIPS = 10
-"""That two members have judged, for a section and domain to count: of fewer, a rank correlation says little."""
+"""That all members have judged, for a section and domain to count: of fewer, a rank correlation says little."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,9 @@ class Candidate:
         return total_scores(found, combination)
 
     def judged(self) -> npt.NDArray[np.bool_]:
-        """Which clips two members and more have judged."""
+        """Which clips every member has judged; where folds rotate over members, those of others tell nothing of it."""
         references = [m.calibrated.reference for e in self.experts for m in e.members]
-        return np.asarray(np.isfinite(np.stack(references)).sum(axis=0) >= min(2, len(references)))
+        return np.asarray(np.isfinite(np.stack(references)).all(axis=0))
 
 
 @dataclass(frozen=True)
@@ -89,11 +89,11 @@ def order_members(candidates: Sequence[Candidate], combination: Combination) -> 
     """Put members in order.
 
     Args:
-        candidates: Every section and domain with its fitted members.
+        candidates: Sections and domains with their fitted members.
         combination: Of the experts.
 
     Raises:
-        DataError: No section and domain has normal clips enough that two members have judged.
+        DataError: No section and domain has normal clips enough that all members have judged.
     """
     everyone = sorted({unit for c in candidates for units in c.units for unit in units})
     measured = []
@@ -104,8 +104,8 @@ def order_members(candidates: Sequence[Candidate], combination: Combination) -> 
             measured.append((candidate, rows, whole))
     if not measured:
         raise DataError(
-            f"no section has {LEAST_CLIPS} normal clips that two members have judged and not learnt, so that nobody "
-            "can tell which members agree",
+            f"no section has {LEAST_CLIPS} normal clips that no member has learnt, so that nobody can tell which "
+            "members agree",
             "Give more normal recordings: from 100 of a section on, all members hold out the same clips.",
         )
     kept: list[str] = []

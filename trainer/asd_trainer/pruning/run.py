@@ -25,6 +25,23 @@ from asd_trainer.train import carry_out
 
 
 @dataclass(frozen=True)
+class Costs:
+    """What a window costs on this machine as the agent runs it, in processor time of one thread, in ms.
+
+    Attributes:
+        members: By member: its network and its scorer.
+        rest: Everything else, front ends counted as if all were needed, so that fewer members cost rather less.
+    """
+
+    members: Mapping[str, float]
+    rest: float
+
+    def of(self, members: Sequence[str]) -> float:
+        """A window with some of the members."""
+        return self.rest + sum(self.members[m] for m in members)
+
+
+@dataclass(frozen=True)
 class Pruned:
     """A run with fewer members.
 
@@ -32,11 +49,13 @@ class Pruned:
         run: Where it lies.
         order: In which members are kept.
         kept: How many are.
+        costs: Of its members, where a budget of time decided.
     """
 
     run: Run
     order: Order
     kept: int
+    costs: Costs | None = None
 
     def document(self) -> dict[str, Any]:
         """As JSON, for a bundle's metrics."""
@@ -44,6 +63,7 @@ class Pruned:
             "kept": list(self.order.members[: self.kept]),
             "left_out": list(self.order.members[self.kept :]),
             "agreement": self.order.agreement[self.kept - 1],
+            "agreements": list(self.order.agreement),
             "clips": self.order.clips,
         }
 
@@ -83,25 +103,17 @@ def prune_run(run: Run, settings: Mapping[str, Any], prune: Prune, observe: Obse
     return Pruned(made, order, len(order.kept(prune)))
 
 
-def within_budget(run: Run, order: Order, milliseconds: float, effort: Effort | None = None) -> int:
-    """How many members, of those that are kept first, make a window that costs no more than a budget.
-
-    What each member costs is measured on this machine as the agent runs it, in processor time, one thread: its network
-    and its scorer. Front ends count as if all were still needed, so that the pruned bundle costs rather less.
+def member_costs(run: Run, order: Order, effort: Effort | None = None) -> Costs:
+    """Measure what each member of a run's bundle costs, on its first golden window.
 
     Args:
         run: The whole ensemble.
         order: Of its members.
-        milliseconds: For a window.
         effort: For each stage.
-
-    Raises:
-        DataError: The first member alone costs more.
     """
     scorer = BundleScorer(Bundle.open(run.bundle))
     condition = scorer.bundle.manifest.conditions[0]
-    golden = scorer.bundle.golden()
-    window = golden["windows"][0].astype(np.float32) / 32768.0
+    window = scorer.bundle.golden()["windows"][0].astype(np.float32) / 32768.0
     costs = dict.fromkeys(order.members, 0.0)
     whole = 0.0
     for stage in window_stages(scorer, condition, window, effort):
@@ -110,13 +122,22 @@ def within_budget(run: Run, order: Order, milliseconds: float, effort: Effort | 
             whole = stage.times.cpu
         elif unit is not None and stage.name != "explanation":
             costs[unit] += stage.times.cpu
-    without = whole - sum(costs.values())
-    spent = np.cumsum([without, *(costs[m] for m in order.members)])[1:]
-    fits = int((spent <= milliseconds).sum())
+    return Costs(costs, max(0.0, whole - sum(costs.values())))
+
+
+def within_budget(order: Order, costs: Costs, milliseconds: float) -> int:
+    """How many members, of those that are kept first, make a window that costs no more than a budget.
+
+    Raises:
+        DataError: The first member alone costs more.
+    """
+    fits = sum(costs.of(order.members[:n]) <= milliseconds for n in range(1, len(order.members) + 1))
     if not fits:
+        first, cheapest = order.members[0], min(costs.members, key=lambda m: costs.members[m])
         raise DataError(
-            f"{run.name}: a window costs {spent[0]:.1f} ms here with member {order.members[0]} alone",
-            f"Give at least --budget-ms {np.ceil(spent[0]):.0f}, or a recipe of smaller networks.",
+            f"a window costs {costs.of([first]):.1f} ms here with member {first} alone, which is kept first, and "
+            f"{costs.of([cheapest]):.1f} ms with the cheapest, {cheapest}",
+            f"Give at least --budget-ms {np.ceil(costs.of([first])):.0f}, or train a recipe of smaller networks.",
         )
     return fits
 
