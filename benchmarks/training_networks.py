@@ -88,8 +88,9 @@ def networks(recipe: Recipe, machines: int, sections: int) -> list[Measured]:
                 if member.tuning is not None:  # to three target clips, and again without each of them
                     steps += (1 + min(member.tuning.folds, 3)) * member.tuning.steps
             else:
-                shape = member.network
-                name, count, steps = f"ae {shape.blocks}x{shape.units} k{shape.kernel}", machines, member.training.steps
+                shape, heard = member.network, recipe.features_of(member)
+                name = f"ae {shape.blocks}x{shape.units} k{shape.kernel}, {heard.n_mels} mels of {heard.n_fft}"
+                count, steps = machines, member.training.steps
             found.setdefault(key, Measured(name, member, recipe.features_of(member), 0)).steps += count * steps
     return list(found.values())
 
@@ -138,16 +139,19 @@ def build(one: Measured) -> tuple[nn.Module, Loss]:
 
 
 def flops(one: Measured) -> float:
-    """Of a step: forward and backward, of products and convolutions alone, counted without computing anything."""
-    with torch.device("meta"):
+    """Of a step, of products and convolutions alone, counted without computing anything.
+
+    The backward pass is taken as twice the forward one: torch counts that of a grouped convolution as if it had no groups.
+    """
+    with torch.device("meta"), torch.no_grad():
         network, loss = build(one)
         x = torch.zeros(2, one.spec.frames(WINDOW_SAMPLES), one.spec.n_mels)
         with FlopCounterMode(display=False) as counter:
             if isinstance(network, Autoencoder):
-                network(x, torch.ones_like(x), torch.zeros(2)).square().mean().backward()
+                network(x, torch.ones_like(x), torch.zeros(2))
             else:
-                loss([x, torch.zeros(2)]).backward()
-    return counter.get_total_flops() / 2 * one.expert.training.batch
+                loss([x, torch.zeros(2)])
+    return 3 * counter.get_total_flops() / 2 * one.expert.training.batch
 
 
 def plain(one: Measured, paths: list[Path], steps: int, workers: int, device: torch.device) -> float:

@@ -11,16 +11,19 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from asd_trainer.features import LogMel
 from asd_trainer.models.autoencoder import Autoencoder, AutoencoderShape
 from asd_trainer.models.classifier import Classifier, ClassifierShape
+from asd_trainer.models.embedding import EmbeddingShape
 from asd_trainer.recipe import Recipe, load_recipe, recipe_names
 from asd_trainer.settings import (
     AdamWSettings,
     AutoencoderExpert,
     ClassifierExpert,
     ConformerSettings,
+    EmbeddingExpert,
     MaskSettings,
     NetworkExpert,
     OneCycleSettings,
@@ -29,10 +32,12 @@ from asd_trainer.settings import (
 from asd_trainer.sounds import hear
 from asd_trainer.training import autoencoder, computing
 from asd_trainer.training.classifier_learning import Learning, Plan
+from asd_trainer.training.embedding import Lesson as EmbeddingLesson
 from asd_trainer.training.randomness import Chance, own_randomness
 
 CPU = torch.device("cpu")
-Lesson = Callable[[str], tuple[nn.Module, Tensor]]
+Losses = Callable[[], Tensor]
+Lesson = Callable[[str], tuple[nn.Module, Losses]]
 
 
 @pytest.fixture
@@ -41,7 +46,7 @@ def as_on_cuda(monkeypatch):
     monkeypatch.setattr(computing, "LOW_PRECISION_ON", ("cuda", "cpu"))
 
 
-def autoencoder_losses(precision: str) -> tuple[nn.Module, Tensor]:
+def autoencoder_losses(precision: str) -> tuple[nn.Module, Losses]:
     expert = AutoencoderExpert(
         network=ConformerSettings(blocks=1, units=32, heads=2, feedforward=32, dropout=0.0),
         masks=MaskSettings(time_masks=2, freq_masks=1, freq_width=(0, 2)),
@@ -53,10 +58,10 @@ def autoencoder_losses(precision: str) -> tuple[nn.Module, Tensor]:
         model = Autoencoder(AutoencoderShape(n_mels=8, frames=20, network=expert.network))
         model.set_normalisation(np.full(8, -40.0), np.full(8, 10.0))
         losses = autoencoder._losses(model, features, np.zeros(6, np.float32), expert, chance.masks)
-        return model, losses(np.arange(6))
+        return model, lambda: losses(np.arange(6))
 
 
-def classifier_losses(precision: str) -> tuple[nn.Module, Tensor]:
+def classifier_losses(precision: str) -> tuple[nn.Module, Losses]:
     expert = ClassifierExpert.model_validate(
         {
             "kind": "classifier",
@@ -81,11 +86,12 @@ def classifier_losses(precision: str) -> tuple[nn.Module, Tensor]:
         learning._prepare(1)
         model.train()
         model.head[0].p = 0.0
-        return model, learning._losses(np.arange(8))
+        return model, lambda: learning._losses(np.arange(8))
 
 
 def gradient(losses: Lesson, precision: str) -> tuple[Tensor, Tensor]:
-    model, found = losses(precision)
+    model, calculate = losses(precision)
+    found = calculate()
     found.mean().backward()
     parts = [p.grad.flatten() for p in model.parameters() if p.grad is not None]
     assert {p.dtype for p in parts} == {torch.float32}
@@ -118,14 +124,61 @@ def test_log_mels_are_the_same_to_the_bit_whatever_the_networks_precision(as_on_
 
     monkeypatch.setattr(LogMel, "forward", watched)
     for precision in ("float32", "bfloat16"):
-        classifier_losses(precision)
+        classifier_losses(precision)[1]()
     assert heard[1].dtype == torch.float32
     assert torch.equal(*heard)
 
 
+class Reads(TorchDispatchMode):
+    """Takes note of operations that make the host wait for a device."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        aten = torch.ops.aten
+        by_mask = func is aten.index.Tensor and any(i is not None and i.dtype == torch.bool for i in args[1])
+        if by_mask or func in {aten._local_scalar_dense.default, aten.nonzero.default, aten.masked_select.default}:
+            self.found.append(str(func))
+        return func(*args, **(kwargs or {}))
+
+
+def embedding_losses(_: str) -> tuple[nn.Module, Losses]:
+    expert = EmbeddingExpert.model_validate(
+        {
+            "kind": "embedding",
+            "network": {
+                "stfts": [{"kind": "linear_stft", "n_fft": 256, "hop_length": 256}],
+                "spectrum_channels": 4,
+                "channels": 2,
+                "embedding": 4,
+            },
+        }
+    )
+    shape = EmbeddingShape(network=expert.network, samples=16_000)
+    signals = torch.randn(4, 16_000, generator=torch.Generator().manual_seed(0))
+    with own_randomness(CPU, deterministic=True):
+        chance = Chance(1, CPU)
+        lesson = EmbeddingLesson(shape, 2, expert)
+    return lesson, lambda: lesson(signals, torch.tensor([0, 1, 0, 1]), chance.masks)
+
+
+@pytest.mark.parametrize("losses", [autoencoder_losses, classifier_losses, embedding_losses])
+def test_nothing_in_a_step_makes_the_host_wait_for_the_device(losses):
+    model, calculate = losses("float32")
+    with Reads() as reads:
+        calculate().mean().backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+    assert reads.found == []
+    with Reads() as reads:
+        float(torch.ones(3)[torch.tensor([True, False, False])])
+    assert len(reads.found) == 2, "what makes it wait was not noticed"
+
+
 def test_a_cpu_computes_in_float32_whatever_the_recipe_says():
     for losses in (autoencoder_losses, classifier_losses):
-        assert torch.equal(losses("bfloat16")[1], losses("float32")[1])
+        assert torch.equal(losses("bfloat16")[1](), losses("float32")[1]())
 
 
 @pytest.mark.parametrize(("precision", "allowed"), [("float32", False), ("tf32", True), ("bfloat16", False)])

@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from asd_agent.audio import SAMPLE_RATE
 from asd_agent.errors import DataError
@@ -172,7 +171,10 @@ class Lesson(nn.Module):
         if self.alter:
             labels = torch.randint(self.classes, labels.shape, generator=chance, device=labels.device)
             signals = altered(signals, labels, SAMPLE_RATE)
-        signals, shares = mixed(signals, functional.one_hot(labels, self.classes).float(), self.mixup, chance)
+        own = labels[:, None] == torch.arange(
+            self.classes, device=labels.device
+        )  # one_hot would read the largest label
+        signals, shares = mixed(signals, own.float(), self.mixup, chance)
         heard = [front_end(signals) for front_end in self.front_ends]
         with autocast(signals.device, self.computation):
             parts = [part.float() for part in self.network.parts(*heard)]
