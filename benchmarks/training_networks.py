@@ -141,7 +141,7 @@ def build(one: Measured) -> tuple[nn.Module, Loss]:
 def flops(one: Measured) -> float:
     """Of a step, of products and convolutions alone, counted without computing anything.
 
-    The backward pass is taken as twice the forward one: torch counts that of a grouped convolution as if it had no groups.
+    The backward pass is taken as twice the forward one: torch counts that of grouped convolutions without their groups.
     """
     with torch.device("meta"), torch.no_grad():
         network, loss = build(one)
