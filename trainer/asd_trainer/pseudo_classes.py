@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from asd_trainer.training.resident import send
 
 TILT_DB_PER_OCTAVE = 3.0
 _PIVOT_HZ = 1000.0
@@ -21,14 +24,15 @@ def altered(signals: Tensor, how: Tensor, sample_rate: int) -> Tensor:
 
     Args:
         signals: Shape (batch, samples).
-        how: Place of the alteration among `ALTERATIONS`, shape (batch,).
+        how: Place of the alteration among `ALTERATIONS`, shape (batch,), on the CPU: nothing waits for a device.
         sample_rate: Hz.
     """
     found = signals.clone()
     for place, alter in enumerate(ALTERATIONS):
-        rows = how == place
-        if bool(rows.any()):
-            found[rows] = alter(signals[rows], sample_rate)
+        rows = np.flatnonzero(how.numpy() == place)
+        if len(rows):
+            where = send(rows, signals.device)
+            found = found.index_copy(0, where, alter(signals[where], sample_rate))
     return found
 
 

@@ -6,6 +6,7 @@ There is no CUDA device in these tests: what is done on one alone is done on the
 import json
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 import numpy as np
 import pytest
@@ -144,7 +145,7 @@ class Reads(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def embedding_losses(_: str) -> tuple[nn.Module, Losses]:
+def embedding_losses(_: str, classes: int = 2) -> tuple[nn.Module, Losses]:
     expert = EmbeddingExpert.model_validate(
         {
             "kind": "embedding",
@@ -160,11 +161,13 @@ def embedding_losses(_: str) -> tuple[nn.Module, Losses]:
     signals = torch.randn(4, 16_000, generator=torch.Generator().manual_seed(0))
     with own_randomness(CPU, deterministic=True):
         chance = Chance(1, CPU)
-        lesson = EmbeddingLesson(shape, 2, expert)
-    return lesson, lambda: lesson(signals, torch.tensor([0, 1, 0, 1]), chance.masks)
+        lesson = EmbeddingLesson(shape, classes, expert)
+    return lesson, lambda: lesson(signals, torch.tensor([0, 1, 0, 1]) % classes, chance.masks, chance.host)
 
 
-@pytest.mark.parametrize("losses", [autoencoder_losses, classifier_losses, embedding_losses])
+@pytest.mark.parametrize(
+    "losses", [autoencoder_losses, classifier_losses, embedding_losses, partial(embedding_losses, classes=1)]
+)
 def test_nothing_in_a_step_makes_the_host_wait_for_the_device(losses):
     model, calculate = losses("float32")
     with Reads() as reads:

@@ -27,7 +27,7 @@ from asd_trainer.training.checkpoint import CheckpointError, Checkpoints, read_c
 from asd_trainer.training.computing import autocast, compiled, for_convolutions, tensor_cores
 from asd_trainer.training.loop import Course, Progress, Trainee, train_steps
 from asd_trainer.training.randomness import BatchSampler, Chance, own_randomness
-from asd_trainer.training.resident import Resident
+from asd_trainer.training.resident import Resident, send
 
 ARITHMETIC = 1
 """Raised when the same inputs give another network than before."""
@@ -89,7 +89,7 @@ def train_embedding(
 
         def losses(indices: npt.NDArray[np.int64]) -> Tensor:
             signals = clips.take(indices).float() / 32768.0
-            found: Tensor = lesson(signals, right.take(indices), chance.masks)
+            found: Tensor = lesson(signals, right.take(indices), chance.masks, chance.host)
             return found
 
         trainee = Trainee(
@@ -157,20 +157,21 @@ class Lesson(nn.Module):
             else None
         )
 
-    def forward(self, signals: Tensor, labels: Tensor, chance: torch.Generator) -> Tensor:
+    def forward(self, signals: Tensor, labels: Tensor, chance: torch.Generator, host: torch.Generator) -> Tensor:
         """Loss of each item.
 
         Args:
             signals: Full scale ±1, shape (batch, samples).
             labels: Class of each, shape (batch,).
-            chance: Of alterations, mixtures and exchanges.
+            chance: Of mixtures and exchanges.
+            host: Of alterations, on the CPU.
 
         Returns:
             Shape (batch,).
         """
         if self.alter:
-            labels = torch.randint(self.classes, labels.shape, generator=chance, device=labels.device)
-            signals = altered(signals, labels, SAMPLE_RATE)
+            how = torch.randint(self.classes, labels.shape, generator=host)
+            signals, labels = altered(signals, how, SAMPLE_RATE), send(how.numpy(), labels.device)
         own = labels[:, None] == torch.arange(
             self.classes, device=labels.device
         )  # one_hot would read the largest label
