@@ -49,7 +49,8 @@ class Picture:
 
 
 def render(picture: Picture) -> RenderableType:
-    """The screen as something that rich prints."""
+    """The screen as something that rich prints, while the demo goes on writing the picture in another thread."""
+    lines = tuple(picture.events)  # in one go: a deque that grows cannot be walked through
     grid = Table.grid(padding=(0, 2))
     grid.add_column(justify="right", style="dim", min_width=10)
     grid.add_column()
@@ -67,7 +68,7 @@ def render(picture: Picture) -> RenderableType:
     grid.add_row("state", Text(picture.state, style=_STATE_STYLE.get(picture.state, "yellow")))
     broker = Text("listening", style="green") if picture.broker else Text("stopped on purpose", style="bold yellow")
     grid.add_row("broker", broker + Text(f", {picture.waiting} alerts waiting" if picture.waiting else "", style="dim"))
-    events = Text("\n").join(Text.from_markup(line) for line in picture.events) or Text("nothing yet", style="dim")
+    events = Text("\n").join(Text.from_markup(line) for line in lines) or Text("nothing yet", style="dim")
     return Group(
         Panel(grid, title=picture.title, border_style="cyan", width=88),
         Panel(events, title="what happened", border_style="dim", width=88, height=10),
@@ -85,7 +86,7 @@ def _bar(share: float, colour: str, mark: float | None = None) -> Text:
 def _trace(picture: Picture) -> Text:
     top = max(2.0 * picture.threshold, 1e-9)
     text = Text()
-    for score, over in picture.scores:
+    for score, over in tuple(picture.scores):
         height = round(max(0.0, min(1.0, score / top)) * (len(_TRACE) - 1))
         text.append(_TRACE[max(1, height)], style="red" if over else "green")
     return text
