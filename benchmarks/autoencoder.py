@@ -25,11 +25,11 @@ import onnx.compose
 import onnxruntime
 import torch
 
-from asd_trainer.augment import keep_mask
-from asd_trainer.models.autoencoder import Autoencoder, AutoencoderShape
-from asd_trainer.onnx_export import export_network
-from asd_trainer.recipe import load_recipe
-from asd_trainer.windows import WINDOW_SAMPLES
+from asd_trainer.data.clip_windows import WINDOW_SAMPLES
+from asd_trainer.engine.onnx_export import export_network
+from asd_trainer.families.autoencoder.network import Autoencoder, AutoencoderShape
+from asd_trainer.features.spec_augment import keep_mask
+from asd_trainer.recipes.recipe import load_recipe
 
 PAPER = load_recipe("paper")
 EXPERT = PAPER.autoencoder()

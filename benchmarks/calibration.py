@@ -24,17 +24,17 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import betabinom
 
-from asd_agent.audio import read_clip
+from asd_agent.audio.files import read_clip
 from asd_agent.bundle import Bundle
 from asd_agent.bundle.overlay import laid_over
 from asd_agent.calibrate.site import SiteSound, calibrate_site
-from asd_agent.scoring.observe import Observation, Observer, WindowFeatures
-from asd_agent.scoring.scorer import BundleScorer
-from asd_agent.scoring.sessions import Sessions
+from asd_agent.inference.members import Observation, Observer, WindowFeatures
+from asd_agent.inference.providers import Sessions
+from asd_agent.inference.scorer import BundleScorer
 from asd_trainer.data.dataset import scan
-from asd_trainer.machine_clips import labelled_clips
-from asd_trainer.metrics.roc import auc
-from asd_trainer.runs import Run, find_runs
+from asd_trainer.data.machine_clips import labelled_clips
+from asd_trainer.evaluation.metrics.roc import auc
+from asd_trainer.jobs.runs import Run, find_runs
 
 Array = npt.NDArray[np.float64]
 

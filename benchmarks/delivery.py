@@ -28,8 +28,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from asd_agent.clock import SystemClock
-from asd_agent.publish.outbox import Outbox
-from asd_agent.publish.topics import Topics
+from asd_agent.mqtt.topics import Topics
+from asd_agent.outbox.store import Outbox
 from rigs.broker import Broker, Listener
 from rigs.proxy import Proxy
 from rigs.publisher_process import AGENT, PublisherProcess

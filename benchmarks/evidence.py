@@ -17,16 +17,16 @@ from pathlib import Path
 
 import numpy as np
 
-from asd_agent.audio import SAMPLE_RATE, read_clip
+from asd_agent.audio.files import SAMPLE_RATE, read_clip
 from asd_agent.bundle import Bundle
 from asd_agent.clock import SystemClock
-from asd_agent.config import EvidenceSettings
+from asd_agent.config.model import EvidenceSettings
 from asd_agent.demo.assets import demo_bundle, demo_recording
 from asd_agent.evidence.clip import Cut
-from asd_agent.evidence.files import held
 from asd_agent.evidence.job import Job
-from asd_agent.evidence.keeper import Keeper, Outcome
-from asd_agent.scoring.scorer import BundleScorer
+from asd_agent.evidence.store import held
+from asd_agent.evidence.writer import Keeper, Outcome
+from asd_agent.inference.scorer import BundleScorer
 
 SECONDS = 40
 

@@ -17,15 +17,15 @@ os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
 
 import numpy as np
 
+from asd_agent.alarm.rate import Rule, fit_threshold
 from asd_agent.bundle.manifest import FramePooling
 from asd_agent.calibrate import DensitySettings, DomainData, calibrate_source, calibrate_target
 from asd_agent.calibrate.condition import Calibrated
 from asd_agent.errors import DataError
-from asd_agent.scoring.combine import standardise
-from asd_agent.scoring.density import mahalanobis
-from asd_agent.scoring.indicators import indicators
-from asd_agent.thresholds import Rule, fit_threshold
-from asd_trainer.data.simulate import SIMULATOR_VERSION, render, stream
+from asd_agent.features.indicators import indicators
+from asd_agent.inference.densities import mahalanobis
+from asd_agent.inference.ensemble import standardise
+from asd_trainer.simulator import SIMULATOR_VERSION, render, stream
 
 SHRUNK = DensitySettings(density="mahalanobis")
 RULE = Rule()

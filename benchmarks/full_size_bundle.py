@@ -14,10 +14,10 @@ import tempfile
 from pathlib import Path
 
 from asd_trainer.data.dataset import scan
-from asd_trainer.data.simulate import simulate
-from asd_trainer.progress import progress_bars
-from asd_trainer.recipe import Recipe, load_recipe
-from asd_trainer.train import export_run, train_machine
+from asd_trainer.engine.progress import progress_bars
+from asd_trainer.jobs.train import export_run, train_machine
+from asd_trainer.recipes.recipe import Recipe, load_recipe
+from asd_trainer.simulator import simulate
 
 MACHINE, CLIPS = "fan", 8
 HARDLY = {"steps": 1, "batch": 2, "precision": "float32"}

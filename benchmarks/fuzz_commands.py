@@ -29,11 +29,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from asd_agent.alarm import AlarmState, Moment, command, tick
 from asd_agent.clock import SystemClock, iso_utc
-from asd_agent.config import AlarmSettings, MqttSettings
-from asd_agent.publish.commands import MAX_WAITING, VERBS, CommandDesk
-from asd_agent.publish.mqtt import Publisher
-from asd_agent.publish.outbox import Outbox
-from asd_agent.publish.topics import Topics
+from asd_agent.config.model import AlarmSettings, MqttSettings
+from asd_agent.mqtt.commands import MAX_WAITING, VERBS, CommandDesk
+from asd_agent.mqtt.publisher import Publisher
+from asd_agent.mqtt.topics import Topics
+from asd_agent.outbox.store import Outbox
 from rigs.broker import Broker
 
 TOPICS = Topics("box")

@@ -21,9 +21,9 @@ def train(out: Path, steps: int) -> None:
     """One training on made-up sound; tells of each step on stdout."""
     import numpy as np
 
-    from asd_trainer.recipe import Recipe
-    from asd_trainer.settings import AutoencoderExpert, ConformerSettings, TrainingSettings
-    from asd_trainer.training import train_autoencoder
+    from asd_trainer.families.autoencoder.training import train_autoencoder
+    from asd_trainer.families.settings import AutoencoderExpert, ConformerSettings, TrainingSettings
+    from asd_trainer.recipes.recipe import Recipe
 
     expert = AutoencoderExpert(
         network=ConformerSettings(blocks=1, units=16, heads=2, kernel=3, feedforward=16, dropout=0.1),

@@ -27,7 +27,7 @@ import numpy as np
 import soundfile
 from agent_process import AgentProcess, Use
 
-from asd_agent.audio import SAMPLE_RATE
+from asd_agent.audio.files import SAMPLE_RATE
 from asd_agent.demo.assets import demo_bundle, demo_recording
 from rigs.broker import Broker, Listener
 from rigs.microphone import DEVICE, VirtualMicrophone

@@ -20,14 +20,14 @@ from pathlib import Path
 import numpy as np
 
 from asd_agent.bundle import Bundle
-from asd_agent.scoring.combine import combine
-from asd_agent.scoring.scorer import BundleScorer
+from asd_agent.inference.ensemble import combine
+from asd_agent.inference.scorer import BundleScorer
+from asd_trainer.data.clip_windows import load_windows
 from asd_trainer.data.dataset import scan
-from asd_trainer.metrics.roc import auc, harmonic_mean, pauc
-from asd_trainer.pruning.run import prune_run
-from asd_trainer.pruning.settings import Prune
-from asd_trainer.runs import Run, find_runs, read_settings
-from asd_trainer.windows import load_windows
+from asd_trainer.evaluation.metrics.roc import auc, harmonic_mean, pauc
+from asd_trainer.fit.pruning import prune_run
+from asd_trainer.fit.pruning_settings import Prune
+from asd_trainer.jobs.runs import Run, find_runs, read_settings
 
 BATCH = 16
 

@@ -17,11 +17,11 @@ from typing import get_args
 import numpy as np
 
 from asd_trainer.data.dataset import scan
-from asd_trainer.data.simulate import simulate
-from asd_trainer.evaluate import evaluate_run
-from asd_trainer.recipe import Recipe, load_recipe
-from asd_trainer.search import Sampler, search_machine
-from asd_trainer.train import train_machine
+from asd_trainer.evaluation.score import evaluate_run
+from asd_trainer.jobs.train import train_machine
+from asd_trainer.recipes.recipe import Recipe, load_recipe
+from asd_trainer.search.study import Sampler, search_machine
+from asd_trainer.simulator import simulate
 
 
 def main() -> None:

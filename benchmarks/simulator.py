@@ -28,12 +28,12 @@ import scipy
 
 from asd_agent.calibrate import DensitySettings
 from asd_agent.calibrate.density import fit_density, shift_density
-from asd_agent.features import FeatureSpec, log_mel
-from asd_agent.scoring.density import mahalanobis
-from asd_agent.scoring.indicators import indicators
-from asd_trainer.data.simulate import MACHINES, SIMULATOR_VERSION, Plan, faults, render
-from asd_trainer.data.simulate.write import Clip, planned
-from asd_trainer.metrics.roc import auc
+from asd_agent.features.indicators import indicators
+from asd_agent.features.log_mel import FeatureSpec, log_mel
+from asd_agent.inference.densities import mahalanobis
+from asd_trainer.evaluation.metrics.roc import auc
+from asd_trainer.simulator import MACHINES, SIMULATOR_VERSION, Plan, faults, render
+from asd_trainer.simulator.write import Clip, planned
 
 Array = npt.NDArray[np.float64]
 SPEC = FeatureSpec()

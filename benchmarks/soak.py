@@ -36,9 +36,9 @@ import numpy as np
 import soundfile
 from agent_process import AgentProcess, Use
 
-from asd_agent.audio import SAMPLE_RATE
+from asd_agent.audio.files import SAMPLE_RATE
 from asd_agent.demo.assets import demo_bundle
-from asd_trainer.data.simulate import faults, stream
+from asd_trainer.simulator import faults, stream
 from rigs.broker import Broker, Listener
 
 HOP, WINDOW = 5, 10

@@ -28,13 +28,13 @@ import soundfile
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from asd_agent.features import log_mel
-from asd_trainer.augment import keep_mask
-from asd_trainer.held_out import TrainingSet
-from asd_trainer.models.autoencoder import Autoencoder, AutoencoderShape
-from asd_trainer.recipe import load_recipe
-from asd_trainer.training.member import train_member
-from asd_trainer.windows import WINDOW_SAMPLES
+from asd_agent.features.log_mel import log_mel
+from asd_trainer.data.clip_windows import WINDOW_SAMPLES
+from asd_trainer.data.split import TrainingSet
+from asd_trainer.families.autoencoder.network import Autoencoder, AutoencoderShape
+from asd_trainer.features.spec_augment import keep_mask
+from asd_trainer.fit.member import train_member
+from asd_trainer.recipes.recipe import load_recipe
 
 RECIPE = load_recipe("quick")
 SPEC = RECIPE.features

@@ -19,17 +19,17 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 
-from asd_agent.features import FeatureSpec, log_mel
-from asd_trainer.augment import keep_mask
-from asd_trainer.models.autoencoder import Autoencoder, AutoencoderShape
-from asd_trainer.models.classifier import Classifier, ClassifierShape
-from asd_trainer.recipe import Recipe, load_recipe
-from asd_trainer.settings import AutoencoderExpert, ClassifierExpert
-from asd_trainer.sounds import hear
-from asd_trainer.training.autoencoder import choose_device, train_autoencoder
-from asd_trainer.training.classifier import train_classifier
-from asd_trainer.training.losses import arcface, binary_cross_entropy, ddcsad
-from asd_trainer.windows import WINDOW_SAMPLES
+from asd_agent.features.log_mel import FeatureSpec, log_mel
+from asd_trainer.data.clip_sounds import hear
+from asd_trainer.data.clip_windows import WINDOW_SAMPLES
+from asd_trainer.families.autoencoder.network import Autoencoder, AutoencoderShape
+from asd_trainer.families.autoencoder.training import choose_device, train_autoencoder
+from asd_trainer.families.classifier.losses import arcface, binary_cross_entropy, ddcsad
+from asd_trainer.families.classifier.network import Classifier, ClassifierShape
+from asd_trainer.families.classifier.training import train_classifier
+from asd_trainer.families.settings import AutoencoderExpert, ClassifierExpert
+from asd_trainer.features.spec_augment import keep_mask
+from asd_trainer.recipes.recipe import Recipe, load_recipe
 
 WARM = 5
 """Steps that are not timed; ours are read one by one so far."""

@@ -14,15 +14,15 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from asd_agent.audio import SAMPLE_RATE
+from asd_agent.audio.files import SAMPLE_RATE
 from asd_agent.demo.verdict import Fault, Truth
 from asd_trainer.data.dataset import scan
-from asd_trainer.data.simulate import SIMULATOR_VERSION, simulate, stream
-from asd_trainer.evaluate import evaluate_run, summary
-from asd_trainer.progress import progress_bars
-from asd_trainer.recipe import load_recipe
-from asd_trainer.train import export_run, train_machine
-from asd_trainer.whole_files import whole_file
+from asd_trainer.engine.progress import progress_bars
+from asd_trainer.engine.whole_files import whole_file
+from asd_trainer.evaluation.score import evaluate_run, summary
+from asd_trainer.jobs.train import export_run, train_machine
+from asd_trainer.recipes.recipe import load_recipe
+from asd_trainer.simulator import SIMULATOR_VERSION, simulate, stream
 
 ROOT = Path(__file__).parents[1]
 SAMPLES = ROOT / "agent" / "asd_agent" / "demo" / "samples"

@@ -20,7 +20,7 @@ from asd_agent.commands import (
     run,
     score,
 )
-from asd_agent.console import run_command
+from asd_agent.commands.console import run_command
 
 app = typer.Typer(
     help="Listens to a machine and says over MQTT when it sounds different.",

@@ -6,13 +6,13 @@ import math
 from dataclasses import dataclass, replace
 
 from asd_agent.alarm import AlarmState, Event, Moment, Observation, rebound, step, tick
-from asd_agent.audio import SAMPLE_RATE, Signal
-from asd_agent.capture.source import CaptureSource
-from asd_agent.config import FileSettings, MonitorSettings, TopicGate
-from asd_agent.publish.compose import Identity
-from asd_agent.quality import Limits, Quality, assess
-from asd_agent.ring import Missing
-from asd_agent.scoring.scorer import BundleScorer, WindowScore
+from asd_agent.audio.files import SAMPLE_RATE, Signal
+from asd_agent.audio.quality import Limits, Quality, assess
+from asd_agent.audio.ring import Missing
+from asd_agent.audio.source import CaptureSource
+from asd_agent.config.model import FileSettings, MonitorSettings, TopicGate
+from asd_agent.inference.scorer import BundleScorer, WindowScore
+from asd_agent.mqtt.mapping import Identity
 
 MOST_AT_ONCE = 16
 """Windows that are scored together; of a recording's, more wait for the next turn."""

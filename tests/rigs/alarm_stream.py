@@ -17,7 +17,7 @@ from asd_agent.alarm import (
     step,
     tick,
 )
-from asd_agent.config import AlarmSettings
+from asd_agent.config.model import AlarmSettings
 
 THRESHOLD, CLEAR = 2.0, 1.0
 PROOF = Proof("fan/x/clip.flac", "ab", 7)

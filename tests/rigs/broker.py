@@ -19,7 +19,7 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 from typing_extensions import Self
 
-from asd_agent.config import MqttSettings, Secret, Tls
+from asd_agent.config.model import MqttSettings, Secret, Tls
 
 USER, PASSWORD = "box", "open sesame"
 

@@ -12,11 +12,11 @@ from asd_agent.bundle import Bundle
 from asd_agent.bundle.manifest import Member, Provenance
 from asd_agent.calibrate import DensitySettings
 from asd_agent.calibrate.compose import ThresholdSettings
-from asd_agent.features import FeatureSpec
+from asd_agent.features.log_mel import FeatureSpec
+from asd_trainer.data.clip_windows import ClipWindows
 from asd_trainer.data.layout import Clip
-from asd_trainer.fitting import Fitter
-from asd_trainer.member_scorers import ExpertPlan
-from asd_trainer.windows import ClipWindows
+from asd_trainer.fit.bundle import Fitter
+from asd_trainer.fit.scorers import ExpertPlan
 
 RATE = 16_000
 WINDOW = 10 * RATE

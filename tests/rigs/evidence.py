@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from asd_agent.audio.ring import Gap
 from asd_agent.evidence.clip import Cut
 from asd_agent.evidence.job import Job
-from asd_agent.ring import Gap
-from asd_agent.scoring.scorer import BundleScorer
+from asd_agent.inference.scorer import BundleScorer
 from rigs.bundles import RATE
 
 ALERT = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asd_agent.publish.payloads import Health
+from asd_agent.mqtt.payloads import Health
 
 WINDOWS = {"due": 10, "scored": 5, "skipped": 2, "suspect": 1, "invalid": 2, "suspended": 1}
 SOURCE = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from asd_agent.capture.life import Change
-from asd_agent.capture.source import CaptureSource
+from asd_agent.audio.source import CaptureSource
+from asd_agent.audio.source_state import Change
 
 _TICK_SECONDS = 0.2
 

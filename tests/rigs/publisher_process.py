@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from asd_agent.clock import SystemClock
-from asd_agent.config import MqttSettings
-from asd_agent.publish.mqtt import Publisher
-from asd_agent.publish.outbox import Outbox
-from asd_agent.publish.rows import Message
+from asd_agent.config.model import MqttSettings
+from asd_agent.mqtt.publisher import Publisher
+from asd_agent.outbox.rows import Message
+from asd_agent.outbox.store import Outbox
 
 AGENT = "box"
 

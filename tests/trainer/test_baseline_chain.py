@@ -7,19 +7,19 @@ import numpy as np
 import pytest
 import torch
 
-from asd_agent.audio import read_clip
+from asd_agent.audio.files import read_clip
 from asd_agent.bundle import Bundle
-from asd_agent.features import log_mel
-from asd_agent.scoring.scorer import BundleScorer
+from asd_agent.features.log_mel import log_mel
+from asd_agent.inference.scorer import BundleScorer
 from asd_trainer.data.dataset import scan
-from asd_trainer.evaluate import evaluations_of
+from asd_trainer.evaluation.score import evaluations_of
+from asd_trainer.evaluation.table import make_table
+from asd_trainer.evaluation.table_text import markdown
+from asd_trainer.families.baselines.training import load_baseline
 from asd_trainer.jobs import digests
-from asd_trainer.plan import Plan, make_plan
-from asd_trainer.recipe import Recipe
-from asd_trainer.table import make_table
-from asd_trainer.table_text import markdown
-from asd_trainer.train import carry_out
-from asd_trainer.training.baselines import load_baseline
+from asd_trainer.jobs.plan import Plan, make_plan
+from asd_trainer.jobs.train import carry_out
+from asd_trainer.recipes.recipe import Recipe
 from rigs.clips import write_data_set
 
 pytestmark = pytest.mark.timeout(900)  # seven networks, a minute of one core; another's work may take most of it

@@ -7,8 +7,8 @@ from types import ModuleType
 
 import pytest
 
-from asd_trainer.recipe import Recipe, load_recipe
-from asd_trainer.windows import WINDOW_SAMPLES
+from asd_trainer.data.clip_windows import WINDOW_SAMPLES
+from asd_trainer.recipes.recipe import Recipe, load_recipe
 
 
 @pytest.fixture(scope="module")

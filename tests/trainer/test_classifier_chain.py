@@ -6,20 +6,20 @@ import numpy as np
 import pytest
 import torch
 
-from asd_agent.audio import read_clip
+from asd_agent.audio.files import read_clip
 from asd_agent.bundle import Bundle
 from asd_agent.errors import ConfigError
-from asd_agent.features import log_mel
-from asd_agent.scoring.scorer import BundleScorer, check_golden
-from asd_trainer.classifier_job import LEFT_OUT, folds_of
+from asd_agent.features.log_mel import log_mel
+from asd_agent.inference.scorer import BundleScorer, check_golden
 from asd_trainer.data.dataset import scan
-from asd_trainer.evaluate import evaluations_of
+from asd_trainer.evaluation.score import evaluations_of
+from asd_trainer.families.classifier.job import LEFT_OUT, folds_of
+from asd_trainer.families.classifier.training import load_classifier
 from asd_trainer.jobs import digests
-from asd_trainer.plan import Plan, make_plan
-from asd_trainer.recipe import Recipe
+from asd_trainer.jobs.plan import Plan, make_plan
+from asd_trainer.jobs.train import carry_out
+from asd_trainer.recipes.recipe import Recipe
 from asd_trainer.report.gather import gather
-from asd_trainer.train import carry_out
-from asd_trainer.training.classifier import load_classifier
 from rigs.clips import write_data_set
 
 pytestmark = pytest.mark.timeout(900)  # four networks, a minute of one core; another's work may take most of it

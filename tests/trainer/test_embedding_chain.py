@@ -7,19 +7,19 @@ import numpy as np
 import pytest
 import torch
 
-from asd_agent.audio import read_clip
+from asd_agent.audio.files import read_clip
 from asd_agent.bundle import Bundle
 from asd_agent.calibrate.site import SiteSound, calibrate_site
-from asd_agent.scoring.scorer import BundleScorer, check_golden
-from asd_agent.spectra import front_end
+from asd_agent.features.stft import front_end
+from asd_agent.inference.scorer import BundleScorer, check_golden
 from asd_trainer.data.dataset import scan
-from asd_trainer.evaluate import evaluations_of
+from asd_trainer.evaluation.reproduce import compare
+from asd_trainer.evaluation.score import evaluations_of
+from asd_trainer.families.embedding.training import load_embedding
 from asd_trainer.jobs import digests
-from asd_trainer.plan import Plan, make_plan
-from asd_trainer.recipe import Recipe
-from asd_trainer.reproduce import compare
-from asd_trainer.train import carry_out, export_run
-from asd_trainer.training.embedding import load_embedding
+from asd_trainer.jobs.plan import Plan, make_plan
+from asd_trainer.jobs.train import carry_out, export_run
+from asd_trainer.recipes.recipe import Recipe
 from rigs.clips import write_data_set
 
 EMBEDDING = {

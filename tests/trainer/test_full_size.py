@@ -5,13 +5,13 @@ import onnxruntime
 import pytest
 import torch
 
-from asd_trainer.held_out import TrainingSet
-from asd_trainer.onnx_export import export_network
-from asd_trainer.recipe import Recipe, load_recipe
-from asd_trainer.sounds import hear
-from asd_trainer.training.classifier import load_classifier, train_classifier
-from asd_trainer.training.member import train_member
-from asd_trainer.windows import WINDOW_SAMPLES
+from asd_trainer.data.clip_sounds import hear
+from asd_trainer.data.clip_windows import WINDOW_SAMPLES
+from asd_trainer.data.split import TrainingSet
+from asd_trainer.engine.onnx_export import export_network
+from asd_trainer.families.classifier.training import load_classifier, train_classifier
+from asd_trainer.fit.member import train_member
+from asd_trainer.recipes.recipe import Recipe, load_recipe
 
 STEPS = BATCH = 2
 

@@ -6,17 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from asd_agent.audio import read_clip
+from asd_agent.audio.files import read_clip
 from asd_agent.bench import Effort
 from asd_agent.bundle import Bundle
-from asd_agent.scoring.scorer import BundleScorer
+from asd_agent.inference.scorer import BundleScorer
 from asd_trainer.cli import main
 from asd_trainer.data.dataset import scan
-from asd_trainer.pruning.order import Order
-from asd_trainer.pruning.run import member_costs
-from asd_trainer.recipe import Recipe
-from asd_trainer.runs import Run
-from asd_trainer.train import train_machine
+from asd_trainer.fit.pruning import member_costs
+from asd_trainer.fit.pruning_order import Order
+from asd_trainer.jobs.runs import Run
+from asd_trainer.jobs.train import train_machine
+from asd_trainer.recipes.recipe import Recipe
 from rigs.clips import write_data_set
 from rigs.command import call
 

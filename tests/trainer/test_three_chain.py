@@ -7,10 +7,10 @@ import pytest
 
 from asd_agent.cli import main as agent
 from asd_trainer.data.dataset import scan
-from asd_trainer.evaluate import evaluate_run
-from asd_trainer.recipe import Recipe
-from asd_trainer.runs import Run
-from asd_trainer.train import export_run, train_machine
+from asd_trainer.evaluation.score import evaluate_run
+from asd_trainer.jobs.runs import Run
+from asd_trainer.jobs.train import export_run, train_machine
+from asd_trainer.recipes.recipe import Recipe
 from rigs.clips import write_data_set
 from rigs.command import call
 

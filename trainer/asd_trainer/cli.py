@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from asd_agent.console import run_command
+from asd_agent.commands.console import run_command
 from asd_trainer.commands import (
     bench,
     import_,

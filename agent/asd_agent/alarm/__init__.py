@@ -1,10 +1,9 @@
 """When a score becomes an alarm, and when it ends: from one state and window to the next state and events."""
 
-from asd_agent.alarm.orders import VERBS, CommandResult, command
-from asd_agent.alarm.proof import given_up, kept
-from asd_agent.alarm.step import rebound, restored, step, tick
-from asd_agent.alarm.timing import earliest_alarm_seconds
-from asd_agent.alarm.values import (
+from asd_agent.alarm.evidence_events import given_up, kept
+from asd_agent.alarm.machine import rebound, restored, step, tick
+from asd_agent.alarm.operator import VERBS, CommandResult, command
+from asd_agent.alarm.state import (
     EVENTS,
     AlarmState,
     Awaited,
@@ -17,6 +16,7 @@ from asd_agent.alarm.values import (
     severity_class,
     severity_of,
 )
+from asd_agent.alarm.timing import earliest_alarm_seconds
 
 __all__ = [
     "EVENTS",

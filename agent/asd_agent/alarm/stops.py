@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import math
 
-from asd_agent.alarm.turn import Turn
-from asd_agent.alarm.values import Doubtful, Observation
+from asd_agent.alarm.state import Doubtful, Observation
+from asd_agent.alarm.transition import Turn
 
 
 def follow(turn: Turn, observation: Observation) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asd_agent.config import AlarmSettings
+from asd_agent.config.model import AlarmSettings
 
 
 def earliest_alarm_seconds(settings: AlarmSettings, hop: float, window: float) -> float:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from asd_agent.audio.quality import Limits
+from asd_agent.audio.ring import Ring
 from asd_agent.bench.stages import Window, whole_window
 from asd_agent.bench.timing import Effort, Times
 from asd_agent.bundle.manifest import Condition
-from asd_agent.health.box import resident_bytes
-from asd_agent.quality import Limits
-from asd_agent.ring import Ring
-from asd_agent.scoring.scorer import BundleScorer
+from asd_agent.inference.scorer import BundleScorer
+from asd_agent.service.box import resident_bytes
 
 
 @dataclass(frozen=True)

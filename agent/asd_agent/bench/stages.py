@@ -9,15 +9,15 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
+from asd_agent.audio.quality import Limits, assess
+from asd_agent.audio.ring import Ring
 from asd_agent.bench.timing import Effort, Times, Work, measure
 from asd_agent.bundle.manifest import Condition, Member
-from asd_agent.features import FeatureSpec
-from asd_agent.quality import Limits, assess
-from asd_agent.ring import Ring
-from asd_agent.scoring.explain import explain
-from asd_agent.scoring.observe import WindowFeatures
-from asd_agent.scoring.scorer import BundleScorer, member_scores, scorer_arrays
-from asd_agent.spectra import SpectrumSpec, StftSpec, front_end
+from asd_agent.features.log_mel import FeatureSpec
+from asd_agent.features.stft import SpectrumSpec, StftSpec, front_end
+from asd_agent.inference.explanation import explain
+from asd_agent.inference.members import WindowFeatures
+from asd_agent.inference.scorer import BundleScorer, member_scores, scorer_arrays
 
 Window = npt.NDArray[np.float32]
 Tell = Callable[[str], None]

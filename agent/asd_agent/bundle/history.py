@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from asd_agent.bundle.intake import sync_folder
+from asd_agent.bundle.importer import sync_folder
 from asd_agent.errors import BundleError
 
 _KEPT = 100

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from asd_agent.features import FeatureSpec
-from asd_agent.spectra import InputSpec
+from asd_agent.features.log_mel import FeatureSpec
+from asd_agent.features.stft import InputSpec
 
 SCHEMA_VERSION = 1
 """Version of this document's form."""
@@ -152,7 +152,7 @@ class Threshold(Part):
         clear_level: A window below it helps to clear an alarm.
         method: How it was found.
         window_rate: Share of normal windows that should exceed it.
-        false_alarms_per_day: What that means after k-of-n, by the rule in `asd_agent.thresholds`.
+        false_alarms_per_day: What that means after k-of-n, by the rule in `asd_agent.alarm.rate`.
         wanted_per_day: What was asked for; more than attainable when the reference is small.
         extrapolated: The level lies where fewer than three reference scores in a hundred tell of it.
     """

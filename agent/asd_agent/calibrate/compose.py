@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from asd_agent.alarm.rate import Method, Rule, fit_threshold
 from asd_agent.bundle.manifest import (
     Combination,
     Condition,
@@ -20,8 +21,7 @@ from asd_agent.bundle.manifest import (
 from asd_agent.calibrate.condition import Calibrated, standardisation
 from asd_agent.calibrate.settings import Arrays
 from asd_agent.errors import DataError
-from asd_agent.scoring.combine import combine, combine_available, standardise
-from asd_agent.thresholds import Method, Rule, fit_threshold
+from asd_agent.inference.ensemble import combine, combine_available, standardise
 
 Float = npt.NDArray[np.float64]
 REFERENCE = "reference"

@@ -24,7 +24,7 @@ from asd_agent.calibrate.density import (
 )
 from asd_agent.calibrate.settings import Arrays, DensitySettings, Observations
 from asd_agent.errors import DataError
-from asd_agent.scoring.scorer import member_scores
+from asd_agent.inference.scorer import member_scores
 
 Float = npt.NDArray[np.float64]
 FOLDS = 10

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from asd_agent.calibrate.bank import extend_bank, fit_bank
 from asd_agent.calibrate.settings import Arrays, DensitySettings, Observations
-from asd_agent.scoring.density import log_likelihood, unlikeliness
+from asd_agent.inference.densities import log_likelihood, unlikeliness
 
 SHRINKAGES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """How far a target's means may move from the source's: 0 keeps the source scorer, 1 takes the target's own location."""
@@ -24,7 +24,7 @@ def fit_density(observations: Observations, settings: DensitySettings, seed: int
         seed: Of the mixture's initialisation.
 
     Returns:
-        The arrays that `asd_agent.scoring.density` evaluates, with `usual_mean` and `usual_std`, shape (dimensions,).
+        Arrays for `asd_agent.inference.densities`, with `usual_mean` and `usual_std`, shape (dimensions,).
     """
     if settings.density == "bank":
         return fit_bank([observations], settings, seed)

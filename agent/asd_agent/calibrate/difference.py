@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from asd_agent.audio.quality import level_dbfs
 from asd_agent.bundle.manifest import DomainName
 from asd_agent.calibrate.site import BATCH, SiteSound
-from asd_agent.features import mel_centres
-from asd_agent.quality import level_dbfs
-from asd_agent.scoring.excess import Excess
-from asd_agent.scoring.explain import bands_text, stretches
-from asd_agent.scoring.scorer import BundleScorer
+from asd_agent.features.log_mel import mel_centres
+from asd_agent.inference.anomaly_map import Excess
+from asd_agent.inference.explanation import bands_text, stretches
+from asd_agent.inference.scorer import BundleScorer
 
 SURE = 0.01
 """Two halves differ when chance would give as much in less than one of a hundred calibrations."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from asd_agent.audio.quality import level_dbfs
 from asd_agent.bundle import Bundle
 from asd_agent.bundle.manifest import Condition, DomainName, ExpertUse, MemberUse
 from asd_agent.calibrate.compose import REFERENCE, FittedExpert, FittedMember, Heard, ThresholdSettings, compose
@@ -25,9 +26,8 @@ from asd_agent.calibrate.condition import (
 )
 from asd_agent.calibrate.settings import Arrays, DensitySettings
 from asd_agent.errors import BundleError, DataError
-from asd_agent.quality import level_dbfs
-from asd_agent.scoring.observe import WindowFeatures, Windows
-from asd_agent.scoring.scorer import BundleScorer, scorer_arrays
+from asd_agent.inference.members import WindowFeatures, Windows
+from asd_agent.inference.scorer import BundleScorer, scorer_arrays
 
 LEAST_WINDOWS = 3
 BATCH = 16

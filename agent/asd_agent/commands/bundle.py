@@ -10,8 +10,8 @@ import typer
 
 from asd_agent.bundle import Bundle
 from asd_agent.commands import shelf
-from asd_agent.console import print_json
-from asd_agent.scoring.gate import open_gate
+from asd_agent.commands.console import print_json
+from asd_agent.inference.provider_check import open_gate
 
 app = typer.Typer(help="Look into bundles, check them on this box, install them.", no_args_is_help=True)
 

@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asd_agent.config import MonitorSettings
-from asd_agent.config_file import load_config
-from asd_agent.console import print_json
+from asd_agent.commands.console import print_json
+from asd_agent.config.file import load_config
+from asd_agent.config.model import MonitorSettings
 from asd_agent.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from asd_agent.audio import Signal
+    from asd_agent.audio.files import Signal
     from asd_agent.bundle import Bundle
     from asd_agent.bundle.manifest import DomainName
     from asd_agent.bundle.overlay import SiteOverlay
     from asd_agent.calibrate.difference import Difference
     from asd_agent.calibrate.site import SiteSound
-    from asd_agent.config import Config
+    from asd_agent.config.model import Config
 
 
 def calibrate(
@@ -113,8 +113,8 @@ def _calibrate(
     from asd_agent.bundle.overlay import SiteOverlay, add_overlay
     from asd_agent.calibrate.difference import compare_site
     from asd_agent.calibrate.site import calibrate_site
-    from asd_agent.scoring.scorer import BundleScorer
-    from asd_agent.scoring.sessions import Sessions
+    from asd_agent.inference.providers import Sessions
+    from asd_agent.inference.scorer import BundleScorer
 
     wanted = settings.monitors[monitor]
     bundle.condition(wanted.section, like)
@@ -155,10 +155,10 @@ def _sound(
 
     import numpy as np
 
-    from asd_agent.audio import SAMPLE_RATE
+    from asd_agent.audio.files import SAMPLE_RATE
+    from asd_agent.audio.quality import assess
+    from asd_agent.audio.window_source import hear
     from asd_agent.calibrate.site import SiteSound
-    from asd_agent.quality import assess
-    from asd_agent.record.hearing import hear
 
     refused: Counter[str] = Counter()
     windows, recordings = [], []
@@ -214,7 +214,7 @@ def _files(paths: list[Path]) -> list[Path]:
 
 
 def _windows_of(path: Path, channel: int, samples: int) -> list[Signal]:
-    from asd_agent.audio import read_clip
+    from asd_agent.audio.files import read_clip
 
     signal = read_clip(path, channel=channel or None).samples
     return [signal[s : s + samples] for s in range(0, len(signal) - samples + 1, samples)]

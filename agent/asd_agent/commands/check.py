@@ -8,11 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
-from asd_agent.config import Config
-from asd_agent.config_file import ConfigFileError, line_of, load_config
-from asd_agent.console import print_json
+from asd_agent.commands.console import print_json
+from asd_agent.config.file import ConfigFileError, line_of, load_config
+from asd_agent.config.finding import Finding, problem
+from asd_agent.config.model import Config
 from asd_agent.errors import EXIT_CONFIG
-from asd_agent.health.finding import Finding, problem
 
 _NAMES = {"problem": "error", "warning": "warning", "ok": "note"}
 
@@ -64,7 +64,7 @@ def inspect(path: Path) -> list[dict[str, Any]]:
     except ConfigFileError as error:
         wrong = [(f.line, problem(f.key, f.text, f.remedy)) for f in error.findings]
     else:
-        from asd_agent.health.examine import examine
+        from asd_agent.config.preflight import examine
 
         wrong = [(line_of(path, f.where), f) for f in examine(settings)]
     return [_row(path, line, finding) for line, finding in wrong]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asd_agent.console import log_to_stderr, print_json
+from asd_agent.commands.console import log_to_stderr, print_json
 
 if TYPE_CHECKING:
     from asd_agent.demo.play import Outcome

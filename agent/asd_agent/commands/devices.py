@@ -10,12 +10,12 @@ from typing import Annotated
 
 import typer
 
-from asd_agent.capture.devices import Input, list_inputs
-from asd_agent.capture.source import CaptureSource
-from asd_agent.config import MicrophoneSettings
-from asd_agent.console import print_json
+from asd_agent.audio.devices import Input, list_inputs
+from asd_agent.audio.quality import FLOOR_DBFS
+from asd_agent.audio.source import CaptureSource
+from asd_agent.commands.console import print_json
+from asd_agent.config.model import MicrophoneSettings
 from asd_agent.errors import AudioError, UsageError
-from asd_agent.quality import FLOOR_DBFS
 
 _TICK_SECONDS = 0.2
 _BAR = 40

@@ -9,11 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
-from asd_agent.config_file import ConfigFileError, load_config
-from asd_agent.console import print_json
+from asd_agent.commands.console import print_json
+from asd_agent.config.file import ConfigFileError, load_config
+from asd_agent.config.finding import Finding, problem, worst
+from asd_agent.doctor.checks import Examined, run_checks
 from asd_agent.errors import EXIT_CONFIG, EXIT_FAILED
-from asd_agent.health.doctor.checks import Examined, run_checks
-from asd_agent.health.finding import Finding, problem, worst
 
 _SIGNS = {"ok": "ok     ", "warning": "warning", "problem": "PROBLEM"}
 ConfigPath = Annotated[Path, typer.Option("--config", "-c", help="The configuration.")]
@@ -35,7 +35,7 @@ def doctor(
     """
     found, code = examine_box(config, user)
     if archive is not None:
-        from asd_agent.health.support import write_archive
+        from asd_agent.doctor.support import write_archive
 
         write_archive(archive, config, document(found))
         sys.stderr.write(f"{archive} is written; look into it before you send it\n")
@@ -59,7 +59,7 @@ def support(
 
     Example: sudo asd-agent support --out asd-support.tar.gz
     """
-    from asd_agent.health.support import write_archive
+    from asd_agent.doctor.support import write_archive
 
     found, _code = examine_box(config, user)
     write_archive(out, config, document(found))
@@ -79,7 +79,7 @@ def examine_box(path: Path, user: str | None = None) -> tuple[list[Examined], in
             problem(f"{path}:{f.line}", f"{f.key}: {f.text}" if f.key else f.text, f.remedy) for f in error.findings
         ]
         return [Examined("configuration", tuple(wrong))], EXIT_CONFIG
-    from asd_agent.health.doctor.examination import Examination, Surroundings
+    from asd_agent.doctor.examination import Examination, Surroundings
 
     found = run_checks(Examination(settings, path, Surroundings(user=user)).checks(), _progress)
     return found, EXIT_FAILED if worst(_all(found)) == "problem" else 0
@@ -87,7 +87,7 @@ def examine_box(path: Path, user: str | None = None) -> tuple[list[Examined], in
 
 def document(found: list[Examined]) -> dict[str, Any]:
     """What was found as one JSON document."""
-    from asd_agent.health.doctor.software import versions
+    from asd_agent.doctor.software import versions
 
     rows = [{"check": e.name, **asdict(f)} for e in found for f in e.findings]
     return {

@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from asd_agent.config_file import load_config
-from asd_agent.console import print_json, print_table
+from asd_agent.commands.console import print_json, print_table
+from asd_agent.config.file import load_config
 from asd_agent.errors import UsageError
 from asd_agent.evidence.export import export_to
-from asd_agent.evidence.files import FOLDER, Held, held
+from asd_agent.evidence.store import FOLDER, Held, held
 
 app = typer.Typer(help="Recordings that prove alarms: list, export.", no_args_is_help=True)
 ConfigPath = Annotated[Path, typer.Option("--config", "-c", help="The configuration.")]

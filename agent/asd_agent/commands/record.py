@@ -9,13 +9,13 @@ from typing import Annotated, Any
 
 import typer
 
-from asd_agent.config import NAME, FileSettings, MicrophoneSettings
-from asd_agent.config_file import load_config
-from asd_agent.console import print_json
+from asd_agent.audio.quality import FLOOR_DBFS
+from asd_agent.audio.recording import CLIP_SAMPLES, CLIP_SECONDS, Place, Tally, keep
+from asd_agent.audio.window_source import hear
+from asd_agent.commands.console import print_json
+from asd_agent.config.file import load_config
+from asd_agent.config.model import NAME, FileSettings, MicrophoneSettings
 from asd_agent.errors import UsageError
-from asd_agent.quality import FLOOR_DBFS
-from asd_agent.record.clips import CLIP_SAMPLES, CLIP_SECONDS, Place, Tally, keep
-from asd_agent.record.hearing import hear
 
 
 def record(

@@ -11,8 +11,8 @@ from typing import Annotated
 
 import typer
 
-from asd_agent.config_file import load_config
-from asd_agent.console import log_to_stderr
+from asd_agent.commands.console import log_to_stderr
+from asd_agent.config.file import load_config
 
 
 def run(
@@ -28,7 +28,7 @@ def run(
 
     Example: asd-agent run -c agent.yaml
     """
-    from asd_agent.service import Service
+    from asd_agent.service.loop import Service
 
     settings = load_config(config)
     log_to_stderr(logging.DEBUG if verbose else logging.INFO)

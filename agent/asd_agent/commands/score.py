@@ -8,13 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
-from asd_agent.audio import read_clip
+from asd_agent.audio.files import read_clip
 from asd_agent.bundle import Bundle
+from asd_agent.bundle.bundle import SITE
 from asd_agent.bundle.overlay import with_site
-from asd_agent.bundle.store import SITE
-from asd_agent.console import print_json, warn
+from asd_agent.commands.console import print_json, warn
 from asd_agent.errors import AsdError, UsageError
-from asd_agent.scoring.scorer import BundleScorer, WindowScore, score_long
+from asd_agent.inference.scorer import BundleScorer, WindowScore, score_long
 
 
 def score(

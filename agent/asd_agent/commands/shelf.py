@@ -11,13 +11,13 @@ from typing import Annotated, Any
 import typer
 
 from asd_agent.bundle import Bundle
-from asd_agent.bundle.shelf import Shelf, Stored
+from asd_agent.bundle.registry import Shelf, Stored
 from asd_agent.clock import SystemClock, iso_utc
-from asd_agent.config import Config
-from asd_agent.config_file import load_config
-from asd_agent.console import print_json, warn
-from asd_agent.control import SOCKET_NAME, ask
-from asd_agent.scoring.gate import open_gate
+from asd_agent.commands.console import print_json, warn
+from asd_agent.config.file import load_config
+from asd_agent.config.model import Config
+from asd_agent.inference.provider_check import open_gate
+from asd_agent.service.control import SOCKET_NAME, ask
 
 DEFAULT = Path("/etc/asd-agent/agent.yaml")
 _CPU = ("CPUExecutionProvider",)

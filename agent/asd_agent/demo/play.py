@@ -16,16 +16,16 @@ from queue import Empty, Queue
 from typing import Any
 
 from asd_agent.alarm import Event, Observation
-from asd_agent.config import Config
+from asd_agent.config.model import Config
 from asd_agent.demo.assets import demo_bundle, demo_recording, demo_truth
 from asd_agent.demo.broker import HOST, DemoBroker
 from asd_agent.demo.screen import Picture
 from asd_agent.demo.verdict import Fault, Raised, Truth, judge
 from asd_agent.errors import AsdError
 from asd_agent.evidence.export import export_to
-from asd_agent.evidence.files import FOLDER, held
+from asd_agent.evidence.store import FOLDER, held
 from asd_agent.monitor import Monitor
-from asd_agent.service import Service
+from asd_agent.service.loop import Service
 
 AGENT = "demo"
 BROKER_RETURNS_AFTER = 10.0

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from asd_agent.audio import SAMPLE_RATE, Signal
-from asd_agent.ring import Gap, Missing, Ring
+from asd_agent.audio.files import SAMPLE_RATE, Signal
+from asd_agent.audio.ring import Gap, Missing, Ring
 
 _FULL_SCALE = 1 << 23
 """Of the 24 bits a sample: what a float of a sound card or of 16 bits holds is kept exactly."""

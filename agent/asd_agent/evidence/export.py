@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 
 from asd_agent.errors import AsdError
-from asd_agent.evidence.files import RECORD, Held
+from asd_agent.evidence.store import RECORD, Held
 from asd_agent.whole_files import put, write_whole
 
 

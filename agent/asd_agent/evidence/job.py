@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from asd_agent.alarm import Proof
-from asd_agent.audio import SAMPLE_RATE
+from asd_agent.audio.files import SAMPLE_RATE
 from asd_agent.clock import iso_utc
 from asd_agent.evidence.clip import Cut, to_flac
-from asd_agent.evidence.files import CLIP, PICTURE, RECORD
 from asd_agent.evidence.picture import Layer, Scene, draw
 from asd_agent.evidence.record import ClipEntry, FileEntry, Record, ScoreEntry, Span
-from asd_agent.features import FeatureSpec, log_mel
-from asd_agent.scoring.scorer import BundleScorer
+from asd_agent.evidence.store import CLIP, PICTURE, RECORD
+from asd_agent.features.log_mel import FeatureSpec, log_mel
+from asd_agent.inference.scorer import BundleScorer
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from asd_agent.evidence.canvas import BLUE, FAINT, GREY, INK, PAPER, RED, Canvas, heat
 from asd_agent.evidence.record import ScoreEntry, Span
-from asd_agent.features import FLOOR, FeatureSpec, mel_centres
+from asd_agent.features.log_mel import FLOOR, FeatureSpec, mel_centres
 
 WIDTH, LEFT, RIGHT = 980, 76, 120
 PLOT = WIDTH - LEFT - RIGHT

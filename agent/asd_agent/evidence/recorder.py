@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asd_agent.alarm import Awaited, Event, Moment, Observation, Proof, given_up, kept
-from asd_agent.audio import SAMPLE_RATE
-from asd_agent.capture.source import CaptureSource
+from asd_agent.audio.files import SAMPLE_RATE
+from asd_agent.audio.source import CaptureSource
 from asd_agent.clock import Clock
-from asd_agent.config import EvidenceSettings, FileSettings
+from asd_agent.config.model import EvidenceSettings, FileSettings
 from asd_agent.evidence.clip import cut
-from asd_agent.evidence.files import CLIP, RECORD
 from asd_agent.evidence.job import Job
-from asd_agent.evidence.keeper import Keeper, Standing
 from asd_agent.evidence.record import Record
+from asd_agent.evidence.store import CLIP, RECORD
+from asd_agent.evidence.writer import Keeper, Standing
+from asd_agent.inference.scorer import BundleScorer
 from asd_agent.monitor import Monitor
-from asd_agent.publish.compose import Identity, alert_of
-from asd_agent.scoring.scorer import BundleScorer
+from asd_agent.mqtt.mapping import Identity, alert_of
 
 log = logging.getLogger(__name__)
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from asd_agent.bundle import Bundle
+from asd_agent.bundle.bundle import SCORERS
 from asd_agent.bundle.overlay import (
     OVERLAY,
     SiteOverlay,
@@ -19,11 +20,10 @@ from asd_agent.bundle.overlay import (
     undo,
     with_site,
 )
-from asd_agent.bundle.store import SCORERS
 from asd_agent.calibrate.difference import compare_site, doubts, separation
 from asd_agent.calibrate.site import SiteSound, blocks, calibrate_site
 from asd_agent.errors import BundleError, DataError
-from asd_agent.scoring.scorer import BundleScorer
+from asd_agent.inference.scorer import BundleScorer
 from rigs.bundles import hum, make_bundle
 
 SITE_PITCH = 180.0

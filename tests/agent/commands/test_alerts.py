@@ -9,12 +9,12 @@ from typer.testing import CliRunner
 from asd_agent.alarm import AlarmState, Event, Moment, Observation, command
 from asd_agent.clock import SystemClock
 from asd_agent.commands.alerts import OUTBOX_NAME, app
-from asd_agent.config import AlarmSettings
-from asd_agent.control import SOCKET_NAME, ControlServer
-from asd_agent.publish.commands import LocalOrder
-from asd_agent.publish.compose import Identity, alert_of
-from asd_agent.publish.outbox import Outbox
-from asd_agent.publish.rows import Message
+from asd_agent.config.model import AlarmSettings
+from asd_agent.mqtt.commands import LocalOrder
+from asd_agent.mqtt.mapping import Identity, alert_of
+from asd_agent.outbox.rows import Message
+from asd_agent.outbox.store import Outbox
+from asd_agent.service.control import SOCKET_NAME, ControlServer
 
 CONFIG = """
 agent: {name: box}

@@ -9,9 +9,9 @@ from typer.testing import CliRunner
 
 from asd_agent.bundle import Bundle
 from asd_agent.commands.evidence import app
-from asd_agent.evidence.files import CLIP, NOTED, PICTURE, RECORD
 from asd_agent.evidence.job import build
-from asd_agent.scoring.scorer import BundleScorer
+from asd_agent.evidence.store import CLIP, NOTED, PICTURE, RECORD
+from asd_agent.inference.scorer import BundleScorer
 from asd_agent.whole_files import put
 from rigs.bundles import hum
 from rigs.evidence import make_job

@@ -10,7 +10,7 @@ import soundfile
 from asd_agent.bundle import Bundle
 from asd_agent.demo.assets import demo_bundle, demo_recording, demo_truth
 from asd_agent.demo.play import Demo
-from asd_agent.scoring.scorer import BundleScorer, check_golden
+from asd_agent.inference.scorer import BundleScorer, check_golden
 
 
 def demo(*arguments: str) -> subprocess.CompletedProcess[str]:

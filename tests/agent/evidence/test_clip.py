@@ -7,8 +7,8 @@ import io
 import numpy as np
 import soundfile
 
+from asd_agent.audio.ring import Gap, Ring
 from asd_agent.evidence.clip import cut, to_flac
-from asd_agent.ring import Gap, Ring
 
 
 def ring_of(count: int, capacity: float = 1.0) -> Ring:

@@ -10,9 +10,9 @@ import pytest
 import soundfile
 import yaml
 
-from asd_agent.evidence.files import CLIP, held
-from asd_agent.publish.database import OUTBOX_NAME
-from asd_agent.publish.look import look, states
+from asd_agent.evidence.store import CLIP, held
+from asd_agent.outbox.reader import look, states
+from asd_agent.outbox.schema import OUTBOX_NAME
 from rigs.agent import running, write_config
 from rigs.broker import Broker, Listener
 from rigs.bundles import RATE, hum, write_wav

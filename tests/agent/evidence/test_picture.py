@@ -12,7 +12,7 @@ from asd_agent.evidence.canvas import GREY, HEAT, INK, PAPER, RED, Canvas, heat
 from asd_agent.evidence.picture import LEFT, PLOT, Layer, Scene, draw
 from asd_agent.evidence.png import png
 from asd_agent.evidence.record import ScoreEntry, Span
-from asd_agent.features import FeatureSpec, log_mel
+from asd_agent.features.log_mel import FeatureSpec, log_mel
 from rigs.bundles import hum
 
 SPEC = FeatureSpec(n_mels=64)

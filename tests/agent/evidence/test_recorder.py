@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from asd_agent.config import Config
-from asd_agent.evidence.files import CLIP, Held, held
-from asd_agent.publish.database import OUTBOX_NAME
-from asd_agent.publish.look import alerts, look, states
-from asd_agent.service import Service
+from asd_agent.config.model import Config
+from asd_agent.evidence.store import CLIP, Held, held
+from asd_agent.outbox.reader import alerts, look, states
+from asd_agent.outbox.schema import OUTBOX_NAME
+from asd_agent.service.loop import Service
 from rigs.bundles import RATE, hum, write_wav
 
 

@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 from asd_agent.commands.check import inspect
-from asd_agent.config_file import load_config
-from asd_agent.health.doctor.checks import run_checks
-from asd_agent.health.doctor.examination import Examination, Surroundings
-from asd_agent.health.finding import Finding
+from asd_agent.config.file import load_config
+from asd_agent.config.finding import Finding
+from asd_agent.doctor.checks import run_checks
+from asd_agent.doctor.examination import Examination, Surroundings
 from rigs.bundles import hum, write_wav
 
 UNIT = """\

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from asd_agent.health.finding import Finding
+from asd_agent.config.finding import Finding
 from rigs.broker import Broker, Listener, free_port, make_ca, program
 from rigs.symptoms.box import Box, Symptom
 
@@ -92,8 +92,8 @@ def _tls_to_plain(box: Box) -> list[Finding]:
 
 
 def _mute(box: Box) -> list[Finding]:
-    box.patch.setattr("asd_agent.health.doctor.broker.STEP_SECONDS", 0.5)
-    box.patch.setattr("asd_agent.publish.connection.CONNECT_SECONDS", 0.5)
+    box.patch.setattr("asd_agent.doctor.broker.STEP_SECONDS", 0.5)
+    box.patch.setattr("asd_agent.mqtt.connection.CONNECT_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as mute:
         box.settings["mqtt"]["port"] = mute.getsockname()[1]
         return box.doctor("broker")

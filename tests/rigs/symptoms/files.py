@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from asd_agent.bundle.store import GOLDEN, MANIFEST, file_digest, load_arrays, save_arrays
-from asd_agent.health.finding import Finding
+from asd_agent.bundle.bundle import GOLDEN, MANIFEST, file_digest, load_arrays, save_arrays
+from asd_agent.config.finding import Finding
 from rigs.symptoms.box import UNIT, Box, Provoke, Symptom
 
 

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from asd_agent.clock import SystemClock
-from asd_agent.health.doctor.checks import Check, run_checks
-from asd_agent.health.doctor.software import judge_runtime
-from asd_agent.health.finding import Finding
-from asd_agent.publish.database import OUTBOX_NAME
-from asd_agent.publish.outbox import Outbox
+from asd_agent.config.finding import Finding
+from asd_agent.doctor.checks import Check, run_checks
+from asd_agent.doctor.software import judge_runtime
+from asd_agent.outbox.schema import OUTBOX_NAME
+from asd_agent.outbox.store import Outbox
 from rigs.agent import running
 from rigs.symptoms.box import UNIT, Box, Provoke, Symptom
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from asd_agent.config import Config
-from asd_agent.health.doctor import sound
-from asd_agent.health.doctor.sound import Heard, judge_source
-from asd_agent.health.finding import Finding
+from asd_agent.config.finding import Finding
+from asd_agent.config.model import Config
+from asd_agent.doctor import sound
+from asd_agent.doctor.sound import Heard, judge_source
 from rigs.agent import running
 from rigs.bundles import RATE, hum, write_wav
 from rigs.microphone import DEVICE, VirtualMicrophone

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from asd_agent.features import FeatureSpec
+from asd_agent.features.log_mel import FeatureSpec
 from asd_trainer.data.cache import Cache
 
 SPEC = {"what": "squares", "version": 1}

@@ -9,7 +9,7 @@ import pytest
 
 from asd_agent.bundle.manifest import Condition, ExpertUse, MemberUse, Standardisation, Threshold
 from asd_trainer.data.layout import Clip
-from asd_trainer.metrics.roc import auc
+from asd_trainer.evaluation.metrics.roc import auc
 from asd_trainer.report.gather import CellReport, Judged
 from asd_trainer.report.verdicts import sentences, weakest
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from asd_agent.console import print_json
+from asd_agent.commands.console import print_json
 
 
 def bench(
@@ -28,7 +28,7 @@ def bench(
 
     from asd_agent.bench import Effort
     from asd_agent.bundle import Bundle
-    from asd_trainer.eager import Comparison, comparisons
+    from asd_trainer.evaluation.speed_comparison import Comparison, comparisons
 
     found: list[Comparison] = []
     with Console(stderr=True).status("comparing") as status:

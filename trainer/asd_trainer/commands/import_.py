@@ -8,10 +8,10 @@ from typing import Annotated, cast
 
 import typer
 
-from asd_agent.console import print_json, warn
+from asd_agent.commands.console import print_json, warn
 from asd_agent.errors import DataError
 from asd_trainer.data.layout import Domain, Label, Split
-from asd_trainer.progress import progress_bars
+from asd_trainer.engine.progress import progress_bars
 
 
 def import_(
@@ -30,7 +30,7 @@ def import_(
 
     Example: asd-trainer import monday.wav tuesday.flac data --machine press --section 00
     """
-    from asd_trainer.data.cut import Place, cut
+    from asd_trainer.data.import_recordings import Place, cut
 
     place = Place(out, machine, section, cast("Domain", domain), cast("Split", split), cast("Label", label))
     with progress_bars("import") as progress:

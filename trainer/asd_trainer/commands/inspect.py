@@ -10,8 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from asd_agent.console import print_json, warn
-from asd_trainer.progress import progress_bars
+from asd_agent.commands.console import print_json, warn
+from asd_trainer.engine.progress import progress_bars
 
 if TYPE_CHECKING:
     from asd_trainer.data.inspect import Report

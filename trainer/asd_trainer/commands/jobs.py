@@ -12,14 +12,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from asd_agent.console import print_json
+from asd_agent.commands.console import print_json
 from asd_agent.errors import DataError
 
 if TYPE_CHECKING:
-    from asd_trainer.estimate import Estimate
+    from asd_trainer.jobs.estimate import Estimate
     from asd_trainer.jobs.executor import Observe
     from asd_trainer.jobs.launch import Launcher
-    from asd_trainer.plan import Plan
+    from asd_trainer.jobs.plan import Plan
 
 Workers = Annotated[int, typer.Option(help="Processes at a time; they share cores and GPUs.", min=1)]
 OnCluster = Annotated[
@@ -107,7 +107,7 @@ def print_plan(plan: Plan, *, hours: bool = False, json: bool) -> None:
 
 def _estimate(plan: Plan, rows: list[dict[str, Any]]) -> Estimate:
     """Measure, with each row's own hours put into it."""
-    from asd_trainer.estimate import estimate
+    from asd_trainer.jobs.estimate import estimate
 
     states = {row["name"]: row["state"] for row in rows}
     with Console(stderr=True).status("measuring") as status:

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from asd_agent.console import print_json
+from asd_agent.commands.console import print_json
 from asd_agent.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from asd_trainer.metrics.bootstrap import Interval
-    from asd_trainer.metrics.result import Result
-    from asd_trainer.metrics.submission import Reading
+    from asd_trainer.evaluation.metrics.bootstrap import Interval
+    from asd_trainer.evaluation.metrics.result import Result
+    from asd_trainer.evaluation.metrics.submission import Reading
 
 _PROTOCOLS = ("auto", "2021", "2022")
 
@@ -54,10 +54,10 @@ def metrics(
 
     Example: asd-trainer metrics mine --against baseline --json
     """
-    from asd_trainer.metrics.result import measure, measure_shared, to_csv
-    from asd_trainer.metrics.submission import read_all
-    from asd_trainer.metrics.truth import Truth, read_truth
-    from asd_trainer.whole_files import whole_file
+    from asd_trainer.engine.whole_files import whole_file
+    from asd_trainer.evaluation.metrics.result import measure, measure_shared, to_csv
+    from asd_trainer.evaluation.metrics.submission import read_all
+    from asd_trainer.evaluation.metrics.truth import Truth, read_truth
 
     if protocol not in _PROTOCOLS:
         raise UsageError(f"--protocol {protocol!r} is not one of {', '.join(_PROTOCOLS)}")
@@ -94,7 +94,7 @@ _ALL: Key = ("", "", "")
 
 def _intervals(reading: Reading, draws: int, seed: int) -> dict[Key, tuple[Interval, ...]]:
     """AUC and pAUC of each cell, and the harmonic mean over all of them."""
-    from asd_trainer.metrics.bootstrap import cell_intervals, mean_interval
+    from asd_trainer.evaluation.metrics.bootstrap import cell_intervals, mean_interval
 
     cells = {(c.machine, c.section, c.domain): pair for c in reading.cells if (pair := c.cell()) is not None}
     found: dict[Key, tuple[Interval, ...]] = {k: cell_intervals(c, draws, seed) for k, c in cells.items()}
@@ -102,8 +102,8 @@ def _intervals(reading: Reading, draws: int, seed: int) -> dict[Key, tuple[Inter
 
 
 def _difference(mine: Reading, other: Reading, draws: int, seed: int) -> Interval:
-    from asd_trainer.metrics.bootstrap import paired_difference
-    from asd_trainer.metrics.result import paired_cells
+    from asd_trainer.evaluation.metrics.bootstrap import paired_difference
+    from asd_trainer.evaluation.metrics.result import paired_cells
 
     if other.problems:
         raise other.problems[0]
@@ -117,7 +117,7 @@ def _document(
     difference: Interval | None,
     problems: Sequence[str],
 ) -> dict[str, Any]:
-    from asd_trainer.metrics.result import means
+    from asd_trainer.evaluation.metrics.result import means
 
     def named(values: Sequence[float | None]) -> dict[str, float | None]:
         return dict(zip(result.columns, values, strict=True))
@@ -179,7 +179,7 @@ def _print(
 def _table(result: Result, intervals: dict[Key, tuple[Interval, ...]]) -> Table:
     from rich.table import Table
 
-    from asd_trainer.metrics.result import means
+    from asd_trainer.evaluation.metrics.result import means
 
     by_domain = any(c.domain for c in result.cells)
     table = Table("machine", "section", *(["domain"] if by_domain else []), "clips")

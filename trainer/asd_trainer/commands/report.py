@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from asd_agent.console import print_json
+from asd_agent.commands.console import print_json
 from asd_agent.errors import DataError
-from asd_trainer.progress import progress_bars
+from asd_trainer.engine.progress import progress_bars
 
 
 def report(
@@ -28,9 +28,9 @@ def report(
 
     Example: asd-trainer report runs --machine fan
     """
-    from asd_trainer.evaluate import read_evaluation
+    from asd_trainer.evaluation.score import read_evaluation
+    from asd_trainer.jobs.runs import find_runs, read_summary
     from asd_trainer.report import write_report
-    from asd_trainer.runs import find_runs, read_summary
 
     found = [r for r in find_runs(runs) if not machine or r.machine in machine]
     found = [r for r in found if not recipe or r.recipe in recipe]

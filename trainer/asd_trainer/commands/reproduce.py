@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
-from asd_agent.console import print_json
+from asd_agent.commands.console import print_json
 from asd_trainer.commands.jobs import watched
-from asd_trainer.progress import progress_bars
+from asd_trainer.engine.progress import progress_bars
 
 
 def reproduce(
@@ -28,7 +28,7 @@ def reproduce(
 
     Example: asd-trainer reproduce exported_models/fan --data data
     """
-    from asd_trainer.reproduce import reproduce as train_again
+    from asd_trainer.evaluation.reproduce import reproduce as train_again
 
     with tempfile.TemporaryDirectory(prefix="asd-reproduce-") as folder:
         place = out or Path(folder)

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from asd_agent.console import print_json
+from asd_agent.commands.console import print_json
 from asd_agent.errors import UsageError
 
 if TYPE_CHECKING:
     from asd_agent.bundle.manifest import DomainName
-    from asd_trainer.search import Found, Objective, Sampler, Tried
+    from asd_trainer.search.study import Found, Objective, Sampler, Tried
 
 
 def search(
@@ -41,8 +41,8 @@ def search(
     Example: asd-trainer search data --recipe mahalanobis-search --machine fan --trials 20
     """
     from asd_trainer.data.dataset import scan
-    from asd_trainer.recipe import load_recipe
-    from asd_trainer.search import search_machine
+    from asd_trainer.recipes.recipe import load_recipe
+    from asd_trainer.search.study import search_machine
 
     where = _domain(domain)
     how = _sampler(sampler)

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from asd_agent.console import print_json
-from asd_trainer.progress import progress_bars
+from asd_agent.commands.console import print_json
+from asd_trainer.engine.progress import progress_bars
 
 
 def simulate(
@@ -30,8 +30,8 @@ def simulate(
 
     Example: asd-trainer simulate data/simulated --machine fan --machine valve --sections 2
     """
-    from asd_trainer.data.simulate import MACHINES
-    from asd_trainer.data.simulate import simulate as write
+    from asd_trainer.simulator import MACHINES
+    from asd_trainer.simulator import simulate as write
 
     with progress_bars("simulate") as progress:
         done = write(

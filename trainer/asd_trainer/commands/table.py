@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from asd_agent.console import print_json
+from asd_agent.commands.console import print_json
 from asd_trainer.commands.jobs import DryRun, Hours, OnCluster, Workers, print_plan, tell_notes, watched
-from asd_trainer.progress import progress_bars
+from asd_trainer.engine.progress import progress_bars
 
 
 def table(
@@ -43,14 +43,14 @@ def table(
     Example: asd-trainer table data --recipes level,quick --seeds 3 --out runs
     """
     from asd_trainer.data.dataset import scan
-    from asd_trainer.evaluate import evaluations_of
+    from asd_trainer.engine.whole_files import whole_file, write_json
+    from asd_trainer.evaluation.score import evaluations_of
+    from asd_trainer.evaluation.table import check_reference, make_table
+    from asd_trainer.evaluation.table_text import markdown, print_table
     from asd_trainer.jobs import JobsFailedError
-    from asd_trainer.plan import make_plan
-    from asd_trainer.recipe import load_recipes
-    from asd_trainer.table import check_reference, make_table
-    from asd_trainer.table_text import markdown, print_table
-    from asd_trainer.train import carry_out
-    from asd_trainer.whole_files import whole_file, write_json
+    from asd_trainer.jobs.plan import make_plan
+    from asd_trainer.jobs.train import carry_out
+    from asd_trainer.recipes.recipe import load_recipes
 
     settings = load_recipes(recipes or [])
     names = [r.name for r in settings]

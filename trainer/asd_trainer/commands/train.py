@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from asd_agent.console import print_json
+from asd_agent.commands.console import print_json
 from asd_agent.errors import DataError, UsageError
 from asd_trainer.commands.jobs import DryRun, Hours, OnCluster, Workers, print_plan, tell_notes, watched
-from asd_trainer.progress import progress_bars
+from asd_trainer.engine.progress import progress_bars
 
 if TYPE_CHECKING:
-    from asd_trainer.pruning.run import Pruned
-    from asd_trainer.runs import Run
+    from asd_trainer.fit.pruning import Pruned
+    from asd_trainer.jobs.runs import Run
 
 _Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 _Machine = Annotated[list[str] | None, typer.Option(help="Only this machine; may be given again.")]
@@ -48,9 +48,9 @@ def train(
     Example: asd-trainer train data --recipe quick --machine fan --out runs
     """
     from asd_trainer.data.dataset import scan
-    from asd_trainer.plan import make_plan
-    from asd_trainer.recipe import load_recipe
-    from asd_trainer.train import carry_out
+    from asd_trainer.jobs.plan import make_plan
+    from asd_trainer.jobs.train import carry_out
+    from asd_trainer.recipes.recipe import load_recipe
 
     settings = load_recipe(recipe)
     if members_by_labels is not None:
@@ -87,10 +87,10 @@ def evaluate(
 
     Example: asd-trainer evaluate runs
     """
-    from asd_trainer.evaluate import evaluate_runs, summary
-    from asd_trainer.runs import find_runs
-    from asd_trainer.table import make_table
-    from asd_trainer.table_text import cells_table, print_table
+    from asd_trainer.evaluation.score import evaluate_runs, summary
+    from asd_trainer.evaluation.table import make_table
+    from asd_trainer.evaluation.table_text import cells_table, print_table
+    from asd_trainer.jobs.runs import find_runs
 
     found = [r for r in find_runs(runs) if not machine or r.machine in machine]
     if not found:
@@ -134,8 +134,8 @@ def export(
 
     Example: asd-trainer export runs --recipe ae-ens --agreement 0.95 --out exported_models
     """
-    from asd_trainer.runs import find_runs, read_summary
-    from asd_trainer.train import export_run
+    from asd_trainer.jobs.runs import find_runs, read_summary
+    from asd_trainer.jobs.train import export_run
 
     if sum(v is not None for v in (members, agreement, budget_ms)) > 1:
         raise UsageError(
@@ -168,9 +168,9 @@ def _pruned(run: Run, members: int | None, agreement: float | None, budget_ms: f
     """The run with fewer members, where fewer are asked for."""
     if members is None and agreement is None and budget_ms is None:
         return None
-    from asd_trainer.pruning.run import member_costs, prune_run, within_budget
-    from asd_trainer.pruning.settings import Prune
-    from asd_trainer.runs import read_settings
+    from asd_trainer.fit.pruning import member_costs, prune_run, within_budget
+    from asd_trainer.fit.pruning_settings import Prune
+    from asd_trainer.jobs.runs import read_settings
 
     settings = read_settings(run)
     costs = None

@@ -10,14 +10,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from asd_agent.audio import SAMPLE_RATE, Signal, read_clip
-from asd_agent.bundle.store import file_digest
+from asd_agent.audio.files import SAMPLE_RATE, Signal, read_clip
+from asd_agent.audio.quality import Limits, constant_share
+from asd_agent.bundle.bundle import file_digest
 from asd_agent.errors import AudioError
-from asd_agent.quality import Limits, constant_share
+from asd_trainer.data.clip_windows import WINDOW_SAMPLES, WINDOW_SECONDS, Progress
 from asd_trainer.data.dataset import DataSet, Problem, scan
 from asd_trainer.data.layout import SUFFIXES, Clip, Domain, Label, Split
 from asd_trainer.data.permits import permits
-from asd_trainer.windows import WINDOW_SAMPLES, WINDOW_SECONDS, Progress
 
 Kind = Literal[
     "unreadable",

@@ -12,16 +12,16 @@ import numpy.typing as npt
 
 from asd_agent.bundle import Bundle
 from asd_agent.bundle.manifest import Condition
-from asd_trainer.classifier_job import WITHOUT
 from asd_trainer.data.dataset import scan
 from asd_trainer.data.layout import Clip
-from asd_trainer.evaluate import Evaluation
+from asd_trainer.data.machine_clips import labelled_clips
+from asd_trainer.evaluation.metrics.submission import read_submission
+from asd_trainer.evaluation.score import Evaluation
+from asd_trainer.families.classifier.job import WITHOUT
 from asd_trainer.jobs import Job
+from asd_trainer.jobs.plan_networks import MEMBER
+from asd_trainer.jobs.runs import SCORES, jobs_of
 from asd_trainer.jobs.store import folder_of
-from asd_trainer.machine_clips import labelled_clips
-from asd_trainer.metrics.submission import read_submission
-from asd_trainer.plan_networks import MEMBER
-from asd_trainer.runs import SCORES, jobs_of
 
 METRICS = "metrics.jsonl"
 

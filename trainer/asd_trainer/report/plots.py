@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from asd_trainer.metrics.roc import roc_curve
+from asd_trainer.evaluation.metrics.roc import roc_curve
 from asd_trainer.report.gather import CellReport, Curve
 
 HEALTHY, FAULTY, LEVEL = "#3b7dd8", "#d8602b", "#222222"

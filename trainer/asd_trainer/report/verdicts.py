@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from asd_trainer.metrics.roc import auc
+from asd_trainer.evaluation.metrics.roc import auc
 from asd_trainer.report.gather import CellReport, Judged
 
 Tone = Literal["good", "weak", "bad", "note"]

@@ -12,19 +12,19 @@ from pathlib import Path
 import soundfile
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from asd_agent.audio import SAMPLE_RATE, Signal, read_clip
-from asd_agent.features import FeatureSpec, mel_centres
-from asd_agent.scoring.observe import WindowFeatures
-from asd_agent.scoring.scorer import BundleScorer, score_long
-from asd_agent.scoring.sessions import Sessions
-from asd_trainer.evaluate import Evaluation
+from asd_agent.audio.files import SAMPLE_RATE, Signal, read_clip
+from asd_agent.features.log_mel import FeatureSpec, mel_centres
+from asd_agent.inference.members import WindowFeatures
+from asd_agent.inference.providers import Sessions
+from asd_agent.inference.scorer import BundleScorer, score_long
+from asd_trainer.data.clip_windows import Progress
+from asd_trainer.engine.whole_files import whole_file
+from asd_trainer.evaluation.score import Evaluation
+from asd_trainer.evaluation.table import make_table
+from asd_trainer.evaluation.table_text import legend, table_rows
 from asd_trainer.report import plots
 from asd_trainer.report.gather import CellReport, Judged, RunReport, gather
 from asd_trainer.report.verdicts import Sentence, sentences, weakest
-from asd_trainer.table import make_table
-from asd_trainer.table_text import legend, table_rows
-from asd_trainer.whole_files import whole_file
-from asd_trainer.windows import Progress
 
 CLIPS = 1
 """Misses, and as many false alarms, that are shown of each cell: the worst. Each takes some 150 kB of the page."""

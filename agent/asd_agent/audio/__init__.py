@@ -1,0 +1,1 @@
+"""Sound: files, devices, the capture child, sources, rings and signal quality."""

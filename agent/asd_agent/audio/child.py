@@ -1,0 +1,84 @@
+"""The capture child: opens one source and sends what it hears down its standard output, until its parent is gone.
+
+Started as `python -m asd_agent.audio.child <request>`, never forked; the request is one JSON object.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from asd_agent.audio.protocol import Notice
+from asd_agent.audio.sender import send
+from asd_agent.errors import AsdError
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main(request: dict[str, Any]) -> int:
+    """Serve a request: `parent` and one of `microphone`, `file`, `list`."""
+    _die_with(request["parent"])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    pipe = os.dup(sys.stdout.fileno())
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no frame
+    try:
+        _serve(request, pipe)
+    except AsdError as error:
+        send(pipe, Notice("error", {"what": error.what, "remedy": error.remedy}))
+        return 1
+    except Exception as error:  # noqa: BLE001 - the parent has no other way to learn why
+        send(pipe, Notice("error", {"what": f"capture failed: {type(error).__name__}: {error}", "remedy": ""}))
+        return 1
+    return 0
+
+
+def _serve(request: dict[str, Any], pipe: int) -> None:
+    if "microphone" in request:
+        from asd_agent.audio.microphone import listen
+
+        wanted = request["microphone"]
+        listen(wanted["device"], tuple(wanted["channels"]), wanted["rate"], pipe)
+    elif "file" in request:
+        from asd_agent.audio.player import play
+
+        wanted = request["file"]
+        play(
+            Path(wanted["path"]),
+            tuple(wanted["channels"]),
+            wanted["speed"],
+            pipe,
+            loop=wanted["loop"],
+            anchor=request.get("anchor"),
+        )
+    else:
+        from asd_agent.audio.microphone import list_inputs
+
+        send(pipe, Notice("inputs", {"inputs": list_inputs(probe_rates=bool(request["list"].get("probe_rates")))}))
+
+
+def _die_with(parent: int) -> None:
+    """End when the parent does, however it ends: by signal, and by the end of the pipe that it holds."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
+    threading.Thread(target=_until_closed, name="parent", daemon=True).start()
+
+
+def _until_closed() -> None:
+    while os.read(0, 1):
+        pass
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    status = main(json.loads(sys.argv[1]))
+    # Straight out: PortAudio's own farewell can hang.
+    os._exit(status)

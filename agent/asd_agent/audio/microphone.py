@@ -1,0 +1,149 @@
+"""The child's ear: PortAudio with blocking reads. Never imported by the agent itself."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from asd_agent.audio.files import SAMPLE_RATE
+from asd_agent.audio.identity import card_of, find_input, read_cards
+from asd_agent.audio.protocol import Notice
+from asd_agent.audio.sender import Outlet, Piece, send
+from asd_agent.errors import AudioError
+
+_READ_SECONDS = 0.05
+_LATENCY_SECONDS = 0.3
+"""Sound that the system keeps for a reader that is late."""
+_RATES = (8_000, 16_000, 22_050, 32_000, 44_100, 48_000, 96_000, 192_000)
+
+
+def load_portaudio() -> Any:
+    """The sounddevice module.
+
+    Raises:
+        AudioError: PortAudio is not installed.
+    """
+    try:
+        import sounddevice
+    except (ImportError, OSError) as error:
+        raise AudioError("PortAudio is not installed", "Run `apt-get install libportaudio2`.") from error
+    return sounddevice
+
+
+def listen(device: str, channels: tuple[int, ...], rate: int | None, pipe: int) -> None:
+    """Open a microphone and send what it hears, until it is lost.
+
+    Args:
+        device: A name that `find_input` understands.
+        channels: Channels of the device to send, counted from 0.
+        rate: Hz to open it with; None takes 16 kHz where the device offers it, which needs no resampling, else its own.
+        pipe: File descriptor to write frames to.
+
+    Raises:
+        AudioError: The device is not there, cannot be opened so, or was lost.
+    """
+    portaudio = load_portaudio()
+    found = list(portaudio.query_devices())
+    names = [d["name"] if d["max_input_channels"] > 0 else "" for d in found]
+    try:
+        place = find_input(device, names, read_cards())
+    except AudioError as error:
+        raise AudioError(f"{error.what}: waiting for it", error.remedy) from error
+    count = max(channels) + 1
+    offered = int(found[place]["max_input_channels"])
+    if count > offered:
+        raise AudioError(f"microphone {device!r} has no channel {count - 1}", f"It has channels 0 to {offered - 1}.")
+    rate = rate or _best_rate(portaudio, place)
+    try:
+        stream = portaudio.RawInputStream(
+            samplerate=rate, device=place, channels=count, dtype="float32", latency=_LATENCY_SECONDS
+        )
+        stream.start()
+    except portaudio.PortAudioError as error:
+        raise AudioError(
+            f"microphone {device!r} cannot be opened at {rate} Hz ({_words(error)}): waiting for it",
+            "It may be in use by another program; `asd-agent devices` lists the rates that it takes.",
+        ) from error
+    send(pipe, Notice("opened", {"device": names[place], "rate": rate, "channels": list(channels)}))
+    outlet = Outlet(pipe, rate, len(channels))
+    try:
+        for piece in _pieces(portaudio, stream, channels, rate):
+            outlet.put(piece)
+    except portaudio.PortAudioError as error:
+        raise AudioError(f"microphone {device!r} was lost ({_words(error)})", "Plug it in again.") from error
+
+
+def _pieces(portaudio: Any, stream: Any, channels: tuple[int, ...], rate: int) -> Iterator[Piece]:
+    """What the device gives, for ever."""
+    frames, first, overran = round(_READ_SECONDS * rate), 0, False
+    while True:
+        data, overflow = stream.read(frames)
+        behind = _behind(portaudio, stream)
+        end_time = time.monotonic() - (behind or 0) / rate
+        samples = np.frombuffer(data, dtype=np.float32).reshape(-1, stream.channels)[:, list(channels)]
+        yield Piece(samples, first, end_time, overflow=bool(overflow) or overran)
+        first, overran = first + len(samples), behind is None
+
+
+def _behind(portaudio: Any, stream: Any) -> int | None:
+    """Samples that wait to be read; None when they have overrun. Anything worse is said by the next read."""
+    try:
+        return max(0, int(stream.read_available))
+    except portaudio.PortAudioError:
+        return None
+
+
+def list_inputs(*, probe_rates: bool) -> list[dict[str, Any]]:
+    """What can record here.
+
+    Args:
+        probe_rates: Also ask each device which of the common rates it takes.
+
+    Returns:
+        One entry a device: `name` to give in the configuration, `aliases`, `portaudio`, `channels`, `rate`, `rates`.
+
+    Raises:
+        AudioError: PortAudio is not installed.
+    """
+    portaudio = load_portaudio()
+    cards = read_cards()
+    inputs = []
+    for place, device in enumerate(portaudio.query_devices()):
+        if device["max_input_channels"] < 1:
+            continue
+        card = card_of(device["name"], cards)
+        aliases = [*(card.names if card else ()), device["name"]]
+        rates = [rate for rate in _RATES if probe_rates and _takes(portaudio, place, rate)]
+        inputs.append(
+            {
+                "name": aliases[0],
+                "aliases": aliases[1:],
+                "portaudio": device["name"],
+                "channels": int(device["max_input_channels"]),
+                "rate": round(device["default_samplerate"]),
+                "rates": rates,
+            }
+        )
+    return inputs
+
+
+def _best_rate(portaudio: Any, place: int) -> int:
+    if _takes(portaudio, place, SAMPLE_RATE):
+        return SAMPLE_RATE
+    own: float = portaudio.query_devices(place)["default_samplerate"]
+    return round(own)
+
+
+def _takes(portaudio: Any, place: int, rate: int) -> bool:
+    try:
+        portaudio.check_input_settings(device=place, channels=1, samplerate=rate)
+    except (portaudio.PortAudioError, ValueError):
+        return False
+    return True
+
+
+def _words(error: Exception) -> str:
+    return str(error.args[0]) if error.args else type(error).__name__

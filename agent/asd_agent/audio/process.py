@@ -1,0 +1,79 @@
+"""How a capture child is started: by `Popen`, never forked, with two pipes and the id of the parent to die with."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from asd_agent.audio.protocol import Decoder, Frame
+
+_READ_BYTES = 2**16
+
+
+def spawn(request: dict[str, Any]) -> subprocess.Popen[bytes]:
+    """Start a child that serves one request.
+
+    It ends when the calling *thread* does, which is the kernel's idea of a parent; call from one that lives on.
+
+    Args:
+        request: One of `microphone`, `file`, `list`; see `asd_agent.audio.child`.
+
+    Raises:
+        OSError: The system cannot start a process now.
+    """
+    return subprocess.Popen(
+        [sys.executable, "-m", "asd_agent.audio.child", json.dumps({"parent": os.getpid(), **request})],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        # ALSA writes thousands of lines a second when a device is pulled.
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def frames(child: subprocess.Popen[bytes], patience: float) -> Iterator[Frame | None]:
+    """What a child sends, to the end of its pipe; None whenever nothing came for `patience` seconds.
+
+    Raises:
+        FrameError: It sends something else.
+    """
+    assert child.stdout is not None
+    pipe = child.stdout.fileno()
+    poll = select.poll()
+    poll.register(pipe, select.POLLIN)
+    decoder = Decoder()
+    while True:
+        if not poll.poll(patience * 1000):
+            yield None
+            continue
+        data = os.read(pipe, _READ_BYTES)
+        if not data:
+            return
+        yield from decoder.feed(data)
+
+
+def end(child: subprocess.Popen[bytes], timeout: float = 0.5) -> bool:
+    """Kill a child and let go of its pipes; False when it hangs inside the kernel and is still there."""
+    child.kill()
+    for pipe in (child.stdin, child.stdout):
+        if pipe is not None:
+            pipe.close()
+    try:
+        child.wait(timeout)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def last_words(child: subprocess.Popen[bytes]) -> str:
+    """Why a child is gone that said nothing itself."""
+    status = child.returncode
+    if status is None:
+        return "the capture child hangs"
+    if status < 0:
+        return f"the capture child was killed (signal {-status})"
+    return f"the capture child ended (status {status})"

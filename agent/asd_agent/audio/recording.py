@@ -1,0 +1,114 @@
+"""Windows as clips in the layout of DCASE, numbered on from what is there, bad ones refused and counted."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from asd_agent.audio.files import SAMPLE_RATE
+from asd_agent.audio.quality import Quality, assess
+from asd_agent.audio.window_source import Window
+from asd_agent.errors import AudioError
+from asd_agent.whole_files import STAGE, write_whole
+
+CLIP_SECONDS = 10
+CLIP_SAMPLES = CLIP_SECONDS * SAMPLE_RATE
+CLIPS_A_RECORDING = 30
+_NUMBER = re.compile(r"section_(\d{2})_(source|target)_train_normal_(\d{4,})(?:_.*)?\.wav\Z")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where clips go: OUT/<machine>/train/section_<section>_<domain>_train_normal_<number>_rec_<recording>.wav.
+
+    A recording is what is held out as a whole when thresholds are set: a block of five minutes, named by when the
+    recording began.
+
+    Attributes:
+        folder: OUT.
+        machine: Machine type.
+        section: Two digits.
+        domain: `source` or `target`.
+        began: Names this call's recordings, such as 20270115T0800.
+    """
+
+    folder: Path
+    machine: str
+    section: str
+    domain: str
+    began: str
+
+    @property
+    def train(self) -> Path:
+        """Folder of the clips."""
+        return self.folder / self.machine / "train"
+
+    def path(self, number: int, first: int = 0) -> Path:
+        """The clip with this number, of a call whose clips begin with the number `first`."""
+        block = (number - first) // CLIPS_A_RECORDING
+        name = f"section_{self.section}_{self.domain}_train_normal_{number:04d}_rec_{self.began}b{block}.wav"
+        return self.train / name
+
+    def numbers(self) -> list[int]:
+        """Those of the clips that are there, in order."""
+        found = (_NUMBER.match(p.name) for p in self.train.glob("section_*.wav"))
+        return sorted(int(m[3]) for m in found if m and (m[1], m[2]) == (self.section, self.domain))
+
+
+@dataclass
+class Tally:
+    """What became of windows.
+
+    Attributes:
+        kept: Clips written.
+        refused: Windows by the gravest reason.
+    """
+
+    kept: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+
+
+def keep(windows: Iterable[Window], place: Place, wanted: int, tally: Tally) -> Iterator[tuple[Window, Quality]]:
+    """Write good windows as clips until so many were kept; gives each window with what was found of it.
+
+    Args:
+        windows: Of `CLIP_SAMPLES` samples.
+        place: Where the clips go.
+        wanted: Clips to be written.
+        tally: Counted up.
+
+    Raises:
+        AudioError: A clip cannot be written; those before are there.
+    """
+    for left in place.train.glob(f"{STAGE}*"):  # of a recording that was killed
+        left.unlink(missing_ok=True)
+    first = number = max(place.numbers(), default=-1) + 1
+    if tally.kept >= wanted:
+        return
+    for window in windows:
+        quality = assess(window.signal, has_gap=window.has_gap)
+        if quality.reasons:
+            tally.refused[quality.reasons[0]] += 1
+        else:
+            try:
+                write_whole(place.path(number, first), _wav(window))
+            except OSError as error:
+                raise AudioError(f"{place.path(number, first)}: cannot be written ({error.strerror})") from error
+            number, tally.kept = number + 1, tally.kept + 1
+        yield window, quality
+        if tally.kept >= wanted:
+            return
+
+
+def _wav(window: Window) -> bytes:
+    packed = io.BytesIO()
+    exact = np.clip(np.round(window.signal.astype(np.float64) * 32768.0), -32768, 32767).astype(np.int16)
+    soundfile.write(packed, exact, SAMPLE_RATE, format="WAV", subtype="PCM_16")
+    return packed.getvalue()

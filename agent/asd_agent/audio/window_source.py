@@ -1,0 +1,214 @@
+"""Consecutive windows of one channel, from the service that holds the microphone, or from a source of one's own."""
+
+from __future__ import annotations
+
+import base64
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from asd_agent.audio.files import SAMPLE_RATE, Signal
+from asd_agent.audio.ring import Missing, Ring
+from asd_agent.audio.source import CaptureSource
+from asd_agent.config.model import FileSettings, MicrophoneSettings
+from asd_agent.errors import AudioError
+from asd_agent.service.control import SOCKET_NAME, ControlError, ControlRefusedError, ask
+
+TURN_SECONDS = 0.2
+ASK_SECONDS = 1.0
+"""Between two questions to the service whether there is more."""
+PATIENCE_SECONDS = 30.0
+"""A source that delivers nothing for so long is given up."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """Consecutive samples of one channel.
+
+    Attributes:
+        signal: Shape (samples,), 16 kHz.
+        has_gap: Whether some of it was not heard.
+        first: Index of the first sample in its source.
+    """
+
+    signal: Signal
+    has_gap: bool
+    first: int
+
+
+class Ears(Protocol):
+    """Where windows come from."""
+
+    where: str
+    """In words."""
+
+    def windows(self, samples: int) -> Iterator[Window]:
+        """One window after the other, without overlap, from now on; ends with a recording.
+
+        Raises:
+            AudioError: Nothing comes.
+        """
+
+    def close(self) -> None:
+        """Listen no longer."""
+
+
+def hear(state: Path | None, name: str, settings: MicrophoneSettings | FileSettings, channel: int) -> Ears:
+    """Listen through the running service where there is one, else by a source of one's own.
+
+    Args:
+        state: The service's `paths.state`; None where no service is concerned.
+        name: Of the source.
+        settings: Of the source.
+        channel: Of the device.
+
+    Raises:
+        AudioError: The source does not have the channel.
+        ControlRefusedError: The running service does not know the source.
+    """
+    if channel not in settings.channels:
+        raise AudioError(f"source {name} has no channel {channel}", f"It has: {list(settings.channels)}.")
+    if state is not None and isinstance(settings, MicrophoneSettings) and (state / SOCKET_NAME).exists():
+        ears = ServiceEars(state / SOCKET_NAME, name, channel)
+        if ears.answers():
+            return ears
+    return OwnEars(CaptureSource(name, settings), channel)
+
+
+class OwnEars:
+    """A source of one's own.
+
+    Args:
+        source: Not started yet.
+        channel: Of the device.
+    """
+
+    def __init__(self, source: CaptureSource, channel: int) -> None:
+        self.where = f"source {source.name}"
+        self._source, self._column = source, source.column(channel)
+        self._pause = threading.Event()
+        source.start()
+
+    def windows(self, samples: int) -> Iterator[Window]:
+        """See `Ears`."""
+        source, first, heard = self._source, 0, time.monotonic()
+        ring = source.ring
+        while True:
+            now = time.monotonic()
+            source.tick(now)
+            source.keep_from(first)
+            if isinstance(found := _read(ring, first, samples, self._column), Window):
+                first, heard = first + samples, now
+                yield found
+                continue
+            if found is Missing.OVERWRITTEN:
+                first = ring.begin
+                continue
+            status = source.status
+            if status.state == "ended" and ring.end < first + samples:
+                return
+            if now - heard > PATIENCE_SECONDS + samples / SAMPLE_RATE:
+                said = f": {status.reason}" if status.reason else ""
+                raise AudioError(f"{self.where} is {status.state}{said}", "See `asd-agent devices`.")
+            source.wait(TURN_SECONDS)
+
+    def close(self) -> None:
+        """See `Ears`."""
+        self._source.stop()
+
+
+class ServiceEars:
+    """The running service's, through its control socket: its microphone stays its own.
+
+    Args:
+        socket: Of the service.
+        name: Of the source.
+        channel: Of the device.
+    """
+
+    def __init__(self, socket: Path, name: str, channel: int) -> None:
+        self.where = f"source {name} of the running service"
+        self._socket, self._asked = socket, {"command": "sound", "source": name, "channel": channel}
+        self._pause = threading.Event()
+
+    def answers(self) -> bool:
+        """Whether a service is there; one that is gone may have left its socket.
+
+        Raises:
+            ControlRefusedError: It has no such source or channel.
+        """
+        try:
+            self._ask(None, 0)
+        except ControlRefusedError:
+            raise
+        except ControlError:
+            return False
+        return True
+
+    def windows(self, samples: int) -> Iterator[Window]:
+        """See `Ears`."""
+        first, heard = self._ask(None, 0)["end"], time.monotonic()
+        while True:
+            answer = self._ask(first, samples)
+            if answer.get("samples") is not None:
+                signal = np.frombuffer(base64.b64decode(answer["samples"]), dtype="<f4").astype(np.float32)
+                yield Window(signal, bool(answer["has_gap"]), first)
+                first, heard = first + samples, time.monotonic()
+                continue
+            if answer["begin"] > first:
+                first = answer["begin"]
+            elif time.monotonic() - heard > PATIENCE_SECONDS + samples / SAMPLE_RATE:
+                raise AudioError(f"{self.where} delivers nothing", "See `asd-agent doctor`.")
+            else:
+                self._pause.wait(ASK_SECONDS)
+
+    def close(self) -> None:
+        """See `Ears`."""
+        self._pause.set()
+
+    def _ask(self, first: int | None, count: int) -> dict[str, Any]:
+        return ask(self._socket, {**self._asked, "first": first, "count": count})
+
+
+def answer_sound(source: CaptureSource | None, document: dict[str, Any]) -> dict[str, Any]:
+    """The service's answer to a request for sound.
+
+    Args:
+        source: That is asked for; None where there is none of this name.
+        document: `channel`, `first` (index, or None to ask only where the source is) and `count`.
+
+    Returns:
+        `begin` and `end` of what is kept, and `samples` (base64 of little-endian float32) with `has_gap` where all of
+        them are there.
+
+    Raises:
+        ValueError: It is not understood.
+    """
+    first, count, channel = (document.get(key) for key in ("first", "count", "channel"))
+    if source is None:
+        raise ValueError(f"there is no source {document.get('source')!r}")
+    if not (isinstance(channel, int) and isinstance(count, int) and (first is None or isinstance(first, int))):
+        raise ValueError("a request for sound has 'channel', 'first' and 'count'")
+    if channel not in source.settings.channels:
+        raise ValueError(f"source {source.name} has no channel {channel}")
+    ring = source.ring
+    answer: dict[str, Any] = {"begin": ring.begin, "end": ring.end, "samples": None}
+    if first is None or not 0 < count <= ring.capacity:
+        return answer
+    found = _read(ring, first, count, source.column(channel))
+    if isinstance(found, Window):
+        packed = base64.b64encode(found.signal.astype("<f4").tobytes()).decode()
+        answer |= {"samples": packed, "has_gap": found.has_gap}
+    return answer
+
+
+def _read(ring: Ring, first: int, count: int, column: int) -> Window | Missing:
+    stretch = ring.read(first, count)
+    if isinstance(stretch, Missing):
+        return stretch
+    return Window(stretch.samples[:, column].copy(), stretch.has_gap, first)

@@ -1,1 +1,0 @@
-"""Sources of sound: one child process a microphone or recording, judged by the samples that arrive."""

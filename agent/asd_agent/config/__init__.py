@@ -1,0 +1,1 @@
+"""agent.yaml: its model, its reading and what `check` proves before anything starts."""

@@ -1,0 +1,190 @@
+"""Reading agent.yaml and other settings: every mistake at once, each with its line and what would be right."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from asd_agent.config.model import Config
+from asd_agent.errors import ConfigError
+
+_YAML = "Look at this line and the one above: brackets and quotes close, indentation is blanks and no tabs"
+Settings = TypeVar("Settings", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One mistake in a configuration file.
+
+    Attributes:
+        line: Counted from 1; 0 for the file as a whole.
+        key: Path of the key, such as `monitors.press.section`.
+        text: What is wrong.
+        remedy: What would be right; may be empty.
+    """
+
+    line: int
+    key: str
+    text: str
+    remedy: str = ""
+
+
+class ConfigFileError(ConfigError):
+    """A configuration file with at least one mistake."""
+
+    def __init__(self, path: Path, findings: list[Finding]) -> None:
+        self.path, self.findings = path, findings
+        super().__init__("\n".join(self._line(f) for f in findings))
+
+    def _line(self, found: Finding) -> str:
+        where = f"{self.path}:{found.line}" if found.line else str(self.path)
+        key = f"{found.key}: " if found.key else ""
+        return f"{where}: {key}{found.text}" + (f". {found.remedy}" if found.remedy else "")
+
+
+def load_config(path: Path) -> Config:
+    """Read and validate agent.yaml.
+
+    Relative paths in it are taken from the file's own folder.
+
+    Raises:
+        ConfigFileError: With every mistake that was found.
+    """
+    config = load_settings(path, Config, unreadable="Give it with -c.", empty="Begin with `agent: {name: …}`.")
+    resolved: Config = _absolute(config, path.parent.resolve())
+    return resolved
+
+
+def load_settings(path: Path, model: type[Settings], *, unreadable: str = "", empty: str = "") -> Settings:
+    """Read a YAML file and validate it.
+
+    Args:
+        path: The file.
+        model: What it must hold.
+        unreadable: Remedy where the file cannot be read.
+        empty: Remedy where it holds no keys.
+
+    Raises:
+        ConfigFileError: With every mistake that was found.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise ConfigFileError(path, [Finding(0, "", f"cannot be read: {reason}", unreadable)]) from error
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = mark.line + 1 if mark else 0
+        reason = getattr(error, "problem", None) or "not YAML"
+        raise ConfigFileError(path, [Finding(line, "", f"not valid YAML: {reason}", _YAML)]) from error
+    doubled = _duplicates(root)
+    if not isinstance(data, dict):
+        doubled.append(Finding(1, "", "holds no keys", empty))
+    if doubled:
+        raise ConfigFileError(path, doubled)
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        findings = (_finding(e, root, model) for e in error.errors())
+        raise ConfigFileError(path, sorted(findings, key=lambda f: f.line)) from error
+
+
+def line_of(path: Path, key: str) -> int:
+    """The line, counted from 1, of a key such as `monitors.press.section` or of its nearest parent; 0 without one."""
+    try:
+        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return 0
+    line = 0
+    for part in key.split("."):
+        child = _child(node, part)
+        if child is None:
+            break
+        line, node = child
+    return line
+
+
+def _absolute(model: Any, base: Path) -> Any:
+    """The same settings with every relative path taken from `base`."""
+    if isinstance(model, BaseModel):
+        return model.model_copy(update={k: _absolute(v, base) for k, v in model if v is not None})
+    if isinstance(model, dict):
+        return {k: _absolute(v, base) for k, v in model.items()}
+    if isinstance(model, Path) and not model.is_absolute():
+        return base / model
+    return model
+
+
+def _duplicates(node: yaml.Node | None, key: str = "") -> list[Finding]:
+    found: list[Finding] = []
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for name, value in node.value:
+            here = f"{key}.{name.value}" if key else str(name.value)
+            if name.value in seen:
+                found.append(Finding(name.start_mark.line + 1, here, "stands twice", "Keep one of them."))
+            seen.add(name.value)
+            found += _duplicates(value, here)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            found += _duplicates(value, f"{key}[{index}]")
+    return found
+
+
+def _finding(error: Any, root: yaml.Node | None, model: type[BaseModel]) -> Finding:
+    # Union tags and "__key__"-like parts of pydantic's location stand in no file; they are passed over.
+    line, keys = 1, []
+    node = root
+    for part in error["loc"]:
+        child = _child(node, part)
+        if child is not None:
+            line, node = child
+            keys.append(str(part))
+        elif error["type"] in ("extra_forbidden", "missing") and part == error["loc"][-1]:
+            keys.append(str(part))
+    text = error["msg"].removeprefix("Value error, ")
+    remedy = ""
+    if error["type"] == "extra_forbidden":
+        text = "unknown key"
+        near = difflib.get_close_matches(str(error["loc"][-1]), _valid_names(model), n=1)
+        remedy = f"Did you mean '{near[0]}'?" if near else "Remove it."
+    elif error["type"] == "missing":
+        text = "is missing"
+    elif error["type"] == "reference":
+        remedy = error["ctx"]["remedy"]
+    return Finding(line, ".".join(keys), text[:1].lower() + text[1:] if text[:2] != "MQ" else text, remedy)
+
+
+def _child(node: yaml.Node | None, part: str | int) -> tuple[int, yaml.Node] | None:
+    if isinstance(node, yaml.MappingNode):
+        for name, value in node.value:
+            if name.value == str(part):
+                return name.start_mark.line + 1, value
+    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        return node.value[part].start_mark.line + 1, node.value[part]
+    return None
+
+
+def _valid_names(model: type[BaseModel]) -> list[str]:
+    """Every key that some part of the configuration knows."""
+    names: set[str] = set()
+    queue: list[Any] = [model]
+    seen: set[int] = set()
+    while queue:
+        item = queue.pop()
+        if id(item) in seen:
+            continue
+        seen.add(id(item))
+        if isinstance(item, type) and issubclass(item, BaseModel):
+            names |= set(item.model_fields)
+            queue += [f.annotation for f in item.model_fields.values()]
+        queue += list(getattr(item, "__args__", ()))
+    return sorted(names)

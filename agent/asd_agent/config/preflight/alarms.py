@@ -1,0 +1,103 @@
+"""Monitors and their alarms: sections that exist, alarms that can come, gates that open."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from asd_agent.alarm import earliest_alarm_seconds
+from asd_agent.bundle import Bundle
+from asd_agent.bundle.bundle import SITE
+from asd_agent.bundle.manifest import Condition
+from asd_agent.bundle.overlay import with_site
+from asd_agent.config.finding import Finding, ok, problem, warning
+from asd_agent.config.model import Config, FileSettings, LevelGate, MonitorSettings
+from asd_agent.errors import AsdError
+
+
+def examine_monitors(config: Config, bundles: Mapping[Path, Bundle]) -> list[Finding]:
+    """Judge every monitor; of a bundle that is not there only what needs none."""
+    found: list[Finding] = []
+    seen: dict[tuple[object, ...], str] = {}
+    for name, monitor in config.monitors.items():
+        same = (monitor.source, monitor.channel, config.bundle_path(monitor.bundle), monitor.section, monitor.domain)
+        other = seen.setdefault(same, name)
+        if other != name:
+            text = f"listens for what monitor {other!r} listens for, through the same channel"
+            found.append(warning(f"monitors.{name}", text, "Each alarm would come twice; remove one of them"))
+        bundle = bundles.get(config.bundle_path(monitor.bundle))
+        if bundle is not None:
+            found += _monitor(name, monitor, bundle, config.paths.state)
+    for name in config.sources:
+        if all(m.source != name for m in config.monitors.values()):
+            found.append(warning(f"sources.{name}", "no monitor listens to it", "Remove it, or name it in a monitor"))
+    if config.monitors and all(isinstance(s, FileSettings) and not s.loop for s in config.sources.values()):
+        found.append(ok("sources", "recordings alone: the agent ends when they are over"))
+    return found
+
+
+def _monitor(name: str, monitor: MonitorSettings, bundle: Bundle, state: Path) -> list[Finding]:
+    try:
+        if monitor.domain == SITE:
+            bundle = with_site(bundle, state, monitor.section)
+        domains = bundle.domains(monitor.section, monitor.domain)
+    except AsdError as error:
+        known = any(c.section == monitor.section for c in bundle.manifest.conditions)
+        return [problem(f"monitors.{name}.{'domain' if known else 'section'}", error.what, error.remedy)]
+    conditions = [bundle.condition(monitor.section, d) for d in domains]
+    return [
+        *_delays(name, monitor, bundle, domains),
+        *_trust(name, conditions),
+        *_gate(name, monitor, conditions),
+    ]
+
+
+def _delays(name: str, monitor: MonitorSettings, bundle: Bundle, domains: list[str]) -> list[Finding]:
+    window, hop, alarm = bundle.manifest.window_seconds, monitor.hop_seconds, monitor.alarm
+    rule = alarm.raise_after
+    earliest = earliest_alarm_seconds(alarm, hop, window)
+    machine = f"{bundle.manifest.machine} section {monitor.section}, {'/'.join(domains)}"
+    found = [ok(f"monitors.{name}", f"{machine}: an alarm comes {earliest:g} s after a fault begins, at the earliest")]
+    if (rule.k - 1) * hop < window:
+        needed = 1 + -(-window // hop)
+        text = f"{rule.k} of {rule.n} at hop {hop:g} s share sound, so that one slam of a door can raise an alarm"
+        found.append(warning(f"monitors.{name}.alarm.raise_after", text, f"Let k be at least {needed:g}"))
+    if hop > window:
+        text = f"between windows {hop - window:g} s of every {hop:g} s are not heard"
+        found.append(warning(f"monitors.{name}.hop_seconds", text, f"Let it be at most {window:g}"))
+    if alarm.realarm_minutes is not None and alarm.realarm_minutes * 60 < hop:
+        text = f"an alarm is repeated every {alarm.realarm_minutes * 60:g} s, more often than windows come"
+        found.append(warning(f"monitors.{name}.alarm.realarm_minutes", text, "Let it be minutes"))
+    return found
+
+
+def _trust(name: str, conditions: list[Condition]) -> list[Finding]:
+    found = []
+    for c in conditions:
+        level = c.threshold
+        if c.provisional:
+            text = f"the threshold of section {c.section}, {c.domain}, rests on {c.clips} clips and is provisional"
+            found.append(warning(f"monitors.{name}", text, "Record more normal sound and export or calibrate again"))
+        elif level.false_alarms_per_day > 2 * level.wanted_per_day:
+            text = (
+                f"{c.clips} clips allow no fewer than {level.false_alarms_per_day:.2g} false alarms a day, "
+                f"{level.wanted_per_day:.2g} were wanted"
+            )
+            found.append(ok(f"monitors.{name}", text))
+    return found
+
+
+def _gate(name: str, monitor: MonitorSettings, conditions: list[Condition]) -> list[Finding]:
+    gate = monitor.active_when
+    if not isinstance(gate, LevelGate):
+        return []
+    key = f"monitors.{name}.active_when.level_above_dbfs"
+    low, high = min(c.level_dbfs[0] for c in conditions), max(c.level_dbfs[1] for c in conditions)
+    heard = f"when it was trained the machine was between {low:.1f} and {high:.1f} dBFS"
+    if gate.level_above_dbfs >= high:
+        text = f"the machine never counts as running: {heard}, the gate opens above {gate.level_above_dbfs:g}"
+        return [problem(key, text, f"Let it lie below {low:.1f}, above the level of the machine at rest")]
+    if gate.level_above_dbfs > low:
+        text = f"a quiet machine counts as stopped: {heard}, the gate opens above {gate.level_above_dbfs:g}"
+        return [warning(key, text, f"Let it lie below {low:.1f}, above the level of the machine at rest")]
+    return []

@@ -1,0 +1,46 @@
+"""The bundles that monitors name: whole, made for this agent, and giving their golden scores on this box."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from asd_agent.bundle import Bundle
+from asd_agent.config.finding import Finding, ok, problem, warning
+from asd_agent.config.model import Config
+from asd_agent.errors import AsdError
+from asd_agent.inference.provider_check import open_gate
+from asd_agent.inference.providers import Pool
+
+
+def examine_bundles(config: Config) -> tuple[dict[Path, Bundle], list[Finding]]:
+    """Open every bundle and score its golden windows; a broken one hides no other.
+
+    Returns:
+        Those that could be opened, by path, also where their scores are off; and what was found.
+    """
+    bundles: dict[Path, Bundle] = {}
+    found: list[Finding] = []
+    pool: Pool = {}
+    first: dict[Path, str] = {}
+    for name, monitor in config.monitors.items():
+        first.setdefault(config.bundle_path(monitor.bundle), f"monitors.{name}.bundle")
+    for path, key in first.items():
+        try:
+            bundles[path] = Bundle.open(path)
+            gate = open_gate(bundles[path], config.providers, pool)
+        except AsdError as error:
+            found.append(problem(key, error.what, error.remedy))
+            continue
+        found.append(
+            ok(
+                key,
+                f"{path.name}: golden windows on {gate.provider} are off by at most {gate.worst:.2g}",
+            )
+        )
+        found += [
+            warning("providers", f"{path.name} runs on {gate.provider}: {said}", _INSTALL) for said in gate.complaints
+        ]
+    return bundles, found
+
+
+_INSTALL = "Install the ONNX Runtime that has it, or take it out of 'providers'"

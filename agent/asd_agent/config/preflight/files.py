@@ -1,0 +1,119 @@
+"""Files that the configuration names: secrets, certificates, recordings, the state folder; the way to the broker."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+
+from asd_agent.clock import iso_utc
+from asd_agent.config.finding import Finding, problem, warning
+from asd_agent.config.model import Config, FileSettings, MqttSettings, Secret, Tls
+from asd_agent.doctor.certificates import validities
+from asd_agent.mqtt.connection import tls_context
+
+SOON_SECONDS = 14 * 86_400
+"""A certificate that ends within this is warned of."""
+_LOCAL = ("localhost", "127.", "::1")
+_TLS_PORT = 8883
+
+
+def examine_files(config: Config, utc: float) -> list[Finding]:
+    """Judge every file.
+
+    Args:
+        config: The configuration.
+        utc: Seconds since 1970, by which certificates are judged.
+    """
+    found = [*_broker(config.mqtt), *_state(config)]
+    if config.mqtt.password is not None:
+        found += _secret("mqtt.password", config.mqtt.password)
+    if config.mqtt.tls is not None:
+        found += _tls(config.mqtt.tls, utc)
+    for name, source in config.sources.items():
+        if isinstance(source, FileSettings) and not source.path.exists():
+            text = f"{source.path}: no such file or folder"
+            found.append(problem(f"sources.{name}.path", text, "Name a recording, or a folder of them"))
+    if config.metrics is not None and importlib.util.find_spec("prometheus_client") is None:
+        text = "the library prometheus-client is not installed"
+        found.append(problem("metrics", text, "Run `pip install 'asd[metrics]'`, or remove 'metrics'"))
+    if config.metrics is not None and not config.metrics.address.startswith(_LOCAL):
+        text = f"anybody who reaches {config.metrics.address} may read it; it has no password"
+        found.append(warning("metrics.address", text, "Use 127.0.0.1, or a network that you trust"))
+    return found
+
+
+def _broker(mqtt: MqttSettings) -> list[Finding]:
+    found = []
+    if mqtt.password is not None and mqtt.tls is None and not mqtt.host.startswith(_LOCAL):
+        text = "the password goes over the network in plain text"
+        found.append(warning("mqtt.password", text, "Let the broker offer TLS (usually port 8883) and set 'mqtt.tls'"))
+    if mqtt.tls is None and mqtt.port == _TLS_PORT:
+        text = "port 8883 is for TLS, and there is no 'mqtt.tls'"
+        found.append(warning("mqtt.port", text, "Write `tls: {}` for the system's authorities, or `tls: {ca: …}`"))
+    if mqtt.tls is not None and mqtt.port == 1883:
+        text = "port 1883 is for plain MQTT, and there is 'mqtt.tls'"
+        found.append(warning("mqtt.port", text, "TLS is usually on port 8883"))
+    return found
+
+
+def _secret(key: str, secret: Secret) -> list[Finding]:
+    if secret.credential is not None and "CREDENTIALS_DIRECTORY" not in os.environ:
+        if "INVOCATION_ID" not in os.environ:
+            text = f"credential {secret.credential!r} is passed to the service alone and cannot be read here"
+            return [warning(key, text, "`asd-agent doctor` looks whether the unit passes it")]
+        text = f"credential {secret.credential!r} is not passed to this service"
+        remedy = f"Add `LoadCredential={secret.credential}:/etc/asd-agent/{secret.credential}` to the unit"
+        return [problem(key, text, remedy)]
+    try:
+        secret.read()
+    except (ValueError, UnicodeDecodeError) as error:
+        said = "is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else str(error)
+        return [problem(key, said, "Write the password alone into that file, readable for the agent's user")]
+    path = secret.path()
+    if secret.file is not None and path.stat().st_mode & 0o004:
+        return [warning(key, f"{path} can be read by every user of this box", f"Run `chmod o-r {path}`")]
+    return []
+
+
+def _tls(tls: Tls, utc: float) -> list[Finding]:
+    try:
+        tls_context(tls)
+    except OSError as error:
+        key = "mqtt.tls.ca" if "tls.ca" in str(error) else "mqtt.tls.certificate"
+        return [problem(key, str(error), "Name a PEM file that the agent's user may read")]
+    found = []
+    for key, path in (("mqtt.tls.ca", tls.ca), ("mqtt.tls.certificate", tls.certificate)):
+        if path is not None:
+            found += _dates(key, path, utc)
+    return found
+
+
+def _dates(key: str, path: Path, utc: float) -> list[Finding]:
+    try:
+        held = validities(path)
+    except (OSError, ValueError) as error:
+        return [warning(key, f"{path}: its dates cannot be read ({error})", "Look with `openssl x509 -dates`")]
+    # Of several authorities one that still holds may be the right one.
+    ends, begins = max(v.ends for v in held), min(v.begins for v in held)
+    if ends <= utc:
+        return [problem(key, f"{path} expired at {iso_utc(ends)}", "Get a new certificate and put it there")]
+    if begins > utc:
+        text = f"{path} is valid from {iso_utc(begins)}, by this box's clock not yet"
+        return [problem(key, text, "Set the clock (`timedatectl`), or get another certificate")]
+    if ends - utc < SOON_SECONDS:
+        return [warning(key, f"{path} expires at {iso_utc(ends)}", "Get a new certificate soon and put it there")]
+    return []
+
+
+def _state(config: Config) -> list[Finding]:
+    path = config.paths.state
+    place = path
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir():
+        return [problem("paths.state", f"{place} is no folder", "Name a folder to write to")]
+    if not os.access(place, os.W_OK | os.X_OK) or (place == path and os.statvfs(place).f_flag & os.ST_RDONLY):
+        text = f"{path} cannot be written by user {os.geteuid()}" if place == path else f"{path} cannot be made"
+        return [problem("paths.state", text, "Name a folder that the agent's user may write to")]
+    return []

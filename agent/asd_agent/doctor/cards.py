@@ -1,0 +1,67 @@
+"""What the kernel knows of the sound cards: who holds them, and who may open them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from asd_agent.audio.identity import read_cards
+from asd_agent.doctor.person import Person
+
+_READ_WRITE = 6
+
+
+@dataclass(frozen=True)
+class Recorder:
+    """A device that records, as ALSA has it.
+
+    Attributes:
+        card: ALSA's short name of its card.
+        names: Stable names of the card.
+        node: Its file below /dev/snd.
+        allowed: Whether the service's user may open that.
+        held_by: Process that has it open, in words; None when nobody has.
+    """
+
+    card: str
+    names: tuple[str, ...]
+    node: Path
+    allowed: bool
+    held_by: str | None
+
+
+def recorders(who: Person, root: Path = Path("/")) -> list[Recorder]:
+    """Every device of every card that records.
+
+    Args:
+        who: The service's user.
+        root: Where `proc`, `sys` and `dev` lie.
+    """
+    found = []
+    for card in read_cards(root):
+        for folder in sorted((root / f"proc/asound/card{card.index}").glob("pcm[0-9]*c")):
+            device = folder.name.removeprefix("pcm").removesuffix("c")
+            node = root / f"dev/snd/pcmC{card.index}D{device}c"
+            try:
+                allowed = who.may(node.stat(), _READ_WRITE)
+            except OSError:
+                allowed = False
+            found.append(Recorder(card.id, card.names, node, allowed, _holder(folder, root)))
+    return found
+
+
+def _holder(folder: Path, root: Path) -> str | None:
+    for status in folder.glob("sub*/status"):
+        lines = (line.partition(":") for line in _text(status).splitlines())
+        owner = next((value.strip() for key, _, value in lines if key.strip() == "owner_pid"), "")
+        if owner:
+            name = _text(root / f"proc/{owner}/comm").strip()
+            return f"{name} (process {owner})" if name else f"process {owner}"
+    return None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""

@@ -1,0 +1,113 @@
+"""The whole examination: which checks there are, in what order, and what they look at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from asd_agent.bundle import Bundle
+from asd_agent.clock import Clock, SystemClock
+from asd_agent.config.finding import Finding, ok
+from asd_agent.config.model import Config, MqttSettings
+from asd_agent.config.preflight import examine_settings
+from asd_agent.config.preflight.bundles import examine_bundles
+from asd_agent.doctor.box import check_clock, check_disk, check_heat, check_memory
+from asd_agent.doctor.broker import check_broker
+from asd_agent.doctor.cards import recorders
+from asd_agent.doctor.checks import Check
+from asd_agent.doctor.outbox import check_outbox
+from asd_agent.doctor.permissions import check_permissions
+from asd_agent.doctor.person import Person, person
+from asd_agent.doctor.running import ask_health, judge_health
+from asd_agent.doctor.software import check_runtime
+from asd_agent.doctor.sound import LISTEN_SECONDS, OPEN_SECONDS, check_sources
+from asd_agent.doctor.unit import Unit, check_unit, read_unit, show, with_credential
+
+_MEGA = 1_000_000
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Where the doctor looks.
+
+    Attributes:
+        root: Where `proc`, `sys` and `dev` lie.
+        clock: The box's clocks.
+        show: What the service manager prints of the unit.
+        packages: Folders of Python packages; None for this Python's own.
+        user: Who the service runs as; None asks the unit.
+    """
+
+    root: Path = Path("/")
+    clock: Clock = field(default_factory=SystemClock)
+    show: Callable[[], str] = show
+    packages: tuple[str, ...] | None = None
+    user: str | None = None
+
+
+class Examination:
+    """What one run of the doctor knows.
+
+    Args:
+        config: The configuration.
+        file: Where it was read.
+        around: The box.
+    """
+
+    def __init__(self, config: Config, file: Path, around: Surroundings | None = None) -> None:
+        self._config, self._file, self._around = config, file, around or Surroundings()
+        self.unit: Unit | None = read_unit(self._around.show())
+        self._bundles: dict[Path, Bundle] = {}
+        self._health = ask_health(config.paths.state)
+
+    @property
+    def user(self) -> Person:
+        """Who the service runs as."""
+        groups = self.unit.groups if self.unit else []
+        return person(self._around.user or (self.unit.values.get("User") if self.unit else None), groups)
+
+    def checks(self) -> list[Check]:
+        """What to look at, in turn."""
+        config, around = self._config, self._around
+        listening = len(config.sources) * (LISTEN_SECONDS + OPEN_SECONDS + 5.0)
+        free = round(config.evidence.free_megabytes * _MEGA)
+        return [
+            Check("bundles", self._look_at_bundles, 300.0),
+            Check("configuration", self._look_at_settings),
+            Check("software", self._look_at_software),
+            Check("service", lambda: check_unit(self.unit, config)),
+            Check("permissions", lambda: check_permissions(config, self._file, self.user)),
+            Check("disk", lambda: check_disk(config.paths.state, free)),
+            Check("outbox", lambda: check_outbox(config.paths.state)),
+            Check("clock", lambda: check_clock(around.clock)),
+            Check("heat", lambda: [*check_heat(around.root), *check_memory(around.root)]),
+            Check("sound", self._look_at_sources, listening),
+            Check("broker", self._look_at_broker, 90.0),
+        ]
+
+    def _look_at_bundles(self) -> list[Finding]:
+        self._bundles, found = examine_bundles(self._config)
+        return found
+
+    def _look_at_settings(self) -> list[Finding]:
+        # A credential is the unit's to pass, and is looked at there.
+        plain = self._config.model_copy(update={"mqtt": self._mqtt()})
+        found = [f for f in examine_settings(plain, self._bundles) if f.level != "ok"]
+        return found or [ok("agent.yaml", "nothing stands in the way of a start")]
+
+    def _look_at_software(self) -> list[Finding]:
+        members = [m for b in self._bundles.values() for m in b.manifest.members]
+        needed = any(m.graph is not None for m in members) or not self._bundles
+        return check_runtime(self._config.providers, needed=needed, path=self._around.packages)
+
+    def _look_at_sources(self) -> list[Finding]:
+        if self._health is not None:
+            return judge_health(self._health)
+        return check_sources(self._config, self._bundles, recorders(self.user, self._around.root))
+
+    def _look_at_broker(self) -> list[Finding]:
+        return check_broker(self._mqtt(), self._config.agent.name, running=self._health is not None)
+
+    def _mqtt(self) -> MqttSettings:
+        return with_credential(self._config.mqtt, self.unit)

@@ -1,0 +1,57 @@
+"""Whether the service's user may read what it is told to read and write where it must."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from asd_agent.config.finding import Finding, ok, problem, warning
+from asd_agent.config.model import Config, FileSettings
+from asd_agent.doctor.person import Person
+
+_READ, _WRITE = 4, 7
+
+
+def check_permissions(config: Config, file: Path, who: Person) -> list[Finding]:
+    """Judge every path of the configuration.
+
+    Args:
+        config: The configuration.
+        file: agent.yaml itself.
+        who: The service's user.
+    """
+    mqtt = config.mqtt
+    wanted: list[tuple[str, Path | None, int]] = [
+        ("agent.yaml", file, _READ),
+        ("mqtt.password", mqtt.password.file if mqtt.password else None, _READ),
+        ("mqtt.tls.ca", mqtt.tls.ca if mqtt.tls else None, _READ),
+        ("mqtt.tls.certificate", mqtt.tls.certificate if mqtt.tls else None, _READ),
+        ("mqtt.tls.key", mqtt.tls.key if mqtt.tls else None, _READ),
+        ("paths.state", config.paths.state, _WRITE),
+    ]
+    wanted += [(f"sources.{n}.path", s.path, _READ) for n, s in config.sources.items() if isinstance(s, FileSettings)]
+    for name, monitor in config.monitors.items():
+        wanted.append((f"monitors.{name}.bundle", config.bundle_path(monitor.bundle) / "manifest.json", _READ))
+    found = [f for key, path, want in wanted if path is not None for f in _judge(key, path, want, who)]
+    return found or [ok("permissions", f"user {who.name} may read and write what the configuration names")]
+
+
+def _judge(key: str, path: Path, wanted: int, who: Person) -> list[Finding]:
+    try:
+        place = who.refused(path, wanted)
+    except FileNotFoundError:
+        if key == "paths.state":
+            text = f"{path} is not there yet"
+            return [warning(key, text, "systemd makes it (StateDirectory=); else make it for the agent's user")]
+        return []  # said by the configuration's own check
+    except OSError as error:
+        return [warning(key, f"{path} cannot be looked at ({error.strerror})", "Run the doctor with sudo")]
+    if place is None:
+        return []
+    if wanted == _WRITE:
+        text, remedy = f"user {who.name} may not write to {place}", f"Run `chown -R {who.name}: {place}`"
+    else:
+        text, remedy = (
+            f"user {who.name} may not read {place}",
+            f"Run `chgrp {who.name} {place}` and `chmod g+rX {place}`",
+        )
+    return [problem(key, text, remedy)]

@@ -1,0 +1,177 @@
+"""Sources: each is opened for a few seconds, through the same child as in service, and what it heard is judged."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from asd_agent.audio.files import SAMPLE_RATE, Signal
+from asd_agent.audio.quality import FLOOR_DBFS, Limits, assess
+from asd_agent.audio.ring import Missing
+from asd_agent.audio.source import CaptureSource
+from asd_agent.bundle import Bundle
+from asd_agent.config.finding import Finding, ok, problem, warning
+from asd_agent.config.model import Config, MicrophoneSettings
+from asd_agent.doctor.cards import Recorder
+
+LISTEN_SECONDS = 3.0
+OPEN_SECONDS = 12.0
+"""To open a device; PortAudio takes seconds on a slow box."""
+_TICK_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a few seconds brought.
+
+    Attributes:
+        samples: Shape (samples, channels), 16 kHz; None when nothing came.
+        complaint: Why not, in words; empty when all is well.
+        rate: Hz that the device was opened with; None when it was not.
+        lost: Samples that did not arrive.
+    """
+
+    samples: Signal | None
+    complaint: str = ""
+    rate: int | None = None
+    lost: int = 0
+
+
+def check_sources(config: Config, bundles: Mapping[Path, Bundle], devices: Sequence[Recorder]) -> list[Finding]:
+    """Listen to every source in turn.
+
+    Args:
+        config: The configuration.
+        bundles: Bundles that can be opened, which know what level is usual.
+        devices: What records here.
+    """
+    return [
+        finding
+        for name in config.sources
+        for finding in judge_source(name, config, listen(name, config), devices, bundles)
+    ]
+
+
+def listen(name: str, config: Config, seconds: float = LISTEN_SECONDS) -> Heard:
+    """Open a source for a while."""
+    source = CaptureSource(name, config.sources[name], seconds=seconds + 2.0)
+    wanted = round(seconds * SAMPLE_RATE)
+    until, pause = time.monotonic() + seconds + OPEN_SECONDS, threading.Event()
+    source.start()
+    try:
+        while source.ring.end < wanted and time.monotonic() < until:
+            source.tick(time.monotonic())
+            if source.attempted and source.status.state not in {"healthy", "silent"}:
+                break
+            pause.wait(_TICK_SECONDS)
+        status, end = source.status, source.ring.end
+        stretch = source.ring.read(max(0, end - wanted), min(end, wanted)) if end else Missing.OVERWRITTEN
+        rate = source.opened.get("rate")
+        nothing = "it was opened and delivers nothing" if rate else "it does not open"
+        complaint = "" if status.state in {"healthy", "silent", "ended"} else status.reason or nothing
+        samples = None if isinstance(stretch, Missing) else stretch.samples.copy()
+        return Heard(samples, complaint, rate, source.counters.samples_lost)
+    finally:
+        source.stop()
+
+
+def judge_source(
+    name: str, config: Config, heard: Heard, devices: Sequence[Recorder], bundles: Mapping[Path, Bundle]
+) -> list[Finding]:
+    """Judge what a source brought."""
+    settings = config.sources[name]
+    key = f"sources.{name}"
+    if heard.samples is None or len(heard.samples) == 0:
+        if isinstance(settings, MicrophoneSettings):
+            return [_not_opened(key, settings, heard, devices)]
+        return [problem(f"{key}.path", heard.complaint or "no sound came", "Name a wav or flac recording")]
+    found = []
+    if heard.rate is not None and heard.rate < SAMPLE_RATE:
+        text = f"opened at {heard.rate} Hz: everything above {heard.rate / 2000:g} kHz is missing"
+        found.append(warning(f"{key}.rate", text, "Use a microphone that takes 16 kHz or more"))
+    if heard.lost:
+        text = f"{heard.lost} samples were lost within seconds"
+        found.append(warning(key, text, "Another USB port, no hub, or fewer programs on this box"))
+    for column, channel in enumerate(settings.channels):
+        found += _judge_channel(name, channel, heard.samples[:, column], config, bundles)
+    return found
+
+
+def _not_opened(key: str, settings: MicrophoneSettings, heard: Heard, devices: Sequence[Recorder]) -> Finding:
+    # What the child advises is for the log of a service that waits; the doctor knows more.
+    said = heard.complaint.split(": waiting for it")[0] or "no sound came"
+    meant = [d for d in devices if settings.device in d.names or f"{settings.device}:" in d.names] or list(devices)
+    for device in meant:
+        if not device.allowed:
+            remedy = "Add the service's user to the group of that file: `usermod -aG audio asd`, then restart it"
+            return problem(key, f"{said}. The service's user may not open {device.node}", remedy)
+        if device.held_by:
+            remedy = "End that program, or keep the sound server off this card"
+            return problem(key, f"{said}. Card {device.card} is in use by {device.held_by}", remedy)
+    if "no microphone" in said:
+        remedy = "Plug it in, and give the name that `asd-agent devices` shows"
+        return problem(f"{key}.device", said, remedy)
+    if "Invalid sample rate" in said or "sample rate" in said.lower():
+        return problem(f"{key}.rate", said, "Remove 'rate', or set one that `asd-agent devices` shows under 'takes'")
+    if "no channel" in said or "channels" in said:
+        return problem(f"{key}.channels", said, "Channels are counted from 0; `asd-agent devices` shows how many")
+    remedy = "Plug it in again; `asd-agent devices --level` shows what it hears, `arecord -L` what ALSA knows"
+    return problem(key, said, remedy)
+
+
+def _judge_channel(
+    name: str, channel: int, signal: Signal, config: Config, bundles: Mapping[Path, Bundle]
+) -> list[Finding]:
+    key = f"sources.{name}"
+    quality = assess(signal, limits=_limits(name, channel, config, bundles))
+    said = f"channel {channel}"
+    level = "silence" if quality.level_dbfs <= FLOOR_DBFS else f"{quality.level_dbfs:.1f} dBFS"
+    found = []
+    for reason in quality.reasons:
+        text, remedy = _REASONS[reason]
+        kind = warning if reason in {"clipping", "too_quiet", "too_loud"} else problem
+        found.append(kind(key, f"{said} {text} ({level})", remedy))
+    peak = float(np.nanmax(np.abs(signal))) if len(signal) else 0.0
+    return found or [ok(key, f"{said} hears {level}, peak {peak:.2f}")]
+
+
+_REASONS = {
+    "gap": ("has gaps", "Another USB port, no hub, or fewer programs on this box"),
+    "not_finite": (
+        "delivers values that are no numbers",
+        "Its driver is broken: another microphone, or another kernel",
+    ),
+    "silence": (
+        "is digitally silent",
+        "Is it muted (`alsamixer`), its switch off, or the wrong channel given? A real room is never silent",
+    ),
+    "dc": ("delivers a constant and no sound", "Its cable or its supply is broken: try another microphone"),
+    "clipping": ("is overloaded: peaks are cut off", "Lower its gain (`alsamixer`), or move it away"),
+    "too_quiet": (
+        "is quieter than the machine was when it was trained",
+        "Does the machine run? Is the gain as it was, the microphone where it was?",
+    ),
+    "too_loud": (
+        "is louder than the machine was when it was trained",
+        "Is the gain as it was, the microphone where it was? Else calibrate anew",
+    ),
+}
+
+
+def _limits(name: str, channel: int, config: Config, bundles: Mapping[Path, Bundle]) -> Limits:
+    """The usual level of whoever listens to this channel."""
+    levels = [
+        c.level_dbfs
+        for m in config.monitors.values()
+        if (m.source, m.channel) == (name, channel) and (bundle := bundles.get(config.bundle_path(m.bundle)))
+        for c in bundle.manifest.conditions
+        if c.section == m.section and m.domain in {c.domain, "auto"}
+    ]
+    if not levels:
+        return Limits()
+    return Limits(low_dbfs=min(low for low, _ in levels), high_dbfs=max(high for _, high in levels))

@@ -1,0 +1,1 @@
+"""Log-mel spectrograms, spectra and condition indicators."""

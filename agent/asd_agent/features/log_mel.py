@@ -1,0 +1,185 @@
+"""Log-mel spectrograms in numpy and scipy, equal to librosa's.
+
+A `FeatureSpec` says everything that a front end needs; the trainer's torch front end is built from the same spec and
+the same filterbank. Mel scales follow Slaney's Auditory Toolbox and HTK, as librosa.filters.mel does.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import scipy.fft
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from asd_agent.audio.files import SAMPLE_RATE
+
+Array = npt.NDArray[np.float32]
+
+
+class FeatureSpec(BaseModel):
+    """What turns a signal into a log-mel spectrogram.
+
+    The power spectrum (or magnitude, `power` 1) of Hann-windowed frames is summed in mel bands and given in decibels,
+    20 / power · log10(max(band, floor^power)), with floor 1e-5.
+
+    Attributes:
+        kind: The only kind so far.
+        sample_rate: Hz.
+        n_fft: Frame length in samples; even.
+        hop_length: Samples from frame to frame.
+        n_mels: Mel bands.
+        f_min: Lower edge in Hz.
+        f_max: Upper edge in Hz; at most half the sample rate.
+        mel_scale: Slaney's piecewise scale or HTK's logarithmic one.
+        mel_norm: Slaney's area normalisation, or none.
+        power: 1 for magnitudes, 2 for powers.
+        center: Pad by half a frame at either end, so that frame t is centred on sample t · hop.
+        pad_mode: What the padding holds.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["log_mel"] = "log_mel"
+    sample_rate: int = SAMPLE_RATE
+    n_fft: int = 1024
+    hop_length: int = 512
+    n_mels: int = 128
+    f_min: float = 0.0
+    f_max: float = 8000.0
+    mel_scale: Literal["slaney", "htk"] = "slaney"
+    mel_norm: Literal["slaney", "none"] = "slaney"
+    power: Literal[1, 2] = 2
+    center: bool = True
+    pad_mode: Literal["constant", "reflect"] = "constant"
+
+    @model_validator(mode="after")
+    def _possible(self) -> FeatureSpec:
+        if self.n_fft < 2 or self.n_fft % 2:
+            raise ValueError(f"n_fft is {self.n_fft}; it must be even and at least 2")
+        if self.hop_length < 1 or self.n_mels < 1:
+            raise ValueError("hop_length and n_mels must be at least 1")
+        if not 0 <= self.f_min < self.f_max <= self.sample_rate / 2:
+            raise ValueError(f"f_min {self.f_min} and f_max {self.f_max} must lie in 0 to {self.sample_rate / 2} Hz")
+        return self
+
+    def frames(self, samples: int) -> int:
+        """Frames that a signal of this many samples gives."""
+        if not self.center:
+            samples -= self.n_fft
+        return 1 + samples // self.hop_length if samples >= 0 else 0
+
+    def frame_seconds(self) -> float:
+        """Time from frame to frame in seconds."""
+        return self.hop_length / self.sample_rate
+
+
+FLOOR = 1e-5
+"""Smallest magnitude that a band is taken to have: -100 dB."""
+_AT_ONCE = 32
+"""Frames whose spectra fit a processor's cache together."""
+
+
+def hz_to_mel(hz: npt.ArrayLike, scale: Literal["slaney", "htk"]) -> npt.NDArray[np.float64]:
+    """Frequencies in Hz on a mel scale; any shape."""
+    f = np.asarray(hz, dtype=np.float64)
+    if scale == "htk":
+        return np.asarray(2595.0 * np.log10(1.0 + f / 700.0))
+    linear = f / (200.0 / 3)
+    return np.where(f >= 1000.0, 15.0 + np.log(np.maximum(f, 1e-9) / 1000.0) / (np.log(6.4) / 27.0), linear)
+
+
+def mel_to_hz(mels: npt.ArrayLike, scale: Literal["slaney", "htk"]) -> npt.NDArray[np.float64]:
+    """Mel values in Hz; the inverse of `hz_to_mel`."""
+    m = np.asarray(mels, dtype=np.float64)
+    if scale == "htk":
+        return np.asarray(700.0 * (10.0 ** (m / 2595.0) - 1.0))
+    return np.where(m >= 15.0, 1000.0 * np.exp((np.log(6.4) / 27.0) * (m - 15.0)), m * (200.0 / 3))
+
+
+def mel_centres(spec: FeatureSpec) -> npt.NDArray[np.float64]:
+    """Centre frequency of each mel band in Hz, shape (n_mels,)."""
+    return _mel_edges(spec)[1:-1]
+
+
+def _mel_edges(spec: FeatureSpec) -> npt.NDArray[np.float64]:
+    low, high = hz_to_mel([spec.f_min, spec.f_max], spec.mel_scale)
+    return mel_to_hz(np.linspace(low, high, spec.n_mels + 2), spec.mel_scale)
+
+
+@lru_cache(maxsize=16)
+def mel_filterbank(spec: FeatureSpec) -> npt.NDArray[np.float64]:
+    """Triangular mel filters, shape (n_fft // 2 + 1, n_mels)."""
+    edges = _mel_edges(spec)
+    bins = np.linspace(0.0, spec.sample_rate / 2, spec.n_fft // 2 + 1)
+    widths = np.diff(edges)
+    slopes = edges[None, :] - bins[:, None]
+    rising = -slopes[:, :-2] / widths[:-1]
+    falling = slopes[:, 2:] / widths[1:]
+    filters = np.maximum(0.0, np.minimum(rising, falling))
+    if spec.mel_norm == "slaney":
+        filters *= 2.0 / (edges[2:] - edges[:-2])
+    filters.flags.writeable = False
+    return np.asarray(filters)
+
+
+@lru_cache(maxsize=16)
+def hann(n_fft: int) -> npt.NDArray[np.float64]:
+    """Periodic Hann window, shape (n_fft,)."""
+    window = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(n_fft) / n_fft)
+    window.flags.writeable = False
+    return np.asarray(window)
+
+
+def log_mel(signal: npt.NDArray[np.floating], spec: FeatureSpec) -> Array:
+    """Log-mel spectrogram of a signal.
+
+    Args:
+        signal: Mono signal, shape (samples,).
+        spec: The front end.
+
+    Returns:
+        Decibels, shape (frames, n_mels).
+
+    Raises:
+        ValueError: The signal is too short for one frame.
+    """
+    frames = framed(signal, spec.n_fft, spec.hop_length, center=spec.center, pad_mode=spec.pad_mode)
+    bands = np.empty((len(frames), spec.n_mels))
+    window, filters = hann(spec.n_fft), mel_filterbank(spec)
+    for start in range(0, len(frames), _AT_ONCE):
+        spectrum = scipy.fft.rfft(frames[start : start + _AT_ONCE] * window, axis=1)
+        magnitude = spectrum.real**2 + spectrum.imag**2
+        if spec.power == 1:
+            np.sqrt(magnitude, out=magnitude)
+        np.matmul(magnitude, filters, out=bands[start : start + _AT_ONCE])
+    np.maximum(bands, FLOOR**spec.power, out=bands)
+    np.log10(bands, out=bands)
+    bands *= 20.0 / spec.power
+    return np.asarray(bands, dtype=np.float32)
+
+
+def framed(
+    signal: npt.NDArray[np.floating],
+    n_fft: int,
+    hop_length: int,
+    *,
+    center: bool,
+    pad_mode: Literal["constant", "reflect"] = "constant",
+) -> npt.NDArray[np.float64]:
+    """A view of a signal's frames, shape (samples,) to (frames, n_fft); the arguments are those of `FeatureSpec`.
+
+    Raises:
+        ValueError: The signal is too short for one frame.
+    """
+    x = np.asarray(signal, dtype=np.float64)
+    if center:
+        half = n_fft // 2
+        if pad_mode == "reflect" and len(x) <= half:
+            raise ValueError(f"{len(x)} samples are too few to reflect {half}")
+        x = np.pad(x, half, mode=pad_mode)
+    if len(x) < n_fft:
+        raise ValueError(f"{len(x)} samples are fewer than one frame of {n_fft}")
+    return np.lib.stride_tricks.sliding_window_view(x, n_fft)[::hop_length]

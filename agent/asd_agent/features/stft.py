@@ -1,0 +1,128 @@
+"""Linear spectra of a window: short-time magnitudes, and the spectrum of the whole, which resolves a tenth of a hertz.
+
+As for log-mels, a spec says everything; the trainer's torch front ends are built from the same specs.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal
+
+import numpy as np
+import numpy.typing as npt
+import scipy.fft
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from asd_agent.audio.files import SAMPLE_RATE
+from asd_agent.features.log_mel import Array, FeatureSpec, framed, hann, log_mel
+
+_AT_ONCE = 32
+
+
+class _Band(BaseModel):
+    """Which of a transform's bins are kept: those from `f_min` to `f_max`, both ends included, in Hz."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sample_rate: int = SAMPLE_RATE
+    f_min: float = 0.0
+    f_max: float = 8000.0
+
+    @model_validator(mode="after")
+    def _possible_band(self) -> _Band:
+        if not 0 <= self.f_min < self.f_max <= self.sample_rate / 2:
+            raise ValueError(f"f_min {self.f_min} and f_max {self.f_max} must lie in 0 to {self.sample_rate / 2} Hz")
+        return self
+
+    def kept(self, n_fft: int) -> slice:
+        """The bins of a transform of so many samples."""
+        low, high = (f * n_fft / self.sample_rate for f in (self.f_min, self.f_max))
+        return slice(math.ceil(low - 1e-9), math.floor(high + 1e-9) + 1)
+
+
+class StftSpec(_Band):
+    """Magnitudes of Hann-windowed frames, of an orthonormal transform.
+
+    Attributes:
+        n_fft: Frame length in samples; even.
+        hop_length: Samples from frame to frame.
+        f_min: Lowest frequency in Hz.
+        f_max: Highest; at most half the sample rate.
+        center: Pad by half a frame of zeros at either end, so that frame t is centred on sample t · hop.
+    """
+
+    kind: Literal["linear_stft"] = "linear_stft"
+    n_fft: int = 1024
+    hop_length: int = 512
+    center: bool = True
+
+    @model_validator(mode="after")
+    def _possible(self) -> StftSpec:
+        if self.n_fft < 2 or self.n_fft % 2 or self.hop_length < 1:
+            raise ValueError("n_fft must be even and at least 2, hop_length at least 1")
+        return self
+
+    def shape(self, samples: int) -> tuple[int, int]:
+        """Frames and bins of a signal of this many samples."""
+        inner = samples if self.center else samples - self.n_fft
+        bins = self.kept(self.n_fft)
+        return 1 + inner // self.hop_length, bins.stop - bins.start
+
+
+class SpectrumSpec(_Band):
+    """Magnitudes of the orthonormal transform of a whole window, unwindowed.
+
+    Attributes:
+        f_min: Lowest frequency in Hz.
+        f_max: Highest; at most half the sample rate.
+    """
+
+    kind: Literal["fft_magnitude"] = "fft_magnitude"
+
+    def shape(self, samples: int) -> tuple[int]:
+        """Bins of a signal of this many samples."""
+        bins = self.kept(samples)
+        return (bins.stop - bins.start,)
+
+
+InputSpec = Annotated[FeatureSpec | StftSpec | SpectrumSpec, Field(discriminator="kind")]
+"""Any front end."""
+
+
+def linear_stft(signal: npt.NDArray[np.floating], spec: StftSpec) -> Array:
+    """Short-time magnitudes.
+
+    Args:
+        signal: Mono signal, shape (samples,).
+        spec: The front end.
+
+    Returns:
+        Shape (frames, bins), at least 0.
+
+    Raises:
+        ValueError: The signal is too short for one frame.
+    """
+    frames = framed(signal, spec.n_fft, spec.hop_length, center=spec.center)
+    bins = spec.kept(spec.n_fft)
+    found = np.empty((len(frames), bins.stop - bins.start), np.float32)
+    for start in range(0, len(frames), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        found[part] = np.abs(scipy.fft.rfft(frames[part] * hann(spec.n_fft), axis=1, norm="ortho")[:, bins])
+    return found
+
+
+def fft_magnitude(signal: npt.NDArray[np.floating], spec: SpectrumSpec) -> Array:
+    """Magnitudes of the whole signal's transform, shape (samples,) to (bins,), at least 0."""
+    x = np.asarray(signal, dtype=np.float64)
+    return np.asarray(np.abs(scipy.fft.rfft(x, norm="ortho")[spec.kept(len(x))]), dtype=np.float32)
+
+
+def front_end(signal: npt.NDArray[np.floating], spec: FeatureSpec | StftSpec | SpectrumSpec) -> Array:
+    """What a spec makes of a signal.
+
+    Raises:
+        ValueError: The signal is too short for one frame.
+    """
+    if isinstance(spec, FeatureSpec):
+        return log_mel(signal, spec)
+    return linear_stft(signal, spec) if isinstance(spec, StftSpec) else fft_magnitude(signal, spec)

@@ -1,1 +1,0 @@
-"""How the agent fares: what it publishes about itself."""

@@ -1,0 +1,1 @@
+"""MQTT: connection, delivery from the outbox, topics, payloads, commands."""

@@ -1,0 +1,255 @@
+"""One connection to a broker, made of one paho client that is thrown away with it.
+
+paho re-sends what it still holds after a reconnect; a fresh client for each connection holds nothing, so that a row of
+the outbox is in flight once or not at all. The client runs on its caller's thread, through paho's interface for an
+outer event loop: no second thread that could die unseen, and an error on connecting arrives as the exception it is.
+"""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import ssl
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from asd_agent.config.model import MqttSettings, Tls
+from asd_agent.mqtt.faults import Fault, connect_fault, lost_fault, refused_fault
+
+CONNECT_SECONDS = 10.0
+"""For the name, TCP, TLS and the broker's answer, each."""
+LARGEST_PACKET = 65_536
+"""Bytes; under MQTT 5 a broker keeps larger messages to itself."""
+
+
+@dataclass(frozen=True)
+class Received:
+    """A message from the broker.
+
+    Attributes:
+        topic: Where it was published.
+        payload: As sent.
+        retained: Whether the broker had kept it from before.
+    """
+
+    topic: str
+    payload: bytes
+    retained: bool
+
+
+@dataclass(frozen=True)
+class Ack:
+    """A broker's answer to a publication.
+
+    Attributes:
+        mid: Of the publication.
+        refused: MQTT's name of the reason, for a reason code of 0x80 and above; None when it was taken.
+    """
+
+    mid: int
+    refused: str | None
+
+
+class NotConnectedError(Exception):
+    """No connection came about; `fault` tells why."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(str(fault))
+        self.fault = fault
+
+
+class Connection:
+    """Connect, with a last will.
+
+    Args:
+        settings: The broker.
+        client_id: Unique at the broker.
+        will: Topic and payload that the broker publishes, retained, when this connection breaks.
+
+    Raises:
+        NotConnectedError: It did not come about.
+    """
+
+    def __init__(self, settings: MqttSettings, client_id: str, will: tuple[str, str]) -> None:
+        self._settings = settings
+        self.acks: deque[Ack] = deque()
+        self.received: deque[Received] = deque()
+        self.refused_subscriptions: deque[str] = deque()
+        self.fault: Fault | None = None
+        self.open = False
+        self._closed = False
+        self._filters: dict[int, str] = {}
+        self._client = self._make(settings, client_id, will)
+        try:
+            self._connect()
+        except BaseException:
+            self._drop()
+            raise
+
+    def publish(self, topic: str, payload: str, *, qos: int, retain: bool) -> int | None:
+        """Hand a message to the broker; returns its id, or None when the connection is gone."""
+        if not self.open:
+            return None
+        info = self._client.publish(topic, payload.encode(), qos=qos, retain=retain)
+        return info.mid if info.rc == paho.MQTT_ERR_SUCCESS else None
+
+    def subscribe(self, topic_filter: str) -> None:
+        """Ask for messages, at QoS 1; MQTT 5 also tells of a new one whether it was sent to be retained."""
+        if self._settings.protocol == "5":
+            _rc, mid = self._client.subscribe(topic_filter, options=SubscribeOptions(qos=1, retainAsPublished=True))
+        else:
+            _rc, mid = self._client.subscribe(topic_filter, qos=1)
+        if mid is not None:
+            self._filters[mid] = topic_filter
+
+    def unsubscribe(self, topic_filter: str) -> None:
+        """Ask for no more of them."""
+        self._client.unsubscribe(topic_filter)
+
+    @property
+    def backlog(self) -> bool:
+        """Whether bytes wait for the network."""
+        return bool(self._client.want_write())
+
+    def turn(self, timeout: float, wake: socket.socket | None = None) -> None:
+        """Move bytes both ways; returns after `timeout` seconds, or when something happened or `wake` is readable."""
+        sock = None if self._closed else self._client.socket()
+        if sock is None:
+            self.open = False
+            return
+        decrypted = isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
+        with selectors.DefaultSelector() as selector:
+            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if self.backlog else 0)
+            selector.register(sock, events)
+            if wake is not None:
+                selector.register(wake, selectors.EVENT_READ)
+            ready = {key.fileobj: mask for key, mask in selector.select(0 if decrypted else timeout)}
+        if wake is not None and wake in ready:
+            wake.recv(4096)
+        if decrypted or ready.get(sock, 0) & selectors.EVENT_READ:
+            self._client.loop_read()
+        if self.backlog:
+            self._client.loop_write()
+        self._client.loop_misc()
+
+    def close(self, seconds: float = 1.0) -> None:
+        """Say goodbye, so that the will stays unsaid, and hang up."""
+        if self.open:
+            self._client.disconnect()
+            until = time.monotonic() + seconds
+            while self.backlog and self._client.socket() is not None and time.monotonic() < until:
+                self.turn(0.05)
+        self._drop()
+
+    def abandon(self, fault: Fault) -> None:
+        """Hang up without a goodbye: the broker says the will."""
+        self.fault = fault
+        self._drop()
+
+    def _make(self, settings: MqttSettings, client_id: str, will: tuple[str, str]) -> paho.Client:
+        v5 = settings.protocol == "5"
+        client = paho.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=client_id,
+            protocol=paho.MQTTv5 if v5 else paho.MQTTv311,
+            clean_session=None if v5 else True,
+            reconnect_on_failure=False,
+        )
+        client.suppress_exceptions = True
+        client.connect_timeout = CONNECT_SECONDS
+        client.will_set(will[0], will[1].encode(), qos=1, retain=True)
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_publish = self._on_publish
+        client.on_message = self._on_message
+        client.on_subscribe = self._on_subscribe
+        return client
+
+    def _connect(self) -> None:
+        settings = self._settings
+        try:
+            if settings.username is not None:
+                secret = settings.password.read() if settings.password is not None else None
+                self._client.username_pw_set(settings.username, secret)
+            if settings.tls is not None:
+                self._client.tls_set_context(tls_context(settings.tls))
+            self._client.connect(
+                settings.host, settings.port, keepalive=settings.keepalive_seconds, properties=_limits(settings)
+            )
+        except (OSError, ValueError) as error:
+            raise NotConnectedError(connect_fault(error, settings)) from error
+        until = time.monotonic() + CONNECT_SECONDS
+        while not self.open:
+            left = until - time.monotonic()
+            if self._client.socket() is None:
+                raise NotConnectedError(self.fault or connect_fault(EOFError(), settings))
+            if left <= 0:
+                raise NotConnectedError(connect_fault(TimeoutError(), settings))
+            self.turn(left)
+
+    def _drop(self) -> None:
+        self.open, self._closed = False, True
+        sock = self._client.socket()
+        if sock is not None:
+            sock.close()
+
+    def _on_connect(self, _client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        if reason.is_failure:
+            self.fault = refused_fault(reason.getName(), self._settings)
+        else:
+            self.open = True
+
+    def _on_disconnect(self, _client: Any, _data: Any, flags: Any, reason: Any, _properties: Any) -> None:
+        if self.open and self.fault is None:
+            said = reason.getName() if flags.is_disconnect_packet_from_server else ""
+            self.fault = lost_fault(said, self._settings)
+        self.open = False
+
+    def _on_publish(self, _client: Any, _data: Any, mid: int, reason: Any, _properties: Any) -> None:
+        self.acks.append(Ack(mid, reason.getName() if reason.is_failure else None))
+
+    def _on_message(self, _client: Any, _data: Any, message: Any) -> None:
+        self.received.append(Received(message.topic, bytes(message.payload), bool(message.retain)))
+
+    def _on_subscribe(self, _client: Any, _data: Any, mid: int, reasons: Any, _properties: Any) -> None:
+        topic_filter = self._filters.pop(mid, "")
+        if any(r.is_failure for r in reasons):
+            self.refused_subscriptions.append(topic_filter)
+
+
+def _limits(settings: MqttSettings) -> Properties | None:
+    if settings.protocol != "5":
+        return None
+    limits = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+    limits.MaximumPacketSize = LARGEST_PACKET
+    return limits
+
+
+def tls_context(tls: Tls) -> ssl.SSLContext:
+    """What is trusted, and who we are; host names are always checked.
+
+    Raises:
+        OSError: A file is missing or holds no certificate or key.
+    """
+    try:
+        context = ssl.create_default_context(cafile=tls.ca)
+    except ssl.SSLError as error:
+        raise OSError(f"mqtt.tls.ca {tls.ca} holds no certificate") from error
+    except OSError as error:
+        raise OSError(f"mqtt.tls.ca {tls.ca} cannot be read: {error.strerror}") from error
+    if tls.certificate is not None:
+        try:
+            context.load_cert_chain(tls.certificate, tls.key)
+        except ssl.SSLError as error:
+            raise OSError(f"mqtt.tls.certificate {tls.certificate} and key {tls.key} do not fit together") from error
+        except OSError as error:
+            raise OSError(f"mqtt.tls.certificate or key cannot be read: {error.strerror}") from error
+    return context

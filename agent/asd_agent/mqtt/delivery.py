@@ -1,0 +1,189 @@
+"""What is in flight to the broker: one row of the outbox at a time and a few retained states, each until its answer.
+
+What the broker refuses is kept and left alone for a while; what breaks the connection again and again likewise.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from asd_agent.clock import Clock
+from asd_agent.mqtt.connection import Connection
+from asd_agent.mqtt.faults import Fault, Faults
+from asd_agent.outbox.rows import Row
+from asd_agent.outbox.store import Outbox
+
+LATE_SECONDS = 10.0
+"""A row that waited longer is sent as late."""
+ACK_SECONDS = 20.0
+"""Without an answer to a publication for so long, the connection is taken for dead."""
+STATES_IN_FLIGHT = 8
+STRIKES = 3
+"""A row that was in flight when as many connections broke is held back for a while."""
+HOLD_SECONDS = (5.0, 300.0)
+"""How long a refused topic is left alone: the first time, and at most."""
+BROKEN_HOLD_SECONDS = 30.0
+"""The same at most for one that connections break on: that may be the network's doing."""
+
+
+@dataclass
+class Tally:
+    """What became of publications since the start.
+
+    Attributes:
+        sent: Alerts and events that the broker took.
+        late: Of these, those that had waited.
+        refused: Times that the broker refused a publication.
+    """
+
+    sent: int = 0
+    late: int = 0
+    refused: int = 0
+
+
+@dataclass(frozen=True)
+class _Flight:
+    """What a publication was: a row of the outbox, or the state of a retained topic (empty to clear it)."""
+
+    topic: str
+    since: float
+    row: Row | None = None
+    state: str = ""
+    late: bool = False
+
+
+class Delivery:
+    """Sends rows and states over one connection after the other.
+
+    Args:
+        outbox: Where rows wait.
+        clock: The clocks.
+        faults: Where a refusal is said.
+        wanted: Whether a topic that was cleared has a state again.
+    """
+
+    def __init__(
+        self, outbox: Outbox, clock: Clock, faults: Faults, wanted: Callable[[str], bool] = lambda _: False
+    ) -> None:
+        self._wanted = wanted
+        self._outbox, self._clock, self._faults = outbox, clock, faults
+        self.tally = Tally()
+        self._connection: Connection | None = None
+        self._since = 0.0
+        self._flights: dict[int, _Flight] = {}
+        self._held: dict[str, float] = {}
+        self._refusals: dict[str, int] = {}
+        self._strikes: dict[str, int] = {}
+
+    def begin(self, connection: Connection) -> None:
+        """Use this connection; nothing is in flight on it yet."""
+        self._connection, self._since = connection, self._clock.monotonic()
+        self._flights.clear()
+
+    def end(self, *, broken: bool) -> None:
+        """The connection is gone; if it broke, its row may be why: a broker hangs up on what it cannot take."""
+        row = next((f.row for f in self._flights.values() if f.row is not None), None)
+        self._flights.clear()
+        self._connection = None
+        if row is None or not broken:
+            return
+        strikes = self._strikes[row.message.id] = self._strikes.get(row.message.id, 0) + 1
+        if strikes >= STRIKES:
+            self._hold(row.message.topic, BROKEN_HOLD_SECONDS)
+            self._faults.set("refused", Fault(f"connections break on a message for {row.message.topic}"))
+
+    @property
+    def flying(self) -> bool:
+        """Whether anything waits for its answer."""
+        return bool(self._flights)
+
+    @property
+    def room(self) -> bool:
+        """Whether another state may be sent."""
+        open_ = self._connection is not None and self._connection.open
+        return open_ and sum(f.row is None for f in self._flights.values()) < STATES_IN_FLIGHT
+
+    def idle(self) -> bool:
+        """Whether nothing is in flight and nothing waits that could be."""
+        return not self._flights and self._outbox.next(self.holding()) is None
+
+    def stuck(self) -> bool:
+        """Whether an answer is overdue."""
+        oldest = min((f.since for f in self._flights.values()), default=None)
+        return oldest is not None and self._clock.monotonic() - oldest > ACK_SECONDS
+
+    def holding(self) -> list[str]:
+        """Topics that are left alone for now."""
+        now = self._clock.monotonic()
+        self._held = {topic: until for topic, until in self._held.items() if until > now}
+        return list(self._held)
+
+    def send_state(self, topic: str, text: str, *, qos: int = 1) -> None:
+        """Make this a topic's retained message; an empty one clears it."""
+        mid = self._connection.publish(topic, text, qos=qos, retain=True) if self._connection else None
+        if mid is not None and qos > 0:
+            self._flights[mid] = _Flight(topic, self._clock.monotonic(), state=text)
+
+    def send_row(self) -> None:
+        """Send the next row, unless one is in flight."""
+        if self._connection is None or any(f.row is not None for f in self._flights.values()):
+            return
+        row = self._outbox.next(self.holding())
+        if row is None:
+            return
+        late = self._late(row)
+        mid = self._connection.publish(row.message.topic, _text(row, late=late), qos=1, retain=False)
+        if mid is not None:
+            self._flights[mid] = _Flight(row.message.topic, self._clock.monotonic(), row, late=late)
+
+    def settle(self) -> list[str]:
+        """Take the broker's answers; returns the topics whose state was refused and must be sent again."""
+        refused: list[str] = []
+        while self._connection is not None and self._connection.acks:
+            ack = self._connection.acks.popleft()
+            flight = self._flights.pop(ack.mid, None)
+            if flight is None:
+                continue
+            if ack.refused is not None:
+                self._refuse(flight.topic, ack.refused)
+                refused += [] if flight.row else [flight.topic]
+                continue
+            self._accept(flight)
+        return refused
+
+    def _accept(self, flight: _Flight) -> None:
+        if self._refusals.pop(flight.topic, None) is not None and not self._refusals:
+            self._faults.clear("refused", "the broker takes every publication again")
+        if flight.row is not None:
+            self._strikes.pop(flight.row.message.id, None)
+            self._outbox.done(flight.row)
+            self.tally.sent += 1
+            self.tally.late += flight.late
+        elif not flight.state and not self._wanted(flight.topic):
+            self._outbox.forget_retained(flight.topic)
+
+    def _refuse(self, topic: str, reason: str) -> None:
+        self.tally.refused += 1
+        self._hold(topic, HOLD_SECONDS[1])
+        remedy = "The broker's access list must let this agent write there; it is kept and tried again"
+        self._faults.set("refused", Fault(f"the broker refuses {topic}: {reason.lower()}", remedy))
+
+    def _hold(self, topic: str, longest: float) -> None:
+        count = self._refusals[topic] = self._refusals.get(topic, 0) + 1
+        self._held[topic] = self._clock.monotonic() + min(longest, HOLD_SECONDS[0] * 2.0 ** min(count - 1, 10))
+
+    def _late(self, row: Row) -> bool:
+        """Whether it has waited: for a while, or since before the present connection."""
+        before = row.boot_id != self._clock.boot_id or row.stored_monotonic < self._since
+        return before or row.age(self._clock) > LATE_SECONDS
+
+
+def _text(row: Row, *, late: bool) -> str:
+    """The payload with what is known only now: whether it is late, and whether it lies on disk."""
+    fields = json.loads(row.message.payload)
+    if "late" not in fields:
+        return row.message.payload
+    fields["late"], fields["durable"] = late, row.durable
+    return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))

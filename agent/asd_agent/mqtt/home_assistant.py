@@ -1,0 +1,230 @@
+"""Home Assistant's device-based MQTT discovery: one device for the agent and one for each monitor.
+
+Keys and rules are those of Home Assistant's MQTT integration, `<prefix>/device/<id>/config` with `device`, `origin`
+and `components`. Each source and monitor has a state topic of its own, so that none resets another.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from asd_agent import __version__
+from asd_agent.alarm import EVENTS
+from asd_agent.mqtt.payloads import MonitorState, SourceState
+from asd_agent.mqtt.publisher import Publisher
+from asd_agent.mqtt.topics import Topics
+
+Component = dict[str, Any]
+QUIET_HOPS = 6
+"""A score that is older than this many hops is unknown."""
+DELIVERING = ("healthy", "silent")
+"""States of a source in which there is sound to judge."""
+ON_ALARM = "{{ 'ON' if value_json.state in ['active', 'acknowledged'] else 'OFF' }}"
+
+
+@dataclass(frozen=True)
+class Card:
+    """What Home Assistant should know of a monitor.
+
+    Attributes:
+        machine: Machine type.
+        section: Its two digits.
+        source: The source it listens to.
+        hop_seconds: Seconds from one window to the next.
+    """
+
+    machine: str
+    section: str
+    source: str
+    hop_seconds: float
+
+
+def announce(
+    publisher: Publisher, prefix: str, monitors: Mapping[str, Card], commands: Collection[str] = ()
+) -> frozenset[str]:
+    """Have Home Assistant find this agent, now and whenever it starts; returns the topics that are retained for it."""
+    messages = discovery(publisher.topics, prefix, monitors, commands)
+    for topic, payload in messages.items():
+        publisher.publish_state(topic, payload)
+
+    publisher.subscribe(
+        f"{prefix}/status", lambda message: publisher.republish() if message.payload == b"online" else None
+    )
+    return frozenset(messages)
+
+
+def discovery(
+    topics: Topics, prefix: str, monitors: Mapping[str, Card], commands: Collection[str] = ()
+) -> dict[str, str]:
+    """The retained messages by which Home Assistant finds everything: topic to JSON.
+
+    Args:
+        topics: Of this agent.
+        prefix: Home Assistant's discovery prefix, usually `homeassistant`.
+        monitors: By name.
+        commands: Verbs that get a button.
+    """
+    agent_id = f"asd_{topics.agent}"
+    sources = sorted({card.source for card in monitors.values()})
+    agent = _device(topics.agent, agent_id, "asd-agent")
+    messages = {agent_id: {**agent, "components": _of_agent(topics, agent_id, sources)}}
+    for name, card in monitors.items():
+        device_id = f"{agent_id}_{name}"
+        device = _device(name, device_id, f"{card.machine} section {card.section}", via=agent_id)
+        messages[device_id] = {**device, "components": _of_monitor(topics, device_id, name, card, commands)}
+    return {
+        f"{prefix}/device/{device_id}/config": json.dumps(message, ensure_ascii=False, separators=(",", ":"))
+        for device_id, message in messages.items()
+    }
+
+
+def _device(name: str, device_id: str, model: str, via: str | None = None) -> Component:
+    device = {"identifiers": [device_id], "name": name, "model": model, "sw_version": __version__}
+    if via is not None:
+        device["via_device"] = via
+    return {"device": device, "origin": {"name": "asd-agent", "sw_version": __version__}, "qos": 1}
+
+
+def _of_agent(topics: Topics, device_id: str, sources: list[str]) -> dict[str, Component]:
+    health = _sensor(topics, topics.health, "sensor", diagnostic=True)
+    components: dict[str, Component] = {
+        # Without availability: they are wanted most when the agent is away.
+        "status": {
+            "platform": "binary_sensor",
+            "name": "Agent",
+            "device_class": "connectivity",
+            "entity_category": "diagnostic",
+            "state_topic": topics.status,
+            "payload_on": "online",
+            "payload_off": "offline",
+        },
+        "waiting": {
+            **health,
+            "name": "Alerts waiting",
+            "state_class": "measurement",
+            "value_template": "{{ value_json.outbox.depth }}",
+        },
+        "temperature": {
+            **health,
+            "name": "Temperature",
+            "device_class": "temperature",
+            "state_class": "measurement",
+            "unit_of_measurement": "°C",
+            "value_template": "{{ value_json.temperature_celsius }}",
+        },
+    }
+    for source in sources:
+        components[f"source_{source}"] = {
+            **_sensor(topics, topics.source_state(source), "sensor", diagnostic=True),
+            "name": f"Source {source}",
+            "device_class": "enum",
+            "options": _words(SourceState, "state"),
+            "value_template": "{{ value_json.state }}",
+            "json_attributes_topic": topics.source_state(source),
+        }
+    return _identified(components, device_id)
+
+
+def _of_monitor(
+    topics: Topics, device_id: str, name: str, card: Card, commands: Collection[str]
+) -> dict[str, Component]:
+    state = topics.monitor_state(name)
+    judged = {"platform": "sensor", "state_topic": state, **_while_heard(topics, card.source)}
+    components: dict[str, Component] = {
+        "anomaly": {
+            **_sensor(topics, state, "binary_sensor"),
+            "name": "Anomaly",
+            "device_class": "problem",
+            "value_template": ON_ALARM,
+            "json_attributes_topic": state,
+        },
+        "state": {
+            **_sensor(topics, state, "sensor"),
+            "name": "Alarm state",
+            "device_class": "enum",
+            "options": _words(MonitorState, "state"),
+            "value_template": "{{ value_json.state }}",
+        },
+        "severity": {
+            **judged,
+            "name": "Severity",
+            "state_class": "measurement",
+            "value_template": "{{ value_json.severity }}",
+        },
+        "threshold": {
+            **judged,
+            "name": "Threshold",
+            "entity_category": "diagnostic",
+            "suggested_display_precision": 2,
+            "value_template": "{{ value_json.threshold }}",
+        },
+        "last_alarm": {
+            **_sensor(topics, state, "sensor"),
+            "name": "Last alarm",
+            "device_class": "timestamp",
+            "value_template": "{{ value_json.last_raised_at }}",
+        },
+        "score": {
+            **judged,
+            "state_topic": topics.score(name),
+            "name": "Score",
+            "state_class": "measurement",
+            "suggested_display_precision": 2,
+            "expire_after": max(60, round(QUIET_HOPS * card.hop_seconds)),
+            "value_template": "{{ value_json.score }}",
+        },
+        "alert": {
+            **_sensor(topics, topics.alert(name), "event"),
+            "name": "Alert",
+            "event_types": list(EVENTS),
+            "value_template": "{{ dict(value_json, event_type=value_json.event) | tojson }}",
+        },
+    }
+    if "acknowledge" in commands:
+        components["acknowledge"] = _button(topics, "acknowledge", "Acknowledge", name)
+    if "shelve" in commands:
+        components["shelve"] = _button(topics, "shelve", "Shelve for an hour", name, minutes=60)
+    if "unshelve" in commands:
+        components["unshelve"] = _button(topics, "unshelve", "Unshelve", name)
+    return _identified(components, device_id)
+
+
+def _sensor(topics: Topics, topic: str, platform: str, *, diagnostic: bool = False) -> Component:
+    category = {"entity_category": "diagnostic"} if diagnostic else {}
+    return {"platform": platform, "state_topic": topic, "availability_topic": topics.status, **category}
+
+
+def _while_heard(topics: Topics, source: str) -> Component:
+    """Unavailable while the agent or the source is away: what was judged last says nothing of now."""
+    heard = f"{{{{ 'online' if value_json.state in {list(DELIVERING)} else 'offline' }}}}"
+    return {
+        "availability_mode": "all",
+        "availability": [
+            {"topic": topics.status},
+            {"topic": topics.source_state(source), "value_template": heard},
+        ],
+    }
+
+
+def _button(topics: Topics, verb: str, title: str, monitor: str, **args: object) -> Component:
+    command = {"schema": "asd.command/1", "monitor": monitor, "by": "Home Assistant", **args}
+    made = "id='ha-' ~ now().timestamp(), expires=(utcnow() + timedelta(minutes=1)).isoformat()"
+    return {
+        "platform": "button",
+        "name": title,
+        "command_topic": topics.command(verb),
+        "command_template": f"{{{{ dict({json.dumps(command)}, {made}) | tojson }}}}",
+        "availability_topic": topics.status,
+    }
+
+
+def _identified(components: dict[str, Component], device_id: str) -> dict[str, Component]:
+    return {key: {**component, "unique_id": f"{device_id}_{key}"} for key, component in components.items()}
+
+
+def _words(model: type[MonitorState | SourceState], field: str) -> list[str]:
+    """The words that a field may hold."""
+    return list(model.model_fields[field].annotation.__args__)  # type: ignore[union-attr]

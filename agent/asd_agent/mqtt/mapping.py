@@ -1,0 +1,134 @@
+"""From alarm states, events and windows to what is said of them on the wire."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from asd_agent.alarm.state import AlarmState, Event, Moment, Observation, severity_of
+from asd_agent.clock import iso_utc
+from asd_agent.mqtt.payloads import Alert, ClipFile, ClockWord, Explained, MonitorState, Quality, Score
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Whose events these are.
+
+    Attributes:
+        machine: Machine type, such as `fan`.
+        section: Its two digits.
+        domain: As configured; a window that names its own domain goes before.
+        bundle: Digest of the bundle.
+        provisional: Whether the threshold rests on too few clips.
+    """
+
+    machine: str
+    section: str
+    domain: str
+    bundle: str
+    provisional: bool = False
+
+
+def clock_word(synchronised: bool | None) -> ClockWord:
+    """How `clock` is said."""
+    if synchronised is None:
+        return "unknown"
+    return "synchronised" if synchronised else "unsynchronised"
+
+
+def alert_of(event: Event, identity: Identity) -> Alert:
+    """The alert that tells an event; `late` and `durable` are set anew when it is sent."""
+    window = event.observation
+    return Alert(
+        id=event.id,
+        alarm_id=event.alarm_id,
+        seq=event.seq,
+        event=event.event,
+        state=event.state,
+        machine=identity.machine,
+        section=identity.section,
+        domain=_domain(window, identity),
+        window_start=iso_utc(window.utc_start) if window else None,
+        window_end=iso_utc(window.utc_end) if window else None,
+        score=window.score if window else None,
+        threshold=window.threshold if window else None,
+        severity=event.severity,
+        experts=window.experts if window else {},
+        explanation=_explained(window),
+        quality=_quality(window) if window else None,
+        bundle=identity.bundle,
+        boot_id=event.moment.boot_id,
+        clock=clock_word(event.moment.synchronised),
+        late=False,
+        durable=True,
+        provisional=_provisional(window, identity),
+        evidence_id=event.evidence_id,
+        evidence=ClipFile(**asdict(event.proof)) if event.proof else None,
+    )
+
+
+def monitor_state_of(state: AlarmState, identity: Identity, now: Moment) -> MonitorState:
+    """The retained state of a monitor."""
+    window = state.newest
+    shelving = state.shelving.touched(now) if state.shelving else None
+    return MonitorState(
+        state=state.state,
+        alarm=state.phase if state.announced else "normal",
+        alarm_id=state.alarm_id if state.announced else None,
+        raised_at=iso_utc(state.raised_utc) if state.announced and state.raised_utc is not None else None,
+        stale=state.stale,
+        suspended=state.suspended,
+        out_of_service=state.out_of_service,
+        shelved_until=iso_utc(now.utc + shelving.remaining) if shelving else None,
+        seq=state.seq,
+        machine=identity.machine,
+        section=identity.section,
+        domain=_domain(window, identity),
+        window_start=iso_utc(window.utc_start) if window else None,
+        window_end=iso_utc(window.utc_end) if window else None,
+        score=window.score if window else None,
+        threshold=window.threshold if window else None,
+        clear_level=window.clear_level if window else None,
+        severity=state.severity,
+        experts=window.experts if window else {},
+        quality=_quality(window) if window else None,
+        bundle=identity.bundle,
+        provisional=_provisional(window, identity),
+        boot_id=now.boot_id,
+        clock=clock_word(now.synchronised),
+        last_raised_at=iso_utc(state.last_raised_utc) if state.last_raised_utc is not None else None,
+        evidence_id=state.evidence_id if state.announced else None,
+    )
+
+
+def score_of(window: Observation, identity: Identity) -> Score:
+    """What is said of every window."""
+    return Score(
+        window_start=iso_utc(window.utc_start),
+        window_end=iso_utc(window.utc_end),
+        score=window.score,
+        threshold=window.threshold,
+        clear_level=window.clear_level,
+        severity=severity_of(window),
+        domain=_domain(window, identity),
+        experts=window.experts,
+        quality=_quality(window),
+    )
+
+
+def _domain(window: Observation | None, identity: Identity) -> str:
+    return window.domain if window and window.domain else identity.domain
+
+
+def _provisional(window: Observation | None, identity: Identity) -> bool:
+    return identity.provisional if window is None or window.provisional is None else window.provisional
+
+
+def _quality(window: Observation) -> Quality:
+    return Quality(verdict=window.verdict, suspect=window.suspect, reasons=window.reasons)
+
+
+def _explained(window: Observation | None) -> Explained | None:
+    if window is None or window.explanation is None:
+        return None
+    said = window.explanation
+    return Explained(text=said.text, bands_hz=said.bands_hz, times_s=said.times_s, period_s=said.period_s)

@@ -1,0 +1,308 @@
+"""The publisher: one thread that keeps a connection to the broker and empties the outbox into it, row by row."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+import threading
+from collections import deque
+from collections.abc import Callable, Collection
+
+import paho.mqtt.client as paho
+
+from asd_agent.clock import Clock
+from asd_agent.config.model import MqttSettings
+from asd_agent.mqtt.backoff import Backoff
+from asd_agent.mqtt.connection import Connection, NotConnectedError, Received
+from asd_agent.mqtt.delivery import Delivery, Tally
+from asd_agent.mqtt.faults import Fault, Faults, flapping_fault
+from asd_agent.mqtt.payloads import OFFLINE, ONLINE, Payload
+from asd_agent.mqtt.topics import Topics
+from asd_agent.outbox.store import Outbox
+
+log = logging.getLogger(__name__)
+
+STABLE_SECONDS = 10.0
+"""A connection that held for so long starts the waits between attempts anew."""
+SHORT_LIVED = 3
+"""So many connections in a row that did not are a fault of their own, which stands until one holds."""
+FLUSH_SECONDS = 10.0
+SCORES_HELD = 256
+BEAT_SECONDS = 180.0
+"""The thread must come round within this; looking up a name and connecting may take most of it."""
+
+
+class Publisher:
+    """Sends what the agent has to say, for as long as it runs.
+
+    Args:
+        settings: The broker.
+        agent_name: First part of every topic.
+        outbox: Where alerts wait.
+        clock: The clocks.
+    """
+
+    def __init__(self, settings: MqttSettings, agent_name: str, outbox: Outbox, clock: Clock) -> None:
+        self.topics = Topics(agent_name)
+        self._settings, self._outbox, self._clock = settings, outbox, clock
+        self._keep: frozenset[str] = frozenset()
+        self._faults = Faults()
+        self._backoff = Backoff(*settings.reconnect_seconds)
+        self._lock = threading.Lock()
+        self._latest: dict[str, str] = {}
+        self._dirty: dict[str, None] = {}
+        self._scores: deque[tuple[str, str]] = deque(maxlen=SCORES_HELD)
+        self._handlers: dict[str, Callable[[Received], None]] = {}
+        self._subscribed: set[str] = set()
+        self._connected = threading.Event()
+        self._stopping = threading.Event()
+        self._stop_at = 0.0
+        self._wake_in, self._wake_out = socket.socketpair()
+        self._wake_in.setblocking(False)
+        self._wake_out.setblocking(False)
+        self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
+        self._beat = clock.monotonic()
+        self._delivery = Delivery(outbox, clock, self._faults, wanted=lambda topic: topic in self._latest)
+        self._flushed = 0.0
+        self._began = 0.0
+        self._short_lived = 0
+        self.scores_dropped = 0
+        """Windows' scores that nobody could hear: there was no connection, or it was too slow."""
+        self.connects = 0
+
+    def start(self) -> None:
+        """Begin; returns at once, whether or not a broker is there."""
+        self._thread.start()
+
+    def stop(self, timeout: float = 5.0) -> None:
+        """Send what can be sent within `timeout` seconds, say `offline` and hang up; what remains stays stored."""
+        self._stop_at = self._clock.monotonic() + timeout
+        self._stopping.set()
+        self.wake()
+        if self._thread.is_alive():
+            self._thread.join(timeout + 2.0)
+        if not self._thread.is_alive():
+            self._wake_in.close()
+            self._wake_out.close()
+
+    def subscribe(self, topic_filter: str, handler: Callable[[Received], None]) -> None:
+        """Have messages handed to `handler`, on the publisher's thread, in place of any handler before it."""
+        # Replaced whole: the publisher's thread goes through it without a lock.
+        self._handlers = {**self._handlers, topic_filter: handler}
+        self.wake()
+
+    def unsubscribe(self, topic_filter: str) -> None:
+        """Hear no more of it."""
+        self._handlers = {f: handler for f, handler in self._handlers.items() if f != topic_filter}
+        self.wake()
+
+    def keep_retained(self, topics: Collection[str]) -> None:
+        """Name the topics that may stay retained; others that this agent once retained are cleared on connecting."""
+        self._keep = frozenset(topics)
+
+    def clear(self, topics: Collection[str]) -> None:
+        """Have the broker forget what it retains of these, now or when a connection is there."""
+        with self._lock:
+            for topic in topics:
+                self._latest.pop(topic, None)
+                self._dirty[topic] = None
+        self.wake()
+
+    def publish_state(self, topic: str, payload: Payload | str) -> None:
+        """Make this the retained value of a topic, now or when a connection is there; only the newest counts."""
+        text = payload if isinstance(payload, str) else payload.to_json()
+        with self._lock:
+            known = topic in self._latest
+            self._latest[topic] = text
+            self._dirty[topic] = None
+        if not known:
+            self._outbox.remember_retained([topic])
+        self.wake()
+
+    def republish(self) -> None:
+        """Send every retained value again, in the order in which each was first given."""
+        with self._lock:
+            self._dirty = dict.fromkeys([*self._latest, *self._dirty])
+        self.wake()
+
+    def publish_score(self, topic: str, payload: Payload | str) -> None:
+        """Send a window's score if a connection is there now; else it is gone."""
+        if not self.connected or len(self._scores) == SCORES_HELD:
+            self.scores_dropped += 1
+        if self.connected:
+            self._scores.append((topic, payload if isinstance(payload, str) else payload.to_json()))
+            self.wake()
+
+    def wake(self) -> None:
+        """Look into the outbox now; to be called after a commit."""
+        with contextlib.suppress(BlockingIOError, OSError):
+            self._wake_out.send(b"\0")
+
+    @property
+    def connected(self) -> bool:
+        """Whether a broker has accepted the present connection."""
+        return self._connected.is_set()
+
+    @property
+    def tally(self) -> Tally:
+        """What became of alerts and events since the start."""
+        return self._delivery.tally
+
+    def wait_connected(self, timeout: float) -> bool:
+        """Wait until a broker has accepted a connection; returns whether one has."""
+        return self._connected.wait(timeout)
+
+    @property
+    def faults(self) -> dict[str, str]:
+        """What stands between the agent and its broker now, in words, by part."""
+        fault = self._outbox.fault
+        return {**self._faults.texts(), **({"outbox": fault} if fault else {})}
+
+    def alive(self) -> bool:
+        """Whether the publisher's thread comes round; a broker that is down does not change that."""
+        return self._thread.is_alive() and self._clock.monotonic() - self._beat < BEAT_SECONDS
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._beat = self._clock.monotonic()
+            try:
+                self._once()
+            except Exception:
+                # The thread must outlive whatever went wrong; it is said and tried again.
+                log.exception("the publisher failed")
+            self._connected.clear()
+            self._pause(self._backoff.next())
+        self._connected.clear()
+
+    def _once(self) -> None:
+        """One connection, from its beginning to its end."""
+        try:
+            connection = Connection(self._settings, f"asd-{self.topics.agent}", (self.topics.status, OFFLINE))
+        except NotConnectedError as error:
+            self._faults.set("broker", error.fault)
+            return
+        self._began = self._clock.monotonic()
+        try:
+            self._welcome(connection)
+            while connection.open and not self._finished():
+                self._turn(connection)
+            if connection.open:
+                self._farewell(connection)
+        finally:
+            self._connected.clear()
+            connection.close()
+            self._delivery.end(broken=not self._stopping.is_set())
+            if self._clock.monotonic() - self._began >= STABLE_SECONDS:
+                self._short_lived = 0
+                self._backoff.reset()
+            else:
+                self._short_lived += 1
+        if connection.fault is not None and not self._stopping.is_set():
+            flaps = self._short_lived >= SHORT_LIVED
+            self._faults.set("broker", flapping_fault(self._settings) if flaps else connection.fault)
+
+    def _note_stable(self) -> None:
+        self._short_lived = 0
+        self._clear_fault()
+
+    def _clear_fault(self) -> None:
+        self._faults.clear("broker", f"connected to MQTT broker {self._settings.host}:{self._settings.port}")
+
+    def _welcome(self, connection: Connection) -> None:
+        if self._short_lived < SHORT_LIVED:
+            self._clear_fault()
+        self.connects += 1
+        self._delivery.begin(connection)
+        self._outbox.remember_retained([self.topics.status])
+        self._delivery.send_state(self.topics.status, ONLINE)
+        self._subscribed = set()
+        self._follow_handlers(connection)
+        with self._lock:
+            gone = self._outbox.retained() - self._keep - set(self._latest) - {self.topics.status}
+            self._dirty = dict.fromkeys([*self._latest, *sorted(gone)])
+        self._connected.set()
+
+    def _turn(self, connection: Connection) -> None:
+        self._beat = self._clock.monotonic()
+        self._flush()
+        if self._short_lived and self._beat - self._began >= STABLE_SECONDS:
+            self._note_stable()
+        while self._scores:
+            topic, text = self._scores.popleft()
+            if connection.backlog:
+                self.scores_dropped += 1
+            else:
+                connection.publish(topic, text, qos=0, retain=False)
+        self._follow_handlers(connection)
+        self._send_states(connection)
+        self._delivery.send_row()
+        connection.turn(0.5, self._wake_in)
+        self._hear(connection)
+        self._settle()
+        if self._delivery.stuck():
+            connection.abandon(Fault(f"MQTT broker {self._settings.host}: it does not answer publications"))
+
+    def _follow_handlers(self, connection: Connection) -> None:
+        wanted = self._handlers.keys()
+        for topic_filter in sorted(wanted - self._subscribed):
+            connection.subscribe(topic_filter)
+        for topic_filter in sorted(self._subscribed - wanted):
+            connection.unsubscribe(topic_filter)
+        self._subscribed = set(wanted)
+
+    def _finished(self) -> bool:
+        if not self._stopping.is_set():
+            return False
+        # A last second is left for `offline`.
+        return self._clock.monotonic() >= self._stop_at - 1.0 or (not self._dirty and self._delivery.idle())
+
+    def _farewell(self, connection: Connection) -> None:
+        self._delivery.begin(connection)
+        self._delivery.send_state(self.topics.status, OFFLINE)
+        until = max(self._stop_at, self._clock.monotonic() + 1.0)
+        while connection.open and self._delivery.flying and self._clock.monotonic() < until:
+            connection.turn(0.1)
+            self._delivery.settle()
+
+    def _send_states(self, connection: Connection) -> None:
+        holding = self._delivery.holding()
+        while self._delivery.room and not connection.backlog:
+            with self._lock:
+                topic = next((t for t in self._dirty if t not in holding), None)
+                if topic is None:
+                    return
+                del self._dirty[topic]
+                text = self._latest.get(topic, "")
+            self._delivery.send_state(topic, text, qos=0 if topic == self.topics.health else 1)
+
+    def _settle(self) -> None:
+        refused = self._delivery.settle()
+        with self._lock:
+            self._dirty.update(dict.fromkeys(refused))
+
+    def _hear(self, connection: Connection) -> None:
+        while connection.refused_subscriptions:
+            refused = connection.refused_subscriptions.popleft()
+            remedy = "The broker's access list must let this agent read it"
+            self._faults.set("subscription", Fault(f"the broker refuses the subscription to {refused}", remedy))
+        while connection.received:
+            message = connection.received.popleft()
+            for topic_filter, handler in self._handlers.items():
+                if paho.topic_matches_sub(topic_filter, message.topic):
+                    try:
+                        handler(message)
+                    except Exception:
+                        log.exception("a message on %s could not be handled", message.topic)
+
+    def _flush(self) -> None:
+        if self._beat - self._flushed >= FLUSH_SECONDS:
+            self._flushed = self._beat
+            self._outbox.flush()
+
+    def _pause(self, seconds: float) -> None:
+        until = self._clock.monotonic() + seconds
+        while (left := until - self._clock.monotonic()) > 0 and not self._stopping.is_set():
+            self._beat = self._clock.monotonic()
+            self._flush()
+            self._stopping.wait(min(1.0, left))

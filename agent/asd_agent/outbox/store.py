@@ -1,0 +1,295 @@
+"""Alerts on their way: stored with the state change that caused them, kept until a broker has taken them.
+
+The store is bounded, every drop is counted and said, and where the disk refuses the rows are kept in memory and
+leave marked `durable: false`.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from asd_agent.clock import Clock
+from asd_agent.outbox.rows import (
+    COLUMNS,
+    Message,
+    Notice,
+    Record,
+    Row,
+    bounded,
+    insert,
+    insert_record,
+    make_room,
+    row_of,
+)
+from asd_agent.outbox.schema import DamagedError, is_damage, open_database, set_aside, transaction
+
+log = logging.getLogger(__name__)
+
+STATE_EVERY_SECONDS = 60.0
+"""A state without an event waits this long for the disk, which spares flash."""
+
+
+class Outbox:
+    """States and messages of one agent; every method may be called from any thread.
+
+    Args:
+        path: The SQLite file.
+        clock: The clocks.
+        max_rows: How many messages may wait.
+    """
+
+    def __init__(self, path: Path, clock: Clock, max_rows: int = 20_000) -> None:
+        self._path, self._clock, self._max_rows = path, clock, max_rows
+        self._lock = threading.RLock()
+        self._db: sqlite3.Connection | None = None
+        self._memory: list[Row] = []
+        self._states: dict[str, str] = {}
+        self._unsaved: dict[str, float] = {}
+        self._sent: set[int] = set()
+        self._dropped_in_memory = 0
+        self._dropping = 0
+        self._notices: list[Notice] = []
+        self._fault: str | None = None
+        self._write(lambda _db: None)
+
+    @property
+    def fault(self) -> str | None:
+        """Why the disk refuses, in words; None when it does not."""
+        return self._fault
+
+    def load(self, monitor: str) -> str | None:
+        """The state last committed of a monitor."""
+        with self._lock:
+            if monitor in self._states:
+                return self._states[monitor]
+            rows = self._read("SELECT state FROM monitor WHERE name=?", (monitor,))
+            return str(rows[0][0]) if rows else None
+
+    def commit(self, monitor: str, state: str, messages: Sequence[Message] = (), record: Record | None = None) -> bool:
+        """Store a state and the messages it caused, all or nothing.
+
+        A state without messages may wait a minute for the disk.
+
+        Args:
+            monitor: Its name.
+            state: `AlarmState.to_json`.
+            messages: What the change of state has to say.
+            record: The command that changed it, for the log.
+
+        Returns:
+            Whether it lies on disk; if not, the messages are sent from memory.
+        """
+        with self._lock:
+            self._states[monitor] = state
+            now = self._clock.monotonic()
+            self._unsaved.setdefault(monitor, now)
+            if not messages and record is None and now - self._unsaved[monitor] < STATE_EVERY_SECONDS:
+                return self._fault is None
+            return self._store(messages, record)
+
+    def append(self, messages: Sequence[Message], record: Record | None = None) -> bool:
+        """Store messages that no state change belongs to; returns whether they lie on disk."""
+        with self._lock:
+            return self._store(messages, record)
+
+    def flush(self) -> bool:
+        """Try to bring to disk what waits for it; returns whether nothing waits any longer."""
+        with self._lock:
+            return self._store(()) if self._memory or self._unsaved or self._sent or self._fault else True
+
+    def next(self, held: Collection[str] = ()) -> Row | None:
+        """The oldest waiting message whose topic is not held back."""
+        with self._lock:
+            skip_topics = ",".join("?" * len(held))
+            skip_keys = ",".join(str(k) for k in self._sent)
+            found = self._read(
+                f"SELECT {COLUMNS} FROM outbox WHERE sent_utc IS NULL AND topic NOT IN ({skip_topics})"  # noqa: S608
+                f" AND key NOT IN ({skip_keys}) ORDER BY key LIMIT 1",
+                tuple(held),
+            )
+            if found:
+                return row_of(found[0])
+            return next((r for r in self._memory if r.message.topic not in held), None)
+
+    def done(self, row: Row) -> None:
+        """A broker has taken this one."""
+        with self._lock:
+            if row.key is None:
+                stored = self._read("SELECT key FROM outbox WHERE id=? AND sent_utc IS NULL", (row.message.id,))
+                self._memory = [r for r in self._memory if r.message.id != row.message.id]
+                if not stored:
+                    return
+                row = replace(row, key=int(stored[0][0]))
+            if row.key is not None:
+                self._sent.add(row.key)
+            self._store(())
+
+    def depth(self) -> int:
+        """How many messages wait."""
+        with self._lock:
+            rows = self._read("SELECT count(*) FROM outbox WHERE sent_utc IS NULL")
+            return (int(rows[0][0]) - len(self._sent) if rows else 0) + len(self._memory)
+
+    def oldest_seconds(self) -> float:
+        """For how long the oldest message has waited; 0 when none does."""
+        row = self.next()
+        return row.age(self._clock) if row else 0.0
+
+    @property
+    def dropped(self) -> int:
+        """Messages dropped for want of room since the file was made."""
+        with self._lock:
+            rows = self._read("SELECT value FROM counter WHERE name='dropped'")
+            return (int(rows[0][0]) if rows else 0) + self._dropped_in_memory
+
+    def notices(self) -> tuple[Notice, ...]:
+        """What happened to the outbox since this was last asked."""
+        with self._lock:
+            taken, self._notices = tuple(self._notices), []
+            return taken
+
+    def history(self, limit: int = 100) -> list[tuple[Message, bool]]:
+        """The newest messages, newest first, and whether each was taken by a broker."""
+        with self._lock:
+            rows = self._read(f"SELECT {COLUMNS}, sent_utc FROM outbox ORDER BY key DESC LIMIT ?", (limit,))  # noqa: S608
+            waiting = [(r.message, False) for r in reversed(self._memory)]
+            return (waiting + [(row_of(r).message, r[-1] is not None or r[0] in self._sent) for r in rows])[:limit]
+
+    def recorded(self, command_id: str) -> Record | None:
+        """A command of the log."""
+        with self._lock:
+            rows = self._read("SELECT id, request, done, text FROM command WHERE id=?", (command_id,))
+            return Record(rows[0][0], rows[0][1], bool(rows[0][2]), rows[0][3]) if rows else None
+
+    def records(self, limit: int = 100) -> list[tuple[float, Record]]:
+        """The newest commands of the log, newest first, each with its time in seconds since 1970."""
+        with self._lock:
+            rows = self._read("SELECT utc, id, request, done, text FROM command ORDER BY key DESC LIMIT ?", (limit,))
+            return [(r[0], Record(r[1], r[2], bool(r[3]), r[4])) for r in rows]
+
+    def retained(self) -> frozenset[str]:
+        """Topics that a broker may keep a message of."""
+        with self._lock:
+            return frozenset(str(r[0]) for r in self._read("SELECT topic FROM retained"))
+
+    def remember_retained(self, topics: Iterable[str]) -> None:
+        """To be called before a message is first retained on these topics."""
+        with self._lock:
+            new = sorted(set(topics) - self.retained())
+            if new:
+                self._write(lambda db: db.executemany("INSERT OR IGNORE INTO retained VALUES(?)", [(t,) for t in new]))
+
+    def forget_retained(self, topic: str) -> None:
+        """To be called once a topic is cleared."""
+        with self._lock:
+            self._write(lambda db: db.execute("DELETE FROM retained WHERE topic=?", (topic,)))
+
+    def close(self) -> None:
+        """Store what waits for the disk and close the file."""
+        with self._lock:
+            self.flush()
+            if self._db is not None:
+                self._db.close()
+                self._db = None
+
+    def _store(self, messages: Sequence[Message], record: Record | None = None) -> bool:
+        """Everything that waits for the disk and these messages, in one transaction."""
+        now, utc, boot_id = self._clock.monotonic(), self._clock.utc(), self._clock.boot_id
+        rows = self._memory + [Row(None, m, utc, now, boot_id) for m in messages]
+        dropped: list[int] = []
+
+        def work(db: sqlite3.Connection) -> None:
+            dropped.clear()
+            insert(db, rows)
+            if record is not None:
+                insert_record(db, record, utc)
+            states = [(name, self._states[name]) for name in self._unsaved]
+            db.executemany("INSERT OR REPLACE INTO monitor VALUES(?,?)", states)
+            db.executemany("UPDATE outbox SET sent_utc=? WHERE key=?", [(utc, k) for k in self._sent])
+            dropped.append(make_room(db, self._max_rows))
+
+        if self._write(work):
+            self._memory, self._unsaved, self._sent = [], {}, set()
+            self._count_drops(dropped[0])
+            return True
+        kept, lost = bounded(rows)
+        self._memory = kept
+        self._dropped_in_memory += lost
+        self._count_drops(lost)
+        return False
+
+    def _write(self, work: Callable[[sqlite3.Connection], object]) -> bool:
+        for _attempt in range(2):
+            try:
+                if self._db is None:
+                    self._db = open_database(self._path)
+                    self._unsaved = {**dict.fromkeys(self._states, 0.0), **self._unsaved}
+                with transaction(self._db):
+                    work(self._db)
+            except (sqlite3.Error, DamagedError, OSError) as error:
+                if is_damage(error):
+                    self._reset(str(error))
+                    continue
+                self._refuse(str(error))
+                return False
+            else:
+                self._accept()
+                return True
+        return False
+
+    def _read(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        if self._db is None:
+            return []
+        try:
+            return self._db.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            if is_damage(error):
+                self._reset(str(error))
+                self._write(lambda _db: None)
+            else:
+                self._refuse(str(error))
+            return []
+
+    def _reset(self, reason: str) -> None:
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+        try:
+            aside = set_aside(self._path, self._clock.utc())
+        except OSError as error:
+            self._refuse(f"damaged ({reason}) and cannot be renamed: {error}")
+            return
+        self._sent.clear()
+        text = f"{self._path} was damaged ({reason}); it was set aside as {aside.name} and a new one started"
+        log.error("%s. Alerts that waited in it are lost; they show as gaps in 'seq'", text)
+        self._notices.append(Notice("outbox_reset", text))
+
+    def _refuse(self, reason: str) -> None:
+        if self._fault is None:
+            log.error(
+                "%s cannot be written (%s); alerts are sent from memory, marked durable: false. Free the disk",
+                self._path,
+                reason,
+            )
+        self._fault = f"{self._path} cannot be written: {reason}"
+
+    def _accept(self) -> None:
+        if self._fault is not None:
+            log.info("%s can be written again", self._path)
+        self._fault = None
+
+    def _count_drops(self, dropped: int) -> None:
+        if dropped and not self._dropping:
+            log.warning("the outbox is full (%d rows); the oldest are dropped, raised and cleared last", self._max_rows)
+        self._dropping += dropped
+        if self._dropping and not dropped and self.depth() < 0.9 * self._max_rows:
+            text = f"the outbox was full; {self._dropping} messages were dropped"
+            log.warning("%s", text)
+            self._notices.append(Notice("drops", text, self._dropping))
+            self._dropping = 0

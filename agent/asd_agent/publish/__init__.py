@@ -1,1 +1,0 @@
-"""From events to people: topics and payloads, the outbox that survives a power cut, and the MQTT publisher."""

@@ -1,1 +1,0 @@
-"""Sound taken down on the box: from a microphone of its own, or from the ears of the running service."""

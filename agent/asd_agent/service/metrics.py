@@ -1,0 +1,210 @@
+"""How the agent fares for Prometheus: `/metrics`, and `/healthz` that says what the watchdog is told. Off by default.
+
+Every number comes from the same report as the MQTT topic `health`; everything that can be dropped, skipped, late or
+invalid is a counter.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from asd_agent.config.model import MetricsSettings
+from asd_agent.mqtt.payloads import Health, SourceHealth, WindowCounts
+
+log = logging.getLogger(__name__)
+
+_OUTCOMES = ("scored", "skipped", "invalid", "suspended")
+_SOURCE_STATES = ("starting", "healthy", "silent", "stalled", "restarting", "failed", "ended")
+
+
+class Exporter:
+    """Answers Prometheus on a thread of its own; where it cannot listen, the service goes on without and says so.
+
+    Args:
+        settings: Where to listen.
+        report: How the agent fares; called from any thread.
+        complaint: Why the service is not fit, empty while it is; called from any thread.
+    """
+
+    def __init__(self, settings: MetricsSettings, report: Callable[[], Health], complaint: Callable[[], str]) -> None:
+        self._settings, self._report, self._complaint = settings, report, complaint
+        self._server: _Server | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def port(self) -> int:
+        """Where it listens; 0 while it does not."""
+        return int(self._server.server_address[1]) if self._server else 0
+
+    def start(self) -> None:
+        """Begin to listen."""
+        where = f"{self._settings.address}:{self._settings.port}"
+        try:
+            from prometheus_client import CollectorRegistry
+        except ImportError:
+            log.warning("no metrics: prometheus-client is not installed. Run `pip install 'asd[metrics]'`")
+            return
+        registry = CollectorRegistry()
+        registry.register(_Collector(self._report))
+        try:
+            self._server = _Server((self._settings.address, self._settings.port), registry, self._complaint)
+        except OSError as error:
+            log.warning("no metrics: %s cannot be listened on (%s). Choose another metrics.port", where, error.strerror)
+            return
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.2,), name="metrics", daemon=True)
+        self._thread.start()
+        log.info("metrics on http://%s/metrics", where)
+
+    def stop(self) -> None:
+        """Listen no longer."""
+        if self._server is not None and self._thread is not None:
+            self._server.shutdown()
+            self._thread.join()
+            self._server.server_close()
+            self._server = None
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, address: tuple[str, int], registry: Any, complaint: Callable[[], str]) -> None:
+        self.registry, self.complaint = registry, complaint
+        super().__init__(address, _Handler)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the signature is the library's
+        log.debug("a reader of metrics went away")
+
+
+class _Handler(BaseHTTPRequestHandler):
+    timeout = 10.0
+    server: _Server
+
+    def do_GET(self) -> None:
+        """Answer /metrics or /healthz."""
+        path = self.path.split("?", 1)[0]
+        if path == "/metrics":
+            from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+            self._answer(200, generate_latest(self.server.registry), CONTENT_TYPE_LATEST)
+        elif path == "/healthz":
+            complaint = self.server.complaint()
+            self._answer(503 if complaint else 200, f"{complaint or 'ok'}\n".encode(), "text/plain; charset=utf-8")
+        else:
+            self._answer(404, b"/metrics or /healthz\n", "text/plain; charset=utf-8")
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the signature is the library's
+        """No line for each request."""
+
+    def _answer(self, code: int, body: bytes, kind: str) -> None:
+        self.send_response(code)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+class _Collector:
+    """Turns a report into metrics whenever it is asked."""
+
+    def __init__(self, report: Callable[[], Health]) -> None:
+        self._report = report
+
+    def describe(self) -> Iterator[Any]:
+        """Nothing: asking for a report before there is one would fail."""
+        yield from ()
+
+    def collect(self) -> Iterator[Any]:
+        """Every metric."""
+        health = self._report()
+        yield _gauge("asd_info", "What runs", {(health.versions.get("asd-agent", ""),): 1.0}, "version")
+        yield _gauge("asd_uptime_seconds", "Since the start", health.uptime_seconds)
+        yield from _windows(health.monitors)
+        yield from _sources(health.sources)
+        yield from _delivery(health)
+        yield from _box(health)
+
+
+def _windows(monitors: Mapping[str, WindowCounts]) -> Iterator[Any]:
+    outcomes = {(name, what): float(getattr(w, what)) for name, w in monitors.items() for what in _OUTCOMES}
+    text = "What became of the windows that were due"
+    yield _counter("asd_windows", text, outcomes, "monitor", "outcome")
+    suspect = {(name,): float(w.suspect) for name, w in monitors.items()}
+    yield _counter("asd_windows_suspect", "Scored, yet overloaded or at an unusual level", suspect, "monitor")
+
+
+def _sources(sources: Mapping[str, SourceHealth]) -> Iterator[Any]:
+    states = {(n, state): float(s.state == state) for n, s in sources.items() for state in _SOURCE_STATES}
+    yield _gauge("asd_source_state", "1 for the state that the source is in", states, "source", "state")
+    counters = {
+        "frames": "Samples heard, of each channel",
+        "samples_lost": "Samples not heard, of each channel",
+        "gaps": "Stretches not heard",
+        "overflows": "Times that the device lost sound",
+        "drops": "Times that the capture process lost sound",
+        "restarts": "Times that the capture process was replaced",
+        "wall_steps": "Steps of the wall clock",
+    }
+    for field, text in counters.items():
+        values = {(n,): float(getattr(s, field)) for n, s in sources.items()}
+        yield _counter(f"asd_source_{field}", text, values, "source")
+    levels = {(n,): s.level_dbfs for n, s in sources.items() if s.level_dbfs is not None}
+    yield _gauge("asd_source_level_dbfs", "Level of the last second", levels, "source")
+    yield _gauge(
+        "asd_source_drift_ppm", "Drift of its clock", {(n,): s.drift_ppm for n, s in sources.items()}, "source"
+    )
+
+
+def _delivery(health: Health) -> Iterator[Any]:
+    outbox, sent = health.outbox, health.delivery
+    yield _gauge("asd_outbox_waiting", "Alerts and events that wait for the broker", outbox.depth)
+    yield _gauge("asd_outbox_oldest_seconds", "How long the oldest of them has waited", outbox.oldest_seconds)
+    yield _gauge("asd_outbox_durable", "0 while the disk refuses and alerts are kept in memory", float(outbox.durable))
+    yield _counter("asd_outbox_dropped", "Alerts and events dropped from a full outbox", outbox.dropped)
+    yield _gauge("asd_broker_connected", "1 while a broker has accepted the connection", float(sent.connected))
+    yield _counter("asd_broker_connects", "Connections that a broker accepted", sent.connects)
+    yield _counter("asd_published", "Alerts and events that the broker took", sent.sent)
+    yield _counter("asd_published_late", "Of these, those that had waited", sent.late)
+    yield _counter("asd_publications_refused", "Publications that the broker refused", sent.refused)
+    yield _counter("asd_scores_dropped", "Scores of windows that nobody could hear", sent.scores_dropped)
+
+
+def _box(health: Health) -> Iterator[Any]:
+    yield _gauge("asd_disk_free_bytes", "Free where the state lies", health.disk_free_bytes)
+    if health.temperature_celsius is not None:
+        yield _gauge("asd_temperature_celsius", "Of the hottest zone", health.temperature_celsius)
+    yield _gauge("asd_clock_synchronised", "1 while it follows a time server", float(health.clock == "synchronised"))
+    faults = {(part,): 1.0 for part in health.faults}
+    yield _gauge("asd_fault", "What is wrong now, by part", faults, "part")
+    yield _gauge("asd_evidence_kept", "Recordings of alarms", health.evidence.kept)
+    yield _gauge("asd_evidence_bytes", "Of these", health.evidence.bytes)
+    yield _counter("asd_evidence_lost", "Recordings of alarms that were lost", health.evidence.lost)
+
+
+_Values = float | Mapping[Any, float]
+"""One value; or one for each combination of labels, a tuple."""
+
+
+def _gauge(name: str, text: str, values: _Values, *labels: str) -> Any:
+    from prometheus_client.core import GaugeMetricFamily
+
+    return _filled(GaugeMetricFamily, name, text, values, labels)
+
+
+def _counter(name: str, text: str, values: _Values, *labels: str) -> Any:
+    from prometheus_client.core import CounterMetricFamily
+
+    return _filled(CounterMetricFamily, name, text, values, labels)
+
+
+def _filled(family: Any, name: str, text: str, values: _Values, labels: tuple[str, ...]) -> Any:
+    if not isinstance(values, Mapping):
+        return family(name, text, value=float(values))
+    made = family(name, text, labels=list(labels))
+    for label, value in values.items():
+        made.add_metric(list(label), value)
+    return made

@@ -1,0 +1,152 @@
+"""Another configuration for a running service: read and made ready on a thread of its own, while scoring goes on.
+
+The supervisor then takes it over between two turns, whole or not at all.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from asd_agent.config.model import Config
+from asd_agent.errors import AsdError, ConfigError
+from asd_agent.service.control import Request
+from asd_agent.service.loader import Assembly, assemble
+
+log = logging.getLogger(__name__)
+
+LIVE = frozenset({"sources", "monitors", "providers", "commands"})
+"""Parts of the configuration that may change while the service runs."""
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What another configuration changes.
+
+    Attributes:
+        text: In words.
+        bundles: What is said of each monitor whose bundle is another one now.
+    """
+
+    text: str
+    bundles: Mapping[str, str]
+
+
+def refused(old: Config, new: Config) -> list[str]:
+    """What differs and cannot change without a restart."""
+    fixed = [name for name in type(old).model_fields if name not in LIVE]
+    return [
+        f"'{name}' differs from what the service was started with. That takes a restart: `systemctl restart asd-agent`"
+        for name in fixed
+        if getattr(old, name) != getattr(new, name)
+    ]
+
+
+def compare(old: Assembly, new: Assembly) -> Changes:
+    """What changes from one to the other."""
+    said = [
+        *_differing("source", old.config.sources, new.config.sources),
+        *_differing("monitor", old.config.monitors, new.config.monitors),
+    ]
+    said += [f"{p} changed" for p in ("providers", "commands") if getattr(old.config, p) != getattr(new.config, p)]
+    bundles = {}
+    for name in sorted(set(old.scorers) & set(new.scorers)):
+        before, after = old.scorers[name].bundle, new.scorers[name].bundle
+        if before.digest != after.digest:
+            bundles[name] = (
+                f"{after.manifest.name} {after.digest[:12]} scores in place of "
+                f"{before.manifest.name} {before.digest[:12]}"
+            )
+            said.append(f"monitor {name}: {bundles[name]}")
+    return Changes("; ".join(said) or "nothing differs", bundles)
+
+
+class Reloader:
+    """Makes another configuration ready when asked to.
+
+    Args:
+        reread: Reads the configuration again; None where it came from no file.
+        notify: Called, from any thread, when a turn is wanted.
+    """
+
+    def __init__(self, reread: Callable[[], Config] | None, notify: Callable[[], None]) -> None:
+        self._reread, self._notify = reread, notify
+        # A deque and no lock: a signal handler may run while this thread holds any lock there is.
+        self._asked: deque[Request | None] = deque()
+        self._served: list[Request] = []
+        self._thread: threading.Thread | None = None
+        self._outcome: Assembly | AsdError | None = None
+
+    def ask(self, request: Request | None = None) -> None:
+        """Have the configuration read again; may be called from a signal handler.
+
+        Args:
+            request: To be answered when it is done.
+        """
+        self._asked.append(request)
+
+    def begin(self, current: Assembly) -> bool:
+        """Start to make ready, if it was asked for and nothing is on its way.
+
+        Args:
+            current: What runs now.
+        """
+        if self._thread is not None or not self._asked:
+            return False
+        while self._asked:
+            request = self._asked.popleft()
+            self._served += [request] if request is not None else []
+        self._thread = threading.Thread(target=self._prepare, args=(current,), name="reload", daemon=True)
+        self._thread.start()
+        return True
+
+    def take(self) -> Assembly | AsdError | None:
+        """What came of it, once: to be swapped in, or why nothing is; None while it is on its way."""
+        if self._thread is None or self._thread.is_alive():
+            return None
+        self._thread = None
+        return self._outcome
+
+    def answer(self, document: dict[str, Any]) -> None:
+        """Answer those who asked."""
+        for request in self._served:
+            request.reply(document)
+        self._served = []
+
+    def _prepare(self, current: Assembly) -> None:
+        try:
+            self._outcome = self._made(current)
+        except AsdError as error:
+            self._outcome = error
+        except Exception as error:
+            # Whatever it is, what runs goes on.
+            log.exception("the configuration could not be made ready")
+            self._outcome = AsdError(f"{type(error).__name__}: {error}")
+        self._notify()
+
+    def _made(self, current: Assembly) -> Assembly:
+        if self._reread is None:
+            raise ConfigError("this service was started from no file, so there is none to read again")
+        config = self._reread()
+        mistakes = refused(current.config, config)
+        if mistakes:
+            raise ConfigError("\n".join(mistakes))
+        return assemble(config, current)
+
+
+def _differing(kind: str, old: Mapping[str, object], new: Mapping[str, object]) -> list[str]:
+    added, removed = sorted(set(new) - set(old)), sorted(set(old) - set(new))
+    changed = sorted(name for name in set(old) & set(new) if old[name] != new[name])
+    return [
+        f"{kind} {_listed(names)} {word}"
+        for names, word in ((added, "added"), (removed, "removed"), (changed, "changed"))
+        if names
+    ]
+
+
+def _listed(names: Collection[str]) -> str:
+    return ", ".join(names)

@@ -1,0 +1,278 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from asd_agent.alarm import AlarmState, Observation, earliest_alarm_seconds, given_up, restored, severity_of, step
+from asd_agent.config.model import AlarmSettings
+from rigs.alarm_stream import PROOF, Stream
+
+
+def test_three_of_four_raise_with_the_third_and_not_before():
+    stream = Stream()
+    assert stream.hear(3.0, 3.0, 0.0) == []
+    assert stream.hear(3.0) == ["raised"]
+    assert stream.state.state == "active"
+
+
+def test_bad_windows_too_far_apart_never_raise():
+    assert Stream().hear(*[3.0, 3.0, 0.0, 0.0] * 20) == []
+
+
+def test_a_score_at_the_threshold_is_not_over_it():
+    assert Stream().hear(*[2.0] * 20) == []
+
+
+def test_invalid_windows_count_neither_for_nor_against():
+    stream = Stream()
+    assert stream.hear(3.0, "invalid", "invalid", 3.0, "invalid", 0.0, "invalid") == []
+    assert stream.hear(3.0) == ["raised"]
+
+
+def test_a_score_that_is_no_number_is_invalid_and_not_normal():
+    stream = Stream()
+    stream.hear(3.0, 3.0, 3.0)
+    stream.hear(0.0, 0.0, 0.0, math.nan, math.inf)
+    assert stream.state.phase == "active"
+    assert stream.state.newest is not None
+    assert stream.state.newest.verdict == "invalid"
+    assert stream.hear(0.0) == ["cleared"]
+
+
+def test_numbers_that_json_lacks_survive_a_restart():
+    stream = Stream()
+    stream.hear(3.0, 3.0)
+    wild = Observation(
+        index=9,
+        start=0,
+        end=99,
+        verdict="scored",
+        score=9.0,
+        threshold=math.inf,
+        spread=math.nan,
+        clear_level=-math.inf,
+    )
+    stream.state, _ = step(stream.state, wild, stream.settings, stream.now)
+    stream.restart()
+    assert stream.hear(3.0) == ["raised"]
+
+
+def test_cleared_needs_consecutive_windows_below_the_clear_level():
+    stream = Stream(clear_after=3)
+    stream.hear(3.0, 3.0, 3.0)
+    assert stream.hear(0.5, 0.5, 1.5, 0.5, 0.5) == []
+    assert stream.hear(0.5) == ["cleared"]
+    assert stream.state.state == "normal"
+
+
+def test_the_votes_that_raised_an_alarm_do_not_raise_the_next():
+    stream = Stream(raise_after="3 of 10", clear_after=2)
+    assert stream.hear(3.0, 3.0, 3.0, 0.0, 0.0, 0.0, 0.0, 3.0, 3.0) == ["raised", "cleared"]
+
+
+def test_one_id_from_raised_to_cleared_and_another_for_the_next_alarm():
+    stream = Stream(clear_after=2)
+    stream.hear(3.0, 3.0, 9.0, 0.0, 0.0, 3.0, 3.0, 3.0)
+    first = {e.alarm_id for e in stream.events[:-1]}
+    assert stream.names == ["raised", "cleared", "raised"]
+    assert len(first) == 1
+    assert None not in first
+    assert stream.events[-1].alarm_id not in first
+
+
+def test_each_severity_class_is_said_once():
+    stream = Stream()
+    assert stream.hear(3.0, 3.0, 3.0) == ["raised"]
+    assert stream.events[-1].severity == 200
+    assert stream.hear(5.0, 3.0, 5.0) == ["escalated"]
+    assert stream.hear(8.0, 3.0, 8.0) == ["escalated"]
+    assert [e.severity for e in stream.events] == [200, 400, 700]
+
+
+def test_an_alarm_that_begins_high_has_nothing_to_escalate_to():
+    assert Stream().hear(9.0, 9.0, 9.0, 9.0, 12.0) == ["raised"]
+
+
+@pytest.mark.parametrize(
+    ("score", "threshold", "spread", "severity"),
+    [
+        (2.0, 2.0, 1.0, 100),
+        (3.0, 2.0, 1.0, 200),
+        (3.0, 2.0, 0.5, 300),
+        (-4.0, -5.0, 1.0, 200),
+        (99.0, 0.0, 1.0, 1000),
+        (0.0, 50.0, 1.0, 1),
+        (0.01, 0.0, 1.0, 101),
+    ],
+)
+def test_severity_is_a_hundred_points_for_each_spread_beyond(score, threshold, spread, severity):
+    window = Observation(index=1, start=0, end=10, verdict="scored", score=score, threshold=threshold, spread=spread)
+    assert severity_of(window) == severity
+
+
+def test_an_unacknowledged_alarm_is_said_again_on_sample_time():
+    stream = Stream(realarm_minutes=1.0)
+    stream.hear(3.0, 3.0, 3.0)
+    assert stream.hear(*[3.0] * 11) == []
+    assert stream.hear(3.0) == ["realarmed"]
+    stream.utc += 1e6
+    stream.monotonic += 1e6
+    assert stream.hear(*[3.0] * 11) == []
+    assert stream.hear("invalid") == ["realarmed"]
+    stream.ask("acknowledge")
+    assert stream.hear(*[3.0] * 30) == []
+
+
+def test_stale_is_said_once_and_clears_nothing():
+    stream = Stream(stale_after=3)
+    stream.hear(3.0, 3.0, 3.0)
+    assert stream.hear("invalid", "invalid") == []
+    assert stream.hear("invalid", "invalid", "invalid") == ["stale"]
+    assert stream.state.phase == "active"
+    assert stream.hear(3.0) == []
+    assert not stream.state.stale
+
+
+def test_a_stale_monitor_without_alarm_calls_itself_stale():
+    stream = Stream(stale_after=2)
+    stream.hear("invalid", "invalid")
+    assert stream.events[-1].state == "stale"
+    stream.hear(0.0)
+    assert stream.state.state == "normal"
+
+
+def test_votes_from_before_a_long_silence_are_forgotten():
+    stream = Stream(stale_after=3)
+    assert stream.hear(3.0, 3.0, "invalid", "invalid", "invalid", 3.0, 3.0) == ["stale"]
+    assert stream.hear(3.0) == ["raised"]
+
+
+def test_a_stopped_machine_is_suspended_once_and_neither_anomalous_nor_stale():
+    stream = Stream(stale_after=3)
+    assert stream.hear(0.0, *["suspended"] * 50) == ["suspended"]
+    assert stream.state.state == "suspended"
+    assert stream.hear(0.0, "suspended") == ["suspended"]
+
+
+def test_a_stop_of_the_machine_interrupts_a_run_of_invalid_windows():
+    stream = Stream(stale_after=3)
+    assert stream.hear("invalid", "invalid", "suspended", "invalid", "invalid") == ["suspended"]
+    assert stream.hear("invalid") == ["stale"]
+
+
+def test_suspended_windows_neither_raise_nor_clear():
+    stream = Stream()
+    stream.hear(3.0, 3.0, 0.0, 0.0, "suspended", "suspended", 0.0, 0.0)
+    assert stream.hear(3.0) == ["raised"]
+    stream.hear(*["suspended"] * 30)
+    assert stream.state.phase == "active"
+
+
+def test_the_same_window_twice_counts_once():
+    stream = Stream()
+    stream.hear(3.0, 3.0)
+    window = stream.state.newest
+    assert window is not None
+    for _ in range(5):
+        stream.state, events = step(stream.state, window, stream.settings, stream.now)
+        assert events == ()
+    assert stream.state.votes == (True, True)
+
+
+def test_sequence_numbers_have_no_gap_over_all_kinds_of_events():
+    stream = Stream(stale_after=2)
+    stream.hear(3.0, 3.0, 3.0)
+    stream.ask("acknowledge")
+    stream.hear("invalid", "invalid", "suspended", 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    assert stream.names == ["raised", "acknowledged", "stale", "suspended", "cleared"]
+    assert [e.seq for e in stream.events] == [1, 2, 3, 4, 5]
+    assert len({e.id for e in stream.events}) == 5
+
+
+def test_evidence_belongs_to_its_alarm_also_after_that_is_over():
+    stream = Stream(records=True)
+    stream.hear(3.0, 3.0, 3.0)
+    raised = stream.events[0]
+    assert raised.evidence_id.endswith(raised.alarm_id)
+    stream.hear(0.0, 0.0, 0.0, 0.0)
+    stream.keep(raised.evidence_id)
+    said = stream.events[-1]
+    assert (said.event, said.alarm_id, said.seq) == ("evidence", raised.alarm_id, 3)
+    assert (said.evidence_id, said.proof) == (raised.evidence_id, PROOF)
+    assert stream.state.evidence_id is None
+
+
+def test_evidence_is_said_once_and_stands_in_the_state_while_its_alarm_does():
+    stream = Stream(records=True)
+    stream.hear(3.0, 3.0, 3.0)
+    evidence_id = stream.events[0].evidence_id
+    assert stream.state.evidence_id is None
+    stream.keep(evidence_id)
+    stream.keep(evidence_id)
+    stream.keep("20270115T080000Z-another")
+    assert stream.names == ["raised", "evidence"]
+    assert stream.state.evidence_id == evidence_id
+    stream.hear(0.0, 0.0, 0.0, 0.0)
+    assert stream.state.evidence_id is None
+
+
+def test_evidence_that_was_given_up_is_never_said_and_what_is_awaited_survives_a_restart():
+    stream = Stream(records=True)
+    stream.hear(3.0, 3.0, 3.0)
+    evidence_id = stream.events[0].evidence_id
+    stream.restart()
+    assert [a.evidence_id for a in stream.state.awaited] == [evidence_id]
+    stream.state = given_up(stream.state, evidence_id)
+    stream.keep(evidence_id)
+    assert stream.names == ["raised"]
+    assert stream.state.awaited == ()
+
+
+def test_where_nothing_is_recorded_no_evidence_is_named():
+    stream = Stream()
+    stream.hear(3.0, 3.0, 3.0)
+    assert stream.events[0].evidence_id is None
+    assert stream.state.awaited == ()
+
+
+def test_a_restart_keeps_alarm_sequence_and_fresh_votes():
+    stream = Stream()
+    stream.hear(3.0, 3.0)
+    stream.restart()
+    assert stream.hear(3.0) == ["raised"]
+    alarm_id = stream.state.alarm_id
+    stream.restart(reboot=True, away=1e5, bundle="bundle-2")
+    stream.hear(0.0, 0.0, 0.0, 0.0)
+    assert stream.names == ["raised", "cleared"]
+    assert stream.events[-1].alarm_id == alarm_id
+    assert stream.events[-1].seq == 2
+
+
+@pytest.mark.parametrize("how", [{"reboot": True}, {"away": 301.0}, {"bundle": "bundle-2"}])
+def test_votes_of_another_time_or_bundle_are_forgotten_at_a_restart(how):
+    stream = Stream()
+    stream.hear(3.0, 3.0)
+    stream.restart(**how)
+    assert stream.hear(3.0, 3.0) == []
+    assert stream.hear(3.0) == ["raised"]
+
+
+def test_a_stored_state_that_cannot_be_read_starts_as_normal_and_is_said():
+    stream = Stream()
+    state, complaint = restored('{"version": 99}', "agent/fan", "b", stream.now)
+    assert state == AlarmState(monitor="agent/fan", bundle="b", touched=stream.monotonic, boot_id=stream.boot_id)
+    assert complaint is not None
+    assert "agent/fan" in complaint
+
+
+def test_a_changed_rule_counts_only_as_many_votes_as_it_looks_back():
+    stream = Stream(raise_after="3 of 10")
+    stream.hear(3.0, 3.0, 0.0, 0.0, 0.0)
+    stream.settings = AlarmSettings.model_validate({"raise_after": "3 of 4"})
+    assert stream.hear(3.0) == []
+
+
+def test_earliest_alarm():
+    settings = AlarmSettings.model_validate({"raise_after": "3 of 4"})
+    assert earliest_alarm_seconds(settings, hop=5.0, window=10.0) == 20.0

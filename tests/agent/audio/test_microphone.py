@@ -1,0 +1,217 @@
+"""A microphone that PulseAudio pretends to be: heard to the sample, lost in every way, and found again."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from asd_agent.audio.quality import assess
+from asd_agent.audio.ring import Stretch
+from asd_agent.audio.source import CaptureSource
+from asd_agent.config.model import MicrophoneSettings
+from rigs.listening import Listener
+from rigs.microphone import DEVICE, VirtualMicrophone
+
+pytestmark = pytest.mark.rig
+
+NOTICED = 3.0
+RECOVERED = 10.0
+TRUE_WITHIN = 0.05
+
+
+@pytest.fixture
+def microphone(monkeypatch: pytest.MonkeyPatch) -> Iterator[VirtualMicrophone]:
+    with VirtualMicrophone() as rig:
+        for name, value in rig.environment.items():
+            monkeypatch.setenv(name, value)
+        yield rig
+
+
+def source_of(*, rate: int | None = 16_000, channels: tuple[int, ...] = (0,)) -> CaptureSource:
+    return CaptureSource(
+        "press-mic", MicrophoneSettings(kind="microphone", device=DEVICE, rate=rate, channels=channels)
+    )
+
+
+def place_of(stretch: Stretch, sound: np.ndarray) -> int:
+    """Index at which the first sample of `sound` lies, judged by this stretch of it (cross-correlation)."""
+    size = 1 << (len(sound) + len(stretch.samples)).bit_length()
+    spectrum = np.fft.rfft(sound.astype(np.float64), size) * np.conj(np.fft.rfft(stretch.samples[:, 0], size))
+    shift = int(np.argmax(np.fft.irfft(spectrum, size)))
+    return stretch.first - (shift if shift < size // 2 else shift - size)
+
+
+def lag(listener: Listener) -> tuple[float, float]:
+    """How long after their moment samples arrive at best, within a second; and the moment of sample 0 by that arrival.
+
+    The second one is the monotonic clock's word alone, whatever the source thinks of its samples' moments.
+    """
+    listener.arrivals.clear()
+    listener.more(1.0)
+    lags = [seen - listener.source.monotonic(end) for end, seen in listener.arrivals]
+    return min(lags), min(seen - end / 16_000 for end, seen in listener.arrivals)
+
+
+def test_what_is_played_is_heard_to_the_sample(microphone: VirtualMicrophone, recording: Path, noise: np.ndarray):
+    with Listener(source_of()) as listener:
+        source = listener.source
+        assert listener.state("healthy", seconds=RECOVERED) > 0
+        microphone.play(recording)
+        listener.until(lambda: source.counters.level_dbfs > -50, seconds=10)
+        listener.more(len(noise) / 16_000 + 1)
+        got = source.ring.read(0, source.ring.end)
+        assert 0 <= lag(listener)[0] < TRUE_WITHIN
+    first = int(np.flatnonzero(got.samples)[0])
+    assert np.array_equal(got.samples[first : first + len(noise), 0] * 32768, noise)
+    assert got.gaps == ()
+    assert source.opened == {"device": DEVICE, "rate": 16_000, "channels": [0]}
+
+
+def test_a_device_at_another_rate_is_resampled(microphone: VirtualMicrophone, tmp_path: Path):
+    tone = 0.25 * np.sin(2 * np.pi * 1000 * np.arange(16_000 * 5) / 16_000)
+    soundfile.write(tmp_path / "tone.wav", tone, 16_000)
+    with Listener(source_of(rate=44_100)) as listener:
+        listener.state("healthy", seconds=RECOVERED)
+        player = microphone.play(tmp_path / "tone.wav")
+        listener.until(lambda: listener.source.counters.level_dbfs > -20, seconds=10)
+        listener.more(1)
+        end = listener.source.ring.end
+        got = listener.source.ring.read(end - 16_000, 16_000).samples[:, 0]
+        player.kill()
+    spectrum = np.abs(np.fft.rfft(got * np.hanning(16_000))) / 4000
+    assert listener.source.opened["rate"] == 44_100
+    assert int(np.argmax(spectrum)) == 1000
+    assert spectrum[1000] == pytest.approx(0.25, rel=0.02)
+    assert spectrum[1010:].max() < 1e-3
+
+
+def test_without_a_wish_a_device_that_takes_16_khz_is_opened_so(microphone: VirtualMicrophone):
+    with Listener(source_of(rate=None)) as listener:
+        listener.state("healthy", seconds=RECOVERED)
+    assert listener.source.opened["rate"] == 16_000
+
+
+def suspend(microphone: VirtualMicrophone, _source: CaptureSource) -> Callable[[], None]:
+    microphone.suspend()
+    return microphone.resume
+
+
+def unplug(microphone: VirtualMicrophone, _source: CaptureSource) -> Callable[[], None]:
+    microphone.unplug()
+    return microphone.plug
+
+
+def kill_server(microphone: VirtualMicrophone, _source: CaptureSource) -> Callable[[], None]:
+    microphone.kill()
+    return microphone.start
+
+
+def kill_child(_microphone: VirtualMicrophone, source: CaptureSource) -> Callable[[], None]:
+    os.kill(source._child.pid, signal.SIGKILL)
+    return lambda: None
+
+
+def stop_child(_microphone: VirtualMicrophone, source: CaptureSource) -> Callable[[], None]:
+    os.kill(source._child.pid, signal.SIGSTOP)
+    return lambda: None
+
+
+@pytest.mark.parametrize("lose", [suspend, unplug, kill_server, kill_child, stop_child])
+def test_a_lost_microphone_is_noticed_said_and_found_again(microphone: VirtualMicrophone, lose: Callable):
+    with Listener(source_of()) as listener:
+        source = listener.source
+        listener.state("healthy", seconds=RECOVERED)
+        late, origin = lag(listener)
+        assert 0 <= late < TRUE_WITHIN
+        before = source.ring.end
+        give_back = lose(microphone, source)
+        assert listener.state("stalled", "restarting", seconds=NOTICED) < NOTICED
+        listener.state("restarting", "failed", seconds=NOTICED)
+        assert source.status.reason
+        give_back()
+        assert listener.state("healthy", "silent", seconds=RECOVERED) < RECOVERED
+        late, origin_now = lag(listener)
+        assert -0.005 <= late < TRUE_WITHIN
+        assert origin_now == pytest.approx(origin, abs=TRUE_WITHIN)
+        window = source.ring.read(before - 8000, 24_000)
+    assert isinstance(window, Stretch)
+    assert window.has_gap
+    assert assess(window.samples[:, 0], has_gap=window.has_gap).verdict == "invalid"
+    counters = source.counters
+    assert counters.gaps == 1
+    assert counters.frames + counters.samples_lost == source.ring.end
+    assert counters.restarts >= 1
+
+
+def test_sound_lies_in_its_place_after_a_restart(microphone: VirtualMicrophone, tmp_path: Path):
+    long = (3000 * np.random.default_rng(5).standard_normal(16_000 * 12)).astype(np.int16)
+    soundfile.write(tmp_path / "long.wav", long, 16_000)
+    with Listener(source_of()) as listener:
+        source = listener.source
+        listener.state("healthy", seconds=RECOVERED)
+        player = microphone.play(tmp_path / "long.wav")
+        listener.until(lambda: source.counters.level_dbfs > -30, seconds=10)
+        listener.more(1)
+        before = source.ring.read(source.ring.end - 8000, 8000)
+        kill_child(microphone, source)
+        listener.state("restarting", seconds=NOTICED)
+        listener.state("healthy", seconds=RECOVERED)
+        listener.more(1)
+        after = source.ring.read(source.ring.end - 8000, 8000)
+        player.kill()
+    assert not before.has_gap
+    assert not after.has_gap
+    assert abs(place_of(after, long) - place_of(before, long)) / 16_000 < TRUE_WITHIN
+
+
+def test_a_microphone_that_is_absent_at_the_start_is_waited_for(microphone: VirtualMicrophone):
+    microphone.kill()
+    with Listener(source_of()) as listener:
+        listener.until(lambda: listener.source.attempted, seconds=5)
+        assert listener.source.state == "starting"
+        assert "waiting for it" in listener.source.status.reason
+        microphone.start()
+        assert listener.state("healthy", seconds=RECOVERED) < RECOVERED
+        listener.more(0.5)
+    assert listener.source.ring.read(0, 8000).gaps == ()
+
+
+def test_a_channel_that_the_device_does_not_have_is_named(microphone: VirtualMicrophone):
+    with Listener(source_of(channels=(0, 77))) as listener:
+        listener.until(lambda: listener.source.attempted, seconds=5)
+        assert f"microphone '{DEVICE}' has no channel 77" in listener.source.status.reason
+
+
+def test_a_microphone_hung_for_a_moment_loses_nothing_or_says_what(microphone: VirtualMicrophone):
+    with Listener(source_of()) as listener:
+        source = listener.source
+        listener.state("healthy", seconds=RECOVERED)
+        listener.more(0.5)
+        stop_child(microphone, source)
+        held = time.monotonic() + 1.2
+        listener.until(lambda: time.monotonic() > held, seconds=5)
+        os.kill(source._child.pid, signal.SIGCONT)
+        listener.more(3)
+        assert -0.005 <= lag(listener)[0] < TRUE_WITHIN
+    assert "restarting" not in listener.states
+    assert source.counters.frames + source.counters.samples_lost == source.ring.end
+
+
+def test_an_agent_that_is_held_up_for_seconds_blames_no_microphone_and_loses_nothing(microphone: VirtualMicrophone):
+    with Listener(source_of()) as listener:
+        source = listener.source
+        listener.state("healthy", seconds=RECOVERED)
+        # As ONNX Runtime does while it creates a session, this keeps the interpreter's lock.
+        ctypes.PyDLL(None).sleep(4)
+        listener.more(5)
+        assert -0.005 <= lag(listener)[0] < TRUE_WITHIN
+    assert not {"stalled", "restarting"} & set(listener.states)
+    assert (source.counters.gaps, source.counters.restarts) == (0, 0)

@@ -1,0 +1,101 @@
+"""Eq. 2 and Mahalanobis distances against numbers worked by hand and against scikit-learn."""
+
+import numpy as np
+import pytest
+from sklearn.mixture import GaussianMixture
+
+from asd_agent.calibrate import DensitySettings
+from asd_agent.calibrate.density import choose_shrinkage, fit_density, mean_log_likelihood, shift_density
+from asd_agent.inference.densities import log_likelihood, mahalanobis, unlikeliness
+
+
+def test_a_single_gaussian_by_hand():
+    # N(x | 1, 2²) at x = 3: -log(2) - log(2π)/2 - 1/2
+    scorer = {
+        "weights": np.ones(1),
+        "means": np.array([[1.0]]),
+        "precisions_cholesky": np.array([[[0.5]]]),
+    }
+    wanted = -np.log(2.0) - 0.5 * np.log(2 * np.pi) - 0.5
+    assert log_likelihood(np.array([[3.0]]), scorer)[0] == pytest.approx(wanted, abs=1e-12)
+    assert unlikeliness(np.array([[3.0]]), "gmm", scorer)[0] == pytest.approx(-wanted, abs=1e-12)
+
+
+def test_two_components_by_hand():
+    # 0.25 N(0 | 0, 1) + 0.75 N(0 | 2, 1) = 0.25 φ(0) + 0.75 φ(2)
+    scorer = {
+        "weights": np.array([0.25, 0.75]),
+        "means": np.array([[0.0], [2.0]]),
+        "precisions_cholesky": np.ones((2, 1)),
+    }
+    density = 0.25 * 0.3989422804014327 + 0.75 * 0.05399096651318806
+    assert log_likelihood(np.array([[0.0]]), scorer)[0] == pytest.approx(np.log(density), abs=1e-12)
+
+
+def test_far_away_the_logarithm_stays_finite():
+    scorer = {
+        "weights": np.ones(1),
+        "means": np.zeros((1, 129)),
+        "precisions_cholesky": np.ones((1, 129)),
+    }
+    assert np.isfinite(log_likelihood(np.full((1, 129), 1e3), scorer)).all()
+
+
+@pytest.mark.parametrize("covariance", ["full", "diag", "tied"])
+@pytest.mark.parametrize("components", [1, 3])
+def test_a_fitted_mixture_equals_scikit_learns(covariance, components):
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(30, 10, 5)) * [0.1, 1, 2, 10, 100] + [0, 5, -5, 100, 0]
+    arrays = fit_density(x, DensitySettings(components=components, covariance=covariance), seed=1)
+    flat = x.reshape(-1, 5)
+    mean, std = flat.mean(axis=0), flat.std(axis=0)
+    reference = GaussianMixture(components, covariance_type=covariance, reg_covar=1e-3, random_state=1)
+    wanted = reference.fit((flat - mean) / std).score_samples((flat - mean) / std) - np.log(std).sum()
+    np.testing.assert_allclose(log_likelihood(flat, arrays), wanted, atol=1e-6)
+
+
+def test_mahalanobis_by_hand():
+    scorer = {"mean": np.array([1.0, 0.0]), "precision": np.array([[4.0, 0.0], [0.0, 0.25]])}
+    assert mahalanobis(np.array([[2.0, 4.0]]), scorer)[0] == pytest.approx(np.sqrt(4.0 + 4.0))
+
+
+def test_a_constant_dimension_neither_fails_nor_rules():
+    x = np.random.default_rng(0).normal(size=(50, 1, 3))
+    x[:, :, 1] = 7.0
+    arrays = fit_density(x, DensitySettings(density="mahalanobis"))
+    assert np.isfinite(mahalanobis(x[:, 0], arrays)).all()
+
+
+def test_a_target_elsewhere_moves_the_means_and_one_alike_does_not_have_to():
+    rng = np.random.default_rng(5)
+    settings = DensitySettings(density="mahalanobis")
+    source = fit_density(rng.normal(size=(200, 1, 4)), settings)
+    away = rng.normal(size=(3, 1, 4)) + 6.0
+    assert choose_shrinkage(source, away, settings) == 1.0
+    moved = shift_density(source, away, 1.0)
+    np.testing.assert_allclose(moved["mean"] - source["mean"], away.mean(axis=(0, 1)) - source["usual_mean"])
+    np.testing.assert_array_equal(moved["precision"], source["precision"])
+
+
+def test_without_a_density_the_mean_observation_is_the_score_and_a_target_moves_nothing():
+    settings = DensitySettings(density="mean")
+    x = np.array([[[1.0, 3.0], [5.0, 7.0]]])
+    scorer = fit_density(x, settings)
+    assert set(scorer) == {"usual_mean", "usual_std"}
+    np.testing.assert_array_equal(unlikeliness(x[0], "mean", scorer), [2.0, 6.0])
+    assert choose_shrinkage(scorer, x + 5, settings) == 0.0
+
+
+def test_equation_7_by_hand_and_fitted_by_the_normal_distances():
+    scorer = {"gamma": np.array(0.25), "distance_mean": np.array([1.0]), "distance_std": np.array([2.0])}
+    observed = np.array([[0.8, 3.0, 9.0, 9.0], [1.0, 1.0, 0.0, 0.0]])
+    assert unlikeliness(observed, "posterior_distance", scorer) == pytest.approx([0.25 * 0.2 + 0.75 * 1.0, 0.0])
+    settings = DensitySettings(density="posterior_distance", gamma=0.25)
+    normal = np.array([[[0.9, 1.0, 5.0]], [[0.9, 5.0, 5.0]]])  # distances of mean 3 and spread 2
+    fitted = fit_density(normal, settings)
+    assert unlikeliness(np.array([[0.6, 5.0, 0.0]]), "posterior_distance", fitted) == pytest.approx([0.25 * 0.4 + 0.75])
+    moved = shift_density(fitted, np.array([[[0.9, 7.0, 5.0]]]), 0.5)  # half-way to a distance of 7
+    assert unlikeliness(np.array([[1.0, 5.0, 0.0]]), "posterior_distance", moved) == pytest.approx([0.0])
+    assert mean_log_likelihood(moved, np.array([[[0.9, 5.0, 5.0]]]), settings) > mean_log_likelihood(
+        fitted, np.array([[[0.9, 5.0, 5.0]]]), settings
+    )

@@ -1,0 +1,150 @@
+"""The contract on the wire. DO NOT CHANGE OR REMOVE A NAME HERE: dashboards read them; add new ones at will."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from asd_agent.alarm import AlarmState, Event, Moment, Observation, Proof, Shelving
+from asd_agent.inference.explanation import Explanation
+from asd_agent.mqtt.mapping import Identity, alert_of, clock_word, monitor_state_of, score_of
+from asd_agent.mqtt.schemas import MODELS, schema_texts
+from asd_agent.mqtt.topics import Topics
+
+SCHEMAS = Path(__file__).parents[3] / "docs" / "schemas"
+FIELDS = {
+    "alert": "schema id alarm_id seq event state machine section domain window_start window_end score threshold "
+    "severity experts explanation quality bundle boot_id clock late durable provisional evidence_id evidence",
+    "monitor-state": "schema state alarm alarm_id raised_at stale suspended out_of_service shelved_until seq machine "
+    "section domain window_start window_end score threshold clear_level severity experts quality bundle provisional "
+    "boot_id clock last_raised_at evidence_id",
+    "score": "schema window_start window_end score threshold clear_level severity domain experts quality",
+    "source-state": "schema state reason since restarts",
+    "health": "schema time uptime_seconds versions providers sources windows monitors outbox disk_free_bytes "
+    "temperature_celsius boot_id clock faults evidence delivery",
+    "event": "schema id event subject text count time boot_id clock late durable",
+    "command": "schema id monitor expires by alarm_id minutes one_shot",
+    "command-result": "schema id verb monitor done text by time",
+}
+WINDOW = Observation(
+    index=7,
+    start=25.0,
+    end=35.0,
+    utc_start=1_800_000_000.0,
+    utc_end=1_800_000_010.0004,
+    verdict="scored",
+    suspect=True,
+    reasons=("clipping",),
+    score=4.5,
+    threshold=2.0,
+    clear_level=1.5,
+    domain="target",
+    provisional=True,
+    experts={"autoencoder": 5.0, "level": 1.0},
+    explanation=Explanation("2.0–4.1 kHz at 1.2 s", ((2000.0, 4100.0),), ((1.2, 1.6),)),
+)
+NOW = Moment(1_800_000_011.5, 500.0, "boot-1", synchronised=False)
+IDENTITY = Identity("fan", "00", "auto", "sha256:abc")
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_field_names_are_frozen(name):
+    model = MODELS[name]
+    names = [field.alias or key for key, field in model.model_fields.items()]
+    assert names == FIELDS[name].split()
+
+
+def test_every_payload_has_its_fields_frozen():
+    assert FIELDS.keys() == MODELS.keys()
+
+
+def test_the_schemas_in_docs_are_current():
+    assert {
+        p.name: p.read_text(encoding="utf-8") for p in SCHEMAS.glob("[!.]*.json") if p.stem != "agent.schema"
+    } == schema_texts()
+
+
+def test_an_alert_says_all_it_knows():
+    event = Event("e1", "raised", "a1", 3, "active", 350, WINDOW, NOW)
+    assert json.loads(alert_of(event, IDENTITY).to_json()) == {
+        "schema": "asd.alert/1",
+        "id": "e1",
+        "alarm_id": "a1",
+        "seq": 3,
+        "event": "raised",
+        "state": "active",
+        "machine": "fan",
+        "section": "00",
+        "domain": "target",
+        "window_start": "2027-01-15T08:00:00.000Z",
+        "window_end": "2027-01-15T08:00:10.000Z",
+        "score": 4.5,
+        "threshold": 2.0,
+        "severity": 350,
+        "experts": {"autoencoder": 5.0, "level": 1.0},
+        "explanation": {
+            "text": "2.0–4.1 kHz at 1.2 s",
+            "bands_hz": [[2000.0, 4100.0]],
+            "times_s": [[1.2, 1.6]],
+            "period_s": None,
+        },
+        "quality": {"verdict": "scored", "suspect": True, "reasons": ["clipping"]},
+        "bundle": "sha256:abc",
+        "boot_id": "boot-1",
+        "clock": "unsynchronised",
+        "late": False,
+        "durable": True,
+        "provisional": True,
+        "evidence_id": None,
+        "evidence": None,
+    }
+
+
+def test_kept_evidence_is_named_with_its_digest():
+    event = Event("e2", "evidence", "a1", 4, "active", 350, WINDOW, NOW, "20270115T080011Z-a1", Proof("m/x", "ab", 7))
+    said = json.loads(alert_of(event, IDENTITY).to_json())
+    assert said["evidence_id"] == "20270115T080011Z-a1"
+    assert said["evidence"] == {"path": "m/x", "sha256": "ab", "bytes": 7}
+
+
+def test_an_event_before_the_first_window_says_null_and_its_configured_domain():
+    event = Event("e1", "out_of_service", None, 1, "out_of_service", 1, None, NOW)
+    said = json.loads(alert_of(event, IDENTITY).to_json())
+    assert (said["score"], said["window_end"], said["quality"], said["domain"]) == (None, None, None, "auto")
+
+
+def test_no_payload_holds_what_is_not_json():
+    wild = WINDOW.model_copy(update={"experts": {"level": float("nan")}, "clear_level": float("inf")})
+    text = score_of(wild, IDENTITY).to_json()
+    assert json.loads(text, parse_constant=pytest.fail)["clear_level"] is None
+
+
+def test_a_held_back_alarm_shows_as_shelved_and_not_as_alarm():
+    shelving = Shelving(kind="timed", until=560.0, boot_id="boot-1", remaining=90.0)
+    state = AlarmState(monitor="box/fan", phase="active", alarm_id="a1", shelving=shelving, newest=WINDOW, seq=4)
+    said = json.loads(monitor_state_of(state, IDENTITY, NOW).to_json())
+    assert (said["state"], said["alarm"], said["alarm_id"]) == ("shelved", "normal", None)
+    assert said["shelved_until"] == "2027-01-15T08:01:11.500Z"
+
+
+def test_the_clock_that_cannot_be_told_is_called_unknown():
+    assert [clock_word(s) for s in (True, False, None)] == ["synchronised", "unsynchronised", "unknown"]
+
+
+def test_topics():
+    topics = Topics("hall-3")
+    assert topics.alert("fan") == "asd/hall-3/monitor/fan/alert"
+    assert topics.retained(["fan"], ["mic"]) == {
+        "asd/hall-3/status",
+        "asd/hall-3/health",
+        "asd/hall-3/monitor/fan/state",
+        "asd/hall-3/source/mic/state",
+    }
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "a+", "#", "fan 1", "fän\n"])
+def test_a_name_that_would_break_a_topic_is_refused(name):
+    with pytest.raises(ValueError, match="topic"):
+        Topics("box").alert(name)

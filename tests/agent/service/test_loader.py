@@ -1,0 +1,84 @@
+"""What a configuration needs is loaded and proved before anything starts; every mistake is told at once."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from asd_agent.bundle.bundle import file_digest, load_arrays, save_arrays
+from asd_agent.config.model import Config
+from asd_agent.demo.assets import demo_bundle
+from asd_agent.errors import EXIT_CONFIG, ConfigError
+from asd_agent.service.loader import assemble
+
+
+def config_of(*bundles: tuple[Path, str], providers: tuple[str, ...] = ("CPUExecutionProvider",)) -> Config:
+    return Config.model_validate(
+        {
+            "agent": {"name": "box"},
+            "sources": {"s": {"kind": "file", "path": "x.wav"}},
+            "monitors": {
+                f"m{i}": {"source": "s", "bundle": str(path), "section": section}
+                for i, (path, section) in enumerate(bundles)
+            },
+            "providers": providers,
+        }
+    )
+
+
+def with_other_golden_scores(bundle: Path, to: Path) -> Path:
+    copy = Path(shutil.copytree(bundle, to))
+    arrays = load_arrays(copy / "golden.npz")
+    arrays["scores"] = np.asarray(arrays["scores"]) + 0.5
+    save_arrays(copy / "golden.npz", arrays)
+    manifest = json.loads((copy / "manifest.json").read_text())
+    manifest["files"]["golden.npz"] = file_digest(copy / "golden.npz")
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    return copy
+
+
+def test_each_bundle_has_its_own_provider_and_monitors_share_its_scorer(bundle_path: Path):
+    demo = demo_bundle()
+    made = assemble(config_of((bundle_path, "00"), (demo, "00"), (bundle_path, "01")))
+    assert made.providers == {"hum": "numpy", "demo-fan": "CPUExecutionProvider"}
+    assert made.scorers["m0"] is made.scorers["m2"]
+    assert made.faults == {}
+
+
+def test_a_provider_that_is_not_there_is_a_fault_and_no_obstacle():
+    made = assemble(config_of((demo_bundle(), "00"), providers=("CUDAExecutionProvider", "CPUExecutionProvider")))
+    assert made.providers == {"demo-fan": "CPUExecutionProvider"}
+    (fault,) = made.faults.values()
+    assert fault.startswith("CPUExecutionProvider is in use: CUDAExecutionProvider is not in this ONNX Runtime")
+
+
+def test_two_bundles_of_one_name_are_told_apart(tmp_path: Path):
+    copy = Path(shutil.copytree(demo_bundle(), tmp_path / "copy"))
+    manifest = json.loads((copy / "manifest.json").read_text())
+    (copy / "manifest.json").write_text(json.dumps(manifest))  # other bytes, another digest
+    made = assemble(config_of((demo_bundle(), "00"), (copy, "00")))
+    digest = made.scorers["m1"].bundle.digest[:12]
+    assert list(made.providers) == ["demo-fan", f"demo-fan {digest}"]
+
+
+def test_every_mistake_is_told_and_the_agent_would_exit_78(bundle_path: Path, tmp_path: Path):
+    off = with_other_golden_scores(bundle_path, tmp_path / "off")
+    with pytest.raises(ConfigError) as error:
+        assemble(config_of((off, "00"), (off, "01"), (bundle_path, "07"), (bundle_path, "00"), (tmp_path / "no", "00")))
+    lines = str(error.value).splitlines()
+    assert [line.split(":")[0] for line in lines] == ["monitor m0", "monitor m1", "monitor m2", "monitor m4"]
+    assert "golden window 0" in lines[0]
+    assert "has no section '07'" in lines[2]
+    assert "no such bundle" in lines[3]
+    assert error.value.exit_code == EXIT_CONFIG
+
+
+def test_sessions_are_used_again(bundle_path: Path):
+    before = assemble(config_of((demo_bundle(), "00")))
+    after = assemble(config_of((demo_bundle(), "01"), (bundle_path, "00")), before)
+    assert [id(s) for s in after.pool.values()] == [id(s) for s in before.pool.values()]
+    assert len(assemble(config_of((bundle_path, "00")), after).pool) == 0  # and not kept beyond their use

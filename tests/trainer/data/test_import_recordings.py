@@ -1,0 +1,172 @@
+"""Long recordings become clips: what is kept, what is left out and said, what a second call does."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from asd_agent.audio.files import read_clip
+from asd_agent.errors import AudioError, DataError, UsageError
+from asd_trainer.data.dataset import scan
+from asd_trainer.data.import_recordings import CutRecording, Place, cut, recording_names
+
+RATE = 16_000
+
+
+def noise(seconds: float, rate: int = RATE, channels: int = 1, seed: int = 0) -> np.ndarray:
+    shape = (round(seconds * rate), channels) if channels > 1 else round(seconds * rate)
+    return (0.1 * np.random.default_rng(seed).standard_normal(shape)).astype(np.float32)
+
+
+def write(path: Path, samples: np.ndarray, rate: int = RATE, subtype: str = "PCM_16") -> Path:
+    soundfile.write(path, samples, rate, subtype=subtype)
+    return path
+
+
+def only(found: list[CutRecording]) -> CutRecording:
+    (one,) = found
+    return one
+
+
+def ints(path: Path) -> np.ndarray:
+    samples, rate = soundfile.read(path, dtype="int16")
+    assert rate == RATE
+    assert samples.ndim == 1
+    return samples
+
+
+def test_clips_of_a_16_khz_recording_are_its_samples_bit_for_bit_under_official_names(tmp_path: Path):
+    recording = write(tmp_path / "shift 1_monday.wav", noise(25))
+    one = only(cut([recording], Place(tmp_path / "data", "press", "03", "target", "test", "anomaly")))
+    assert (one.written, one.kept) == (2, 0)
+    assert one.told == ("the last 5.0 s are no whole clip and were left out",)
+    data = scan(tmp_path / "data")
+    assert data.problems == ()
+    assert [c.path.relative_to(tmp_path / "data").as_posix() for c in data.clips] == [
+        f"press/target_test/section_03_target_test_anomaly_{i:04d}_rec_shift-1-monday.wav" for i in (0, 1)
+    ]
+    assert all((c.section, c.domain, c.split, c.label) == ("03", "target", "test", "anomaly") for c in data.clips)
+    assert {c.recording for c in data.clips} == {"shift-1-monday"}
+    whole = np.concatenate([ints(c.path) for c in data.clips])
+    np.testing.assert_array_equal(whole, ints(recording)[: 20 * RATE])
+
+
+def test_a_stream_of_another_rate_gives_what_resampling_the_whole_gives(tmp_path: Path):
+    recording = write(tmp_path / "a.flac", noise(30, 44_100, channels=2), 44_100)
+    one = only(cut([recording], Place(tmp_path / "data", "press")))
+    assert one.written == 3
+    assert "2 channels were averaged to one" in one.told
+    got = np.concatenate([ints(c.path) for c in scan(tmp_path / "data").clips])
+    wanted = np.round(read_clip(recording).samples * 32768)
+    assert np.max(np.abs(got - wanted)) <= 1
+
+
+def test_the_asked_channel_is_taken(tmp_path: Path):
+    sound = noise(10, channels=2)
+    recording = write(tmp_path / "a.wav", sound)
+    one = only(cut([recording], Place(tmp_path / "data", "press"), channel=1))
+    assert one.told == ()
+    (clip,) = scan(tmp_path / "data").clips
+    np.testing.assert_array_equal(ints(clip.path), soundfile.read(recording, dtype="int16")[0][:, 1])
+    with pytest.raises(AudioError, match="has no channel 2, only 2"):
+        cut([recording], Place(tmp_path / "other", "press"), channel=2)
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("rate", [16_000, 48_000])
+def test_silent_clips_and_clips_with_nan_are_left_out_alone_and_said_with_their_place(tmp_path: Path, rate: int):
+    sound = noise(50, rate)
+    sound[10 * rate : 20 * rate] = 0
+    sound[35 * rate] = np.nan
+    one = only(cut([write(tmp_path / "a.wav", sound, rate, "FLOAT")], Place(tmp_path / "data", "press")))
+    assert one.written == 3
+    left_out = [t for t in one.told if "left out" in t]
+    assert left_out == [
+        "10 s to 20 s was left out: digital silence",
+        "30 s to 40 s was left out: NaN or infinite samples",
+    ]
+    assert [c.index for c in scan(tmp_path / "data").clips] == [0, 1, 2]
+    assert all(np.abs(ints(c.path)).max() > 1000 for c in scan(tmp_path / "data").clips)
+
+
+def test_clipping_is_said_also_where_resampling_or_averaging_would_hide_it(tmp_path: Path):
+    sound = noise(20, 48_000, channels=2)
+    sound[12 * 48_000 : 13 * 48_000, 0] = 1.0
+    one = only(cut([write(tmp_path / "a.wav", sound, 48_000)], Place(tmp_path / "data", "press")))
+    assert one.written == 2
+    assert [t for t in one.told if "full scale" in t] == ["10 s to 20 s clips: 10.0 % of its samples are at full scale"]
+
+
+def test_an_interrupted_call_goes_on_and_gives_the_same_as_one_call(tmp_path: Path):
+    recordings = [write(tmp_path / f"{n}.wav", noise(30, seed=i)) for i, n in enumerate("ab")]
+    cut(recordings, Place(tmp_path / "whole", "press"))
+    place = Place(tmp_path / "data", "press")
+    cut(recordings[:1], place)
+    (place.folder / "section_00_source_train_normal_0002_rec_a.wav").unlink()  # where it was interrupted
+    (place.folder / ".section_00_source_train_normal_0002_rec_a.wav.partial").write_bytes(b"RIFF")
+    found = cut(recordings, place)
+    assert [(one.written, one.kept) for one in found] == [(1, 2), (3, 0)]
+    want = {p.name: p.read_bytes() for p in (tmp_path / "whole" / "press" / "train").iterdir()}
+    assert {p.name: p.read_bytes() for p in place.folder.iterdir()} == want
+    assert len(want) == 6
+
+
+def test_later_recordings_get_the_next_numbers(tmp_path: Path):
+    place = Place(tmp_path / "data", "press")
+    for i, name in enumerate("ab"):
+        cut([write(tmp_path / f"{name}.wav", noise(20, seed=i))], place)
+    clips = scan(tmp_path / "data").clips
+    assert [(c.index, c.recording) for c in clips] == [(0, "a"), (1, "a"), (2, "b"), (3, "b")]
+
+
+def test_a_clip_that_is_there_with_other_content_is_not_overwritten(tmp_path: Path):
+    place = Place(tmp_path / "data", "press")
+    recording = write(tmp_path / "a.wav", noise(20, seed=1))
+    cut([recording], place)
+    before = {p: p.read_bytes() for p in place.folder.iterdir()}
+    write(recording, noise(20, seed=2))
+    with pytest.raises(DataError, match=r"normal_0000_rec_a.wav: is there already with other content"):
+        cut([recording], place)
+    assert {p: p.read_bytes() for p in place.folder.iterdir()} == before
+
+
+def test_a_recording_that_breaks_off_gives_the_clips_before_its_damage(tmp_path: Path):
+    recording = write(tmp_path / "a.flac", noise(40))
+    whole = recording.read_bytes()
+    recording.write_bytes(whole[: len(whole) * 3 // 5])
+    one = only(cut([recording], Place(tmp_path / "data", "press")))
+    assert one.written == 2
+    assert any(t.startswith("damaged from 2") for t in one.told)
+
+
+def test_names_of_recordings_fit_into_names_of_clips_and_stay_apart():
+    assert recording_names([Path("x/Halle 3_(links).wav")]) == {Path("x/Halle 3_(links).wav"): "Halle-3-links"}
+    with pytest.raises(UsageError, match="would both be called 'a-b'"):
+        recording_names([Path("a b.wav"), Path("a_b.wav")])
+    with pytest.raises(UsageError, match="no letter or digit"):
+        recording_names([Path("___.wav")])
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"machine": "my fan"}, "machine 'my fan'"),
+        ({"section": "1"}, "section '1'"),
+        ({"domain": "site"}, "domain 'site'"),
+        ({"split": "val"}, "split 'val'"),
+        ({"label": "odd"}, "label 'odd'"),
+        ({"label": "anomaly"}, "training takes normal clips alone"),
+    ],
+)
+def test_a_place_that_no_layout_knows_is_refused(tmp_path: Path, changes, words):
+    with pytest.raises(UsageError, match=words):
+        Place(**{"out": tmp_path, "machine": "fan", **changes})
+
+
+def test_progress_ends_at_the_length_of_all_recordings(tmp_path: Path):
+    recordings = [write(tmp_path / f"{n}.wav", noise(12, seed=i)) for i, n in enumerate("ab")]
+    told: list[tuple[int, int]] = []
+    cut(recordings, Place(tmp_path / "data", "press"), progress=lambda _, done, total: told.append((done, total)))
+    assert told == sorted(told)
+    assert told[-1] == (24, 24)

@@ -1,0 +1,81 @@
+"""The official baselines' networks: shapes as published, scores worked by hand, graphs that give torch's numbers."""
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from asd_trainer.engine.onnx_export import export_network
+from asd_trainer.families.baselines.network import DenseAutoencoder, DenseShape, SectionClassifier, SectionShape
+
+OFFICIAL = DenseShape(n_mels=128, total_frames=313)
+
+
+def lively(model: torch.nn.Module) -> torch.nn.Module:
+    """With batch normalisation that does something: fresh ones answer next to nothing."""
+    torch.manual_seed(4)
+    for part in model.modules():
+        if isinstance(part, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
+            part.running_mean.normal_(0, 0.3)
+            part.running_var.uniform_(0.5, 2)
+            torch.nn.init.uniform_(part.weight, 0.5, 1.5)
+    return model.eval()
+
+
+def classifier(frames: int = 48) -> SectionClassifier:
+    torch.manual_seed(1)
+    model = SectionClassifier(SectionShape(n_mels=32, total_frames=frames, sections=3, frames=32, hop=8))
+    return lively(model)
+
+
+def test_the_dense_autoencoder_has_the_published_layers():
+    model = DenseAutoencoder(OFFICIAL)
+    linear = [part for part in model.modules() if isinstance(part, torch.nn.Linear)]
+    assert [part.in_features for part in linear] == [640, 128, 128, 128, 128, 8, 128, 128, 128, 128]
+    assert linear[-1].out_features == 640
+    assert all((part.bias == 0).all() for part in linear)
+    # Dense layers, and gain and shift of nine normalisations: 267,928 as Keras counts the trainable ones.
+    dense = 640 * 128 + 128 + 6 * (128 * 128 + 128) + 128 * 8 + 8 + 8 * 128 + 128 + 128 * 640 + 640
+    norms = 2 * (8 * 128 + 8)
+    assert sum(p.numel() for p in model.parameters()) == dense + norms == 267_928
+
+
+def test_its_score_is_the_mean_squared_error_over_stacks_of_five_frames_by_hand():
+    model = DenseAutoencoder(DenseShape(n_mels=2, total_frames=3, frames=2, width=4, depth=1, bottleneck=2)).eval()
+    last = model.layers[-1]
+    with torch.no_grad():
+        last.weight.zero_()
+        last.bias.copy_(torch.tensor([1.0, 0.0, 2.0, 0.0]))  # two frames of two bands, whatever goes in
+        features = torch.tensor([[[1.0, 1.0], [2.0, 3.0], [4.0, 5.0]]])
+        found = model(features)
+    # Stack 1: (1-1)², 1², (2-2)², 3²; stack 2: (2-1)², 3², (4-2)², 5². Each is averaged over its two frames.
+    torch.testing.assert_close(found[0], torch.tensor([[0.0, 5.0], [2.5, 17.0]]))
+    assert float(found.mean()) == pytest.approx((0 + 1 + 0 + 9 + 1 + 9 + 4 + 25) / 8)
+
+
+def test_a_doubt_is_the_logarithm_of_the_odds_against_the_right_section():
+    model = classifier(frames=32)
+    features = torch.full((2, 32, 32), -40.0)
+    with torch.no_grad():
+        p = torch.softmax(model.logits(features), dim=1)
+        found = model(features, torch.tensor([0.0, 2.0]))
+    assert found.shape == (2, 1, 1)
+    wanted = [np.log((1 - float(p[0, 0])) / float(p[0, 0])), np.log((1 - float(p[1, 2])) / float(p[1, 2]))]
+    np.testing.assert_allclose(found.flatten().numpy(), wanted, rtol=1e-4)
+
+
+def test_excerpts_overlap_as_the_baseline_has_them():
+    assert SectionClassifier(SectionShape(n_mels=128, total_frames=313, sections=3)).excerpts == 32
+
+
+@pytest.mark.parametrize("kind", ["dense", "sections"])
+def test_graphs_give_torchs_numbers_at_another_batch(kind, tmp_path):
+    model = lively(DenseAutoencoder(DenseShape(n_mels=16, total_frames=20))) if kind == "dense" else classifier()
+    assert export_network(model, tmp_path / "member.onnx") < 1e-4
+    assert [i.name for i in onnx.load(tmp_path / "member.onnx").graph.input] == list(model.inputs)
+    session = onnxruntime.InferenceSession((tmp_path / "member.onnx").read_bytes())
+    example = model.example(4)
+    (found,) = session.run(["error"], dict(zip(model.inputs, (v.numpy() for v in example), strict=True)))
+    with torch.no_grad():
+        np.testing.assert_allclose(found, model(*example).numpy(), rtol=1e-4, atol=1e-4)

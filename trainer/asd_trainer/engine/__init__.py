@@ -1,0 +1,1 @@
+"""Training engine: loop, schedules, checkpoints, precision, export. It knows tensors and no clips."""

@@ -1,0 +1,98 @@
+"""Checkpoints of a training: `checkpoint.pt` while it runs, `final.pt` when it is done, each whole or absent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from asd_agent.errors import AsdError
+from asd_trainer.engine.whole_files import whole_file
+
+State = dict[str, Any]
+
+
+class CheckpointError(AsdError):
+    """A checkpoint is damaged or belongs to another training."""
+
+
+class Checkpoints:
+    """The checkpoints in a training's folder.
+
+    Args:
+        folder: Where they lie.
+        inputs: Digest of everything that decides the result.
+    """
+
+    def __init__(self, folder: Path, inputs: str) -> None:
+        self._inputs = inputs
+        self._running, self.final = folder / "checkpoint.pt", folder / "final.pt"
+
+    def save(self, state: State) -> None:
+        """Keep the state of an unfinished training in place of the one before."""
+        _write(self._running, {**state, "inputs": self._inputs})
+
+    def finish(self, state: State) -> None:
+        """Keep the result; what only a resumption would need is removed."""
+        _write(self.final, {**state, "inputs": self._inputs})
+        self._tidy()
+
+    def finished(self) -> bool:
+        """Whether the result is there.
+
+        Raises:
+            CheckpointError: The result is another training's.
+        """
+        there = self._read(self.final) is not None
+        if there:
+            self._tidy()  # a kill may have come between the result and this
+        return there
+
+    def newest(self) -> State | None:
+        """The state to go on from, None at the start.
+
+        Raises:
+            CheckpointError: It is another training's.
+        """
+        return self._read(self._running)
+
+    def _tidy(self) -> None:
+        self._running.unlink(missing_ok=True)
+        for left_by_a_kill in self.final.parent.glob(".*.partial"):
+            left_by_a_kill.unlink(missing_ok=True)
+
+    def _read(self, path: Path) -> State | None:
+        if not path.exists():
+            return None
+        state = read_checkpoint(path)
+        if state["inputs"] != self._inputs:
+            raise CheckpointError(
+                f"{path}: belongs to a training with other data, recipe or seed",
+                f"Name another folder, or remove {path.parent} to train anew.",
+            )
+        return state
+
+
+def read_checkpoint(path: Path) -> State:
+    """Read a checkpoint; only tensors and plain values, nothing is executed.
+
+    Raises:
+        CheckpointError: There is none, or it is damaged.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path}: there is no such checkpoint", "Train first.") from error
+    except Exception as error:  # torch raises what its reader happens to meet
+        raise CheckpointError(
+            f"{path}: cannot be read as a checkpoint: {error}", "Remove it and train anew."
+        ) from error
+    if not isinstance(state, dict) or "inputs" not in state:
+        raise CheckpointError(f"{path}: is not a checkpoint of this trainer", "Name one that it wrote.")
+    return state
+
+
+def _write(path: Path, state: State) -> None:
+    with whole_file(path) as partial:
+        torch.save(state, partial)

@@ -1,0 +1,143 @@
+"""A trained network as one ONNX file, checked and compared with torch before anybody sees it."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import torch
+from torch import Tensor, nn
+
+from asd_agent.errors import AsdError
+from asd_agent.inference.providers import load_runtime
+from asd_trainer.engine.whole_files import whole_file
+
+OPSET = 18
+IR_VERSION = 9
+"""What ONNX Runtime 1.17, the oldest supported, can read."""
+BATCHES = (2, 1, 5)
+"""The graph is traced at the first, since sizes of 1 get specialised, and compared at all."""
+
+
+class ExportError(AsdError):
+    """An exported graph does not compute what the network computes."""
+
+
+class Exportable(Protocol):
+    """A network that can be exported: inputs and outputs by name, and random inputs to compare with."""
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+    def example(self, batch: int) -> tuple[Tensor, ...]:
+        """Random input, one tensor for each name, the batch first."""
+
+
+def export_network(model: Exportable, path: Path, tolerance: float = 1e-3) -> float:
+    """Write a network as ONNX: its inputs and outputs by name, any batch, fixed frames.
+
+    Args:
+        model: A network.
+        path: The file to write; whole or not at all, with no data beside it.
+        tolerance: Largest difference allowed; of values above 1, relative to them.
+
+    Returns:
+        The largest difference between ONNX Runtime and torch on random input.
+
+    Raises:
+        ExportError: The difference is larger than the tolerance.
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"{type(model).__name__} is no network")
+    was_training = model.training
+    model.eval()
+    try:
+        with whole_file(path) as partial, torch.no_grad():
+            onnx.save_model(_graph(model, model.example(BATCHES[0]), model.inputs, model.outputs), partial)
+            difference = max(_difference(model, model.example(batch), model.inputs, partial) for batch in BATCHES)
+            if not difference <= tolerance:
+                raise ExportError(
+                    f"{path}: the exported graph is off by {difference:.2g}, more than {tolerance:.2g}",
+                    "Nothing was written; another version of torch or onnxruntime may do better.",
+                )
+    finally:
+        model.train(was_training)
+    return difference
+
+
+def _graph(
+    model: nn.Module, example: tuple[Tensor, ...], inputs: Sequence[str], outputs: Sequence[str]
+) -> onnx.ModelProto:
+    batch = {0: torch.export.Dim("batch", min=1)}
+    parameters = list(inspect.signature(model.forward).parameters.values())
+    dynamic: dict[str, Any] = dict.fromkeys((p.name for p in parameters), batch)
+    if parameters[0].kind is inspect.Parameter.VAR_POSITIONAL:
+        dynamic = {parameters[0].name: (batch,) * len(inputs)}
+    with _quiet():
+        program = torch.onnx.export(
+            model,
+            example,
+            dynamo=True,
+            input_names=list(inputs),
+            output_names=list(outputs),
+            dynamic_shapes=dynamic,
+            opset_version=OPSET,
+            optimize=True,
+            verbose=False,
+        )
+    if program is None:
+        raise ExportError("torch exported nothing")
+    graph = program.model_proto
+    graph.ir_version = IR_VERSION
+    _strip(graph)
+    onnx.checker.check_model(graph, full_check=True)
+    return graph
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporter's remarks about itself; its errors are raised."""
+    log = logging.getLogger("torch.onnx")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(level)
+
+
+def _strip(graph: onnx.ModelProto) -> None:
+    """Remove what only the exporter's developers read: stack traces, with the paths of this machine in them."""
+    del graph.metadata_props[:]
+    del graph.graph.metadata_props[:]
+    del graph.graph.value_info[:]
+    for part in (*graph.graph.node, *graph.graph.input, *graph.graph.output, *graph.graph.initializer):
+        del part.metadata_props[:]
+        part.doc_string = ""
+
+
+def _difference(model: nn.Module, example: Sequence[Tensor], inputs: Sequence[str], path: Path) -> float:
+    onnxruntime = load_runtime()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+    feed = {name: value.numpy() for name, value in zip(inputs, example, strict=True)}
+    found = session.run(None, feed)
+    wanted = model(*example)
+    pairs = zip(found, wanted if isinstance(wanted, tuple) else (wanted,), strict=True)
+    return max(_worst(one, other.numpy()) for one, other in pairs)
+
+
+def _worst(found: npt.NDArray[np.floating], wanted: npt.NDArray[np.floating]) -> float:
+    difference = np.abs(found - wanted) / np.maximum(np.abs(wanted), 1.0)
+    return float(difference.max()) if np.isfinite(difference).all() else np.inf

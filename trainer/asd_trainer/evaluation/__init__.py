@@ -1,0 +1,1 @@
+"""Evaluation of bundles: scores, metrics and tables."""

@@ -1,0 +1,42 @@
+"""The files of two columns that challenges exchange: a clip's name and what is said of it, no header."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from pathlib import Path
+
+from asd_agent.errors import DataError
+from asd_trainer.engine.whole_files import whole_file
+
+
+def read_rows(path: Path) -> list[tuple[str, str]]:
+    """Names, without folders, and values.
+
+    Raises:
+        DataError: The file is unreadable or empty, a line has other than two columns, or a name stands twice.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = [(n, row) for n, row in enumerate(csv.reader(file), 1) if row]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: is no readable csv ({error})", "Write a clip's name and its value a line.") from error
+    seen: set[str] = set()
+    found: list[tuple[str, str]] = []
+    for number, row in rows:
+        if len(row) != 2:
+            raise DataError(f"{path}: line {number} has {len(row)} columns", "Write a clip's name and its value.")
+        name = Path(row[0].strip()).name
+        if name in seen:
+            raise DataError(f"{path}: {name} stands twice", "Score each clip once.")
+        seen.add(name)
+        found.append((name, row[1]))
+    if not found:
+        raise DataError(f"{path}: is empty", "Write a clip's name and its value on each line.")
+    return found
+
+
+def write_rows(path: Path, rows: Iterable[tuple[str, str]]) -> None:
+    """Write such a file, whole or not at all."""
+    with whole_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)

@@ -1,0 +1,210 @@
+"""Files of anomaly scores and decisions in the official form, read and written.
+
+`anomaly_score_<machine>_section_<NN>_<domain>[_test].csv` and `decision_result_…`: no header, a clip's name and its
+score (or 0/1) a line. Labels stand in the names, or in a truth folder.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from asd_agent.errors import DataError
+from asd_trainer.evaluation.metrics.bootstrap import Cell
+from asd_trainer.evaluation.metrics.rows import read_rows, write_rows
+from asd_trainer.evaluation.metrics.truth import Truth, read_truth
+
+_NAME = re.compile(
+    r"(?P<what>anomaly_score|decision_result)_(?:DCASE\d{4}T2)?(?P<machine>.+)_(?P<kind>section|id)_(?P<section>\d{2})"
+    r"(?:_(?P<domain>source|target))?(?:_test)?(?:_seed\d+.*)?\.csv\Z"
+)
+
+
+@dataclass(frozen=True)
+class ScoredCell:
+    """One machine, section and domain of a submission.
+
+    Attributes:
+        scores: By clip name.
+        decisions: By clip name; None without a decision file.
+        labels: Whether each clip is anomalous, by name.
+    """
+
+    machine: str
+    section: str
+    domain: str
+    scores: Mapping[str, float]
+    decisions: Mapping[str, bool] | None
+    labels: Mapping[str, bool]
+
+    def cell(self) -> Cell | None:
+        """Scores by class, in the order of names, so that other systems' cells pair clip by clip.
+
+        None where only one class is there and no AUC is defined.
+        """
+        ordered = sorted(self.scores.items())
+        normal = [s for name, s in ordered if not self.labels[name]]
+        anomalous = [s for name, s in ordered if self.labels[name]]
+        return Cell(np.array(normal), np.array(anomalous)) if normal and anomalous else None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a folder of score files holds.
+
+    Attributes:
+        cells: Everything that could be read.
+        problems: Every file that could not be, and every file that is missing.
+        within_domain: Whether the files hold one domain each, as those of 2020 and 2021 do.
+    """
+
+    cells: tuple[ScoredCell, ...]
+    problems: tuple[DataError, ...]
+    within_domain: bool
+
+
+def read_submission(folder: Path, truth: Path | None = None) -> list[ScoredCell]:
+    """Every score file of a folder, with its decisions and labels.
+
+    Args:
+        folder: The score files.
+        truth: Where labels stand (see `read_truth`); None takes them from the names inside the score files.
+
+    Raises:
+        DataError: The first problem that `read_all` finds.
+    """
+    reading = read_all(folder, read_truth(truth) if truth else Truth())
+    if reading.problems:
+        raise reading.problems[0]
+    return list(reading.cells)
+
+
+def read_all(folder: Path, truth: Truth) -> Reading:
+    """Every score file that can be read, and what is wrong with the others.
+
+    A problem is: a file that is no csv of two columns; a name twice; a score that is no finite number; decisions of
+    other clips than the scores; a clip without label or domain; decisions without scores, and scores without
+    decisions where others have some; a file of the truth without scores.
+
+    Raises:
+        DataError: No such folder, or no score files in it.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder", "Give the folder that holds anomaly_score_….csv files.")
+    files = [(p, m) for p in sorted(folder.glob("*.csv")) if (m := _NAME.match(p.name))]
+    scored = {p: m for p, m in files if m["what"] == "anomaly_score"}
+    if not scored:
+        raise DataError(
+            f"{folder}: holds no score files", "They are named anomaly_score_<machine>_section_00_source_test.csv."
+        )
+    decided = {p for p, m in files if m["what"] == "decision_result"}
+    problems = _missing(folder, set(scored), decided, truth)
+    cells: dict[tuple[str, str, str], ScoredCell] = {}
+    for path, match in scored.items():
+        try:
+            for cell in _read(path, match, _decision_file(path), truth):
+                key = cell.machine, cell.section, cell.domain
+                if key in cells:
+                    raise DataError(  # noqa: TRY301 - collected with the others
+                        f"{path}: {cell.machine} section {cell.section} {cell.domain} is scored by another file too",
+                        "Keep one of them.",
+                    )
+                cells[key] = cell
+        except DataError as error:
+            problems.append(error)
+    return Reading(
+        tuple(cells.values()), tuple(problems), any(m["domain"] or m["kind"] == "id" for m in scored.values())
+    )
+
+
+def write_submission(folder: Path, cells: Iterable[ScoredCell]) -> None:
+    """Write score and decision files in the official form."""
+    for cell in cells:
+        tail = f"{cell.machine}_section_{cell.section}_{cell.domain}_test.csv"
+        write_rows(folder / f"anomaly_score_{tail}", ((n, repr(float(s))) for n, s in sorted(cell.scores.items())))
+        if cell.decisions is not None:
+            rows = ((n, str(int(d))) for n, d in sorted(cell.decisions.items()))
+            write_rows(folder / f"decision_result_{tail}", rows)
+
+
+def _read(path: Path, match: re.Match[str], decision_file: Path, truth: Truth) -> list[ScoredCell]:
+    machine = match["machine"]
+    scores = {name: _number(path, name, text) for name, text in read_rows(path)}
+    decisions = _decisions(decision_file, path.name, scores) if decision_file.is_file() else None
+    labels = {name: truth.is_anomalous(path, machine, name) for name in scores}
+    domains: dict[str, list[str]] = defaultdict(list)
+    for name in scores:
+        domains[match["domain"] or truth.domain(path, machine, name)].append(name)
+    return [
+        ScoredCell(
+            machine,
+            match["section"],
+            domain,
+            {n: scores[n] for n in names},
+            {n: decisions[n] for n in names} if decisions is not None else None,
+            {n: labels[n] for n in names},
+        )
+        for domain, names in sorted(domains.items())
+    ]
+
+
+def _missing(folder: Path, scored: set[Path], decided: set[Path], truth: Truth) -> list[DataError]:
+    wanted = {_decision_file(p): p for p in scored}
+    problems = [
+        DataError(f"{path}: decides on clips that nothing scores", "Add the score file of that name, or remove it.")
+        for path in sorted(decided - set(wanted))
+    ]
+    problems += [
+        DataError(f"{path}: is missing, while {wanted[path].name} is there", "Add it, or leave out all decisions.")
+        for path in (sorted(set(wanted) - decided) if decided else ())
+    ]
+    found = [m for p in scored if (m := _NAME.match(p.name))]
+    there = {(m["machine"], m["section"], m["domain"]) for m in found}
+    for machine, section, domain in sorted(truth.cells, key=str):
+        if not there & {(machine, section, d) for d in ((domain, None) if domain else (None, "source", "target"))}:
+            tail = (
+                f"{machine}_section_{section}_{domain}_test.csv" if domain else f"{machine}_section_{section}_test.csv"
+            )
+            problems.append(
+                DataError(
+                    f"{folder / f'anomaly_score_{tail}'}: is missing, the truth knows its clips",
+                    "Score them, or give the truth of what was scored.",
+                )
+            )
+    return problems
+
+
+def _number(path: Path, name: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise DataError(f"{path}: the score of {name} is {text.strip()!r}, not a finite number", "Score it again.")
+    return value
+
+
+def _decision_file(path: Path) -> Path:
+    return path.with_name(path.name.replace("anomaly_score_", "decision_result_", 1))
+
+
+def _decisions(path: Path, scores_name: str, scores: Mapping[str, float]) -> dict[str, bool]:
+    decisions: dict[str, bool] = {}
+    for name, text in read_rows(path):
+        if text.strip() not in ("0", "1"):
+            raise DataError(f"{path}: the decision on {name} is {text.strip()!r}", "Write 0 or 1.")
+        decisions[name] = text.strip() == "1"
+    if len(decisions) != len(scores):
+        raise DataError(
+            f"{path}: decides on {len(decisions)} clips, {scores_name} scores {len(scores)}", "Let both hold the same."
+        )
+    lacking = sorted(set(scores) - set(decisions))
+    if lacking:
+        raise DataError(f"{path}: does not decide on {lacking[0]}", f"{scores_name} scores it. Let both hold the same.")
+    return decisions

@@ -1,0 +1,284 @@
+"""Scoring the test clips of a run through the agent's own code, and measuring them the official way.
+
+`streaming` scores use the bundle's frozen statistics and are what ships; `transductive` ones are standardised over
+the test clips of a cell, as in the paper, for comparison with its table.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from asd_agent.audio.files import read_clip
+from asd_agent.bundle import Bundle
+from asd_agent.bundle.bundle import load_arrays, save_arrays
+from asd_agent.bundle.manifest import Condition
+from asd_agent.errors import DataError
+from asd_agent.inference.providers import Sessions
+from asd_agent.inference.scorer import BundleScorer, WindowScore, score_long
+from asd_trainer.data.clip_windows import Progress
+from asd_trainer.data.dataset import scan
+from asd_trainer.data.digests import Digests
+from asd_trainer.data.layout import Clip
+from asd_trainer.data.machine_clips import labelled_clips
+from asd_trainer.engine.whole_files import whole_file
+from asd_trainer.evaluation.metrics.bootstrap import DRAWS, Cell, interval, resampled
+from asd_trainer.evaluation.metrics.result import measure, to_csv
+from asd_trainer.evaluation.metrics.roc import auc, harmonic_mean, pauc
+from asd_trainer.evaluation.metrics.submission import ScoredCell, write_submission
+from asd_trainer.evaluation.transductive import transductive_scores
+from asd_trainer.jobs import Job, Task, run_jobs
+from asd_trainer.jobs import digests as job_digests
+from asd_trainer.jobs.executor import Observe
+from asd_trainer.jobs.launch import Launcher
+from asd_trainer.jobs.plan import Plan, evaluation_job
+from asd_trainer.jobs.runs import SCORES, Run, jobs_of, publish_evaluation, read_summary
+from asd_trainer.jobs.store import folder_of
+from asd_trainer.jobs.train import Steps, tell
+
+DRAWN = "draws.npz"
+BOTH = 2
+"""Labels that a cell must have to be measured: normal and anomalous."""
+Drawn = Mapping[str, npt.NDArray[np.float64]]
+"""By `<section>/<domain>`: AUC and pAUC under resampling of the cell's clips, shape (2, draws)."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a run fared.
+
+    Attributes:
+        document: What evaluation.json says.
+        drawn: Its cells under resampling; the same clips are drawn for every run that scored the same.
+    """
+
+    run: Run
+    document: Mapping[str, Any]
+    drawn: Drawn
+
+
+def evaluate_runs(
+    runs: Sequence[Run], *, workers: int | Launcher = 1, observe: Observe | None = None
+) -> list[Evaluation]:
+    """Score every labelled test clip of each run's machine and set out submission files, result.csv, evaluation.json.
+
+    What was scored before is not scored again.
+
+    Raises:
+        DataError: A data set is gone or has no labelled test clips of a machine; a run's jobs are gone.
+        JobsFailedError: A job failed, for instance on a clip that cannot be read; the others are done.
+    """
+    graphs: dict[Path, dict[str, Job]] = defaultdict(dict)
+    wanted: list[tuple[Run, Path, str]] = []
+    remembered: dict[Path, Digests] = {}
+    scanned = {root: scan(root) for root in {run.data for run in runs}}
+    for run in runs:
+        out, jobs = jobs_of(run)
+        clips = labelled_clips(scanned[run.data], run.machine)
+        if not clips:
+            raise DataError(f"{run.data}: has no labelled test clips of {run.machine}", "See `asd-trainer inspect`.")
+        digest = remembered.setdefault(out, Digests(out)).of(clips, run.data)
+        name = f"{run.folder.resolve().relative_to(out)}/evaluation"
+        job = evaluation_job(name, run.machine, digest, run.data, run.job)
+        graphs[out].update({j.name: j for j in [*jobs, job]})
+        wanted.append((run, out, name))
+    for known in remembered.values():
+        known.remember()
+    digests = {out: job_digests(list(jobs.values())) for out, jobs in graphs.items()}
+    try:
+        for out, graph in graphs.items():
+            run_jobs(list(graph.values()), out, workers=workers, observe=observe)
+    finally:
+        for run, out, name in wanted:
+            publish_evaluation(run, folder_of(out, digests[out][name]))
+    return [read_evaluation(run) for run in runs]
+
+
+def evaluate_run(run: Run, progress: Progress | None = None) -> Evaluation:
+    """The same for one run."""
+    (one,) = evaluate_runs([run], observe=tell(progress) if progress else None)
+    return one
+
+
+def read_evaluation(run: Run) -> Evaluation:
+    """What was measured of a run.
+
+    Raises:
+        DataError: It has not been evaluated.
+    """
+    document = read_summary(run)
+    if document is None:
+        raise DataError(f"{run.folder}: has not been evaluated", "Run asd-trainer evaluate.")
+    return Evaluation(run, document, load_arrays(run.folder / SCORES / DRAWN))
+
+
+def evaluations_of(plan: Plan) -> tuple[list[Evaluation], list[str]]:
+    """What is done of a plan, and what is not, in words."""
+    done: list[Evaluation] = []
+    missing: list[str] = []
+    for one in plan.runs:
+        if one.evaluation is None:
+            continue
+        if (read_summary(one.run) or {}).get("job") == one.evaluation:
+            done.append(read_evaluation(one.run))
+        else:
+            missing.append(f"{one.run.name}: a job of it failed")
+    return done, missing
+
+
+def summary(evaluation: Evaluation) -> dict[str, Any]:
+    """What was measured, for programs and for the manifest."""
+    return dict(evaluation.document)
+
+
+def evaluate_bundle(task: Task, machine: str, data: str) -> dict[str, Any]:
+    """A job: score a machine's test clips with the bundle of the job it depends on.
+
+    Returns:
+        What evaluation.json says of the cells.
+
+    Raises:
+        AudioError: A clip cannot be read.
+        BundleError: The bundle is damaged.
+    """
+    (made,) = task.dependencies.values()
+    scorer = BundleScorer(Bundle.open(made.folder / "bundle"), Sessions(threads=2))
+    clips = labelled_clips(scan(Path(data)), machine)
+    steps = Steps(task, len(clips))
+    streaming: list[ScoredCell] = []
+    transductive: list[ScoredCell] = []
+    unscored: list[str] = []
+    members: dict[str, dict[str, list[float]]] = {}
+    experts: dict[str, dict[str, list[float]]] = {}
+    for section, domain in sorted({_place(c) for c in clips}):
+        chosen = [c for c in clips if _place(c) == (section, domain)]
+        condition = scorer.bundle.manifest.condition(section, domain)
+        if condition is None:
+            unscored.append(f"{machine} section {section} {domain}: {len(chosen)} test clips, no training clips")
+            continue
+        got: dict[str, WindowScore] = {}
+        for clip in chosen:
+            got[clip.path.name] = score_long(scorer, read_clip(clip.path).samples, section, domain)
+            steps(f"{section} {domain}", len(got), len(chosen))
+        frozen = {n: s.score for n, s in got.items()}
+        streaming.append(_cell(machine, chosen, frozen, condition, decide=True))
+        over_cell = dict(zip(got, transductive_scores(scorer, chosen, list(got.values()), condition), strict=True))
+        transductive.append(_cell(machine, chosen, over_cell, condition, decide=False))
+        if len(set(streaming[-1].labels.values())) == BOTH:
+            members[f"{section}/{domain}"] = _alone({n: s.members for n, s in got.items()}, streaming[-1])
+            experts[f"{section}/{domain}"] = _alone({n: s.experts for n, s in got.items()}, streaming[-1])
+    write_submission(task.folder / SCORES, streaming)
+    with whole_file(task.folder / SCORES / "result.csv") as partial:
+        partial.write_text(to_csv(measure(streaming)), encoding="utf-8")
+    drawn = {f"{c.section}/{c.domain}": _draw(c, pair) for c in streaming if (pair := c.cell()) is not None}
+    save_arrays(task.folder / SCORES / DRAWN, drawn)
+    measured = _measures(scorer.bundle, streaming, transductive, drawn, unscored)
+    by_labels = scorer.bundle.manifest.provenance.chosen_by_labels
+    return {**measured, "members": members, "experts": experts, "chosen_by_labels": by_labels}
+
+
+def _place(clip: Clip) -> tuple[str, str]:
+    return clip.section, clip.domain or "source"
+
+
+def _cell(
+    machine: str, clips: Sequence[Clip], scores: dict[str, float], condition: Condition, *, decide: bool
+) -> ScoredCell:
+    level = condition.threshold.raise_level
+    return ScoredCell(
+        machine,
+        condition.section,
+        condition.domain,
+        dict(sorted(scores.items())),
+        {n: s > level for n, s in scores.items()} if decide else None,
+        {c.path.name: c.label == "anomaly" for c in clips},
+    )
+
+
+def _alone(scores: Mapping[str, Mapping[str, float]], scored: ScoredCell) -> dict[str, list[float]]:
+    """AUC and pAUC of each member's or expert's own scores, these by clip and name."""
+    found = {}
+    for name in next(iter(scores.values())):
+        of = {
+            anomalous: np.array([s[name] for n, s in scores.items() if scored.labels[n] is anomalous])
+            for anomalous in (False, True)
+        }
+        found[name] = [auc(of[False], of[True]), pauc(of[False], of[True])]
+    return found
+
+
+def _draw(scored: ScoredCell, pair: Cell) -> npt.NDArray[np.float64]:
+    """AUC and pAUC under resampling; chance comes from the clips' names, so that systems are paired clip by clip."""
+    rng = np.random.default_rng(int(_clips_digest(scored), 16))
+    return np.stack(resampled(pair, DRAWS, rng))
+
+
+def _clips_digest(scored: ScoredCell) -> str:
+    where = f"{scored.machine}/{scored.section}/{scored.domain}"
+    names = "\n".join(f"{name} {int(anomalous)}" for name, anomalous in sorted(scored.labels.items()))
+    return hashlib.sha256(f"{where}\n{names}".encode()).hexdigest()[:16]
+
+
+def _measures(
+    bundle: Bundle,
+    streaming: Sequence[ScoredCell],
+    transductive: Sequence[ScoredCell],
+    drawn: Drawn,
+    unscored: Sequence[str],
+) -> dict[str, Any]:
+    result = measure(streaming)
+    scored = {(c.section, c.domain): c for c in streaming}
+    paper = {(c.section, c.domain): c.cell() for c in transductive}
+    cells = []
+    for got in result.cells:
+        key = got.section, got.domain
+        condition, other = bundle.condition(*key), paper[key]
+        assert other is not None
+        draws = drawn[f"{got.section}/{got.domain}"]
+        first, second = got.values[0] or 0.0, got.values[1] or 0.0
+        cells.append(
+            {
+                "section": got.section,
+                "domain": got.domain,
+                "normal": got.normal,
+                "anomalous": got.anomalous,
+                "clips": _clips_digest(scored[key]),
+                "training_clips": condition.clips,
+                "provisional": condition.provisional,
+                "auc": _triple(first, draws[0]),
+                "pauc": _triple(second, draws[1]),
+                "auc_transductive": auc(other.normal, other.anomalous),
+                "pauc_transductive": pauc(other.normal, other.anomalous),
+                "precision": got.values[2],
+                "recall": got.values[3],
+                "f1": got.values[4],
+                "false_alarm_rate": _false_alarms(scored[key]),
+            }
+        )
+    over_all = None
+    if cells:
+        together = np.concatenate([drawn[f"{c.section}/{c.domain}"] for c in result.cells])
+        over_all = _triple(result.harmonic(), np.array([harmonic_mean(v) for v in together.T]))
+    return {
+        "cells": cells,
+        "harmonic_mean": over_all,
+        "harmonic_mean_transductive": measure(transductive).harmonic() if cells else None,
+        "left_out": [*result.left_out, *unscored],
+    }
+
+
+def _triple(value: float, drawn: npt.NDArray[np.float64]) -> list[float]:
+    found = interval(value, drawn)
+    return [found.value, found.low, found.high]
+
+
+def _false_alarms(scored: ScoredCell) -> float | None:
+    normal = [scored.decisions[n] for n, a in scored.labels.items() if not a] if scored.decisions else []
+    return float(np.mean(normal)) if normal else None

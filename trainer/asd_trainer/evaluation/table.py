@@ -1,0 +1,307 @@
+"""How recipes compare: a row each, a column a machine and domain, in the form of Table 1 of the paper.
+
+A value is the harmonic mean of AUC and pAUC over the sections of a column, in per cent. Intervals come from drawing
+clips and seeds anew, the same ones for every recipe, so that differences are paired.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from asd_agent.errors import DataError, UsageError
+from asd_trainer.evaluation.metrics.bootstrap import interval
+from asd_trainer.evaluation.metrics.roc import harmonic_mean
+from asd_trainer.evaluation.paper_table import TABLE_1, part_of
+from asd_trainer.evaluation.score import Evaluation
+from asd_trainer.jobs.runs import data_names
+
+Array = npt.NDArray[np.float64]
+Key = tuple[str, str, str, str]
+"""Data set, machine, domain, section."""
+_CHANCE = 0
+
+
+@dataclass(frozen=True)
+class Value:
+    """A measure of a recipe, in per cent.
+
+    Attributes:
+        value: Mean over seeds, of streaming scores.
+        spread: Standard deviation over seeds; None with one seed.
+        low: Lower end of the 95 % interval, and `high` the upper.
+        transductive: The same mean of scores standardised over the test clips.
+        seeds: The value of each seed.
+    """
+
+    value: float
+    spread: float | None
+    low: float
+    high: float
+    transductive: float
+    seeds: Mapping[int, float]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A row less the reference row, over the clips and seeds that both have.
+
+    Attributes:
+        value: In points of per cent, with its 95 % interval `low` to `high`.
+        verdict: `better` or `worse` only where the interval excludes 0.
+    """
+
+    value: float
+    low: float
+    high: float
+    verdict: Literal["better", "worse", "undecided"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What stands in a cell; None where there is nothing to say."""
+
+    value: Value | None
+    difference: Difference | None
+
+
+@dataclass(frozen=True)
+class Column:
+    """A machine and domain.
+
+    Attributes:
+        data: Name of the data set.
+        sections: That were scored.
+    """
+
+    data: str
+    machine: str
+    domain: str
+    sections: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A recipe.
+
+    Attributes:
+        chosen_by_labels: Sections whose labelled anomalies chose among its members; none by default.
+        entries: One a column.
+        overall: Over all cells that it has.
+    """
+
+    recipe: str
+    entries: tuple[Entry, ...]
+    overall: Entry
+    chosen_by_labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PaperValues:
+    """A row of the paper's Table 1 under this table's columns.
+
+    Attributes:
+        values: One a column; None where it has none.
+        overall: Harmonic mean of the values, where there is one for each column.
+        printed: What the paper prints for all seven machines.
+    """
+
+    part: str
+    method: str
+    values: tuple[float | None, ...]
+    overall: float | None
+    printed: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The whole table.
+
+    Attributes:
+        reference: Recipe that the others are compared with.
+        seeds: All that occur.
+        left_out: What is not in the table or not comparable, in words.
+    """
+
+    reference: str
+    seeds: tuple[int, ...]
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    paper: tuple[PaperValues, ...]
+    left_out: tuple[str, ...]
+
+    def document(self) -> dict[str, Any]:
+        """As JSON."""
+        return {"schema": 1, "unit": "%", **asdict(self)}
+
+
+@dataclass(frozen=True)
+class _Cell:
+    values: tuple[float, float]
+    transductive: tuple[float, float]
+    drawn: Array
+    clips: str
+    training_clips: int
+
+
+Cells = dict[Key, _Cell]
+Seeds = dict[int, Cells]
+
+
+def check_reference(reference: str | None, recipes: Sequence[str]) -> str:
+    """The recipe to compare with: the first where none is named.
+
+    Raises:
+        UsageError: It is none of the recipes.
+    """
+    if reference is not None and reference not in recipes:
+        raise UsageError(f"--reference {reference!r} is none of the recipes", f"There are: {', '.join(recipes)}.")
+    return reference or recipes[0]
+
+
+def make_table(
+    evaluations: Sequence[Evaluation],
+    reference: str | None = None,
+    *,
+    order: Sequence[str] | None = None,
+    left_out: Sequence[str] = (),
+) -> Comparison:
+    """Compare what was evaluated.
+
+    Args:
+        evaluations: Of any recipes, seeds, machines and data sets.
+        reference: Recipe to compare with; the first where none is named.
+        order: Of the recipes; by name where it is not given.
+        left_out: What is known to be left out.
+
+    Raises:
+        DataError: Nothing was evaluated.
+        UsageError: The reference is none of the recipes.
+    """
+    if not evaluations:
+        raise DataError("there is nothing evaluated to compare", "Give labelled test clips; see `asd-trainer inspect`.")
+    recipes = list(order or sorted({e.run.recipe for e in evaluations}))
+    against = check_reference(reference, recipes)
+    names = data_names([e.run.data for e in evaluations])
+    found: dict[str, Seeds] = {r: {} for r in recipes}
+    said = dict.fromkeys(left_out)
+    for one in evaluations:
+        found[one.run.recipe].setdefault(one.run.seed, {}).update(_cells(one, names[one.run.data.resolve()]))
+        said.update(dict.fromkeys(f"{names[one.run.data.resolve()]}: {text}" for text in one.document["left_out"]))
+    keys = sorted({k for seeds in found.values() for cells in seeds.values() for k in cells})
+    columns = list(dict.fromkeys(k[:3] for k in keys))
+    rows = []
+    for recipe in recipes:
+        mine, other = found[recipe], None if recipe == against else found[against]
+        entries = tuple(_entry(mine, other, [k for k in keys if k[:3] == column]) for column in columns)
+        looked = {s for e in evaluations if e.run.recipe == recipe for s in e.document.get("chosen_by_labels", ())}
+        rows.append(Row(recipe, entries, _entry(mine, other, keys), tuple(sorted(looked))))
+        said.update(dict.fromkeys(_incomparable(recipe, mine, keys)))
+    return Comparison(
+        against,
+        tuple(sorted({s for seeds in found.values() for s in seeds})),
+        tuple(Column(*c, tuple(k[3] for k in keys if k[:3] == c)) for c in columns),
+        tuple(rows),
+        _paper(found, columns),
+        tuple(said),
+    )
+
+
+def _cells(one: Evaluation, data: str) -> Cells:
+    return {
+        (data, one.run.machine, c["domain"], c["section"]): _Cell(
+            (c["auc"][0], c["pauc"][0]),
+            (c["auc_transductive"], c["pauc_transductive"]),
+            one.drawn[f"{c['section']}/{c['domain']}"],
+            c["clips"],
+            c["training_clips"],
+        )
+        for c in one.document["cells"]
+    }
+
+
+def _entry(mine: Seeds, other: Seeds | None, keys: Sequence[Key]) -> Entry:
+    """Over the keys that the recipe has at all, from the seeds that have all of these."""
+    has = [k for k in keys if any(k in cells for cells in mine.values())]
+    seeds = _whole(mine, has)
+    value = _value(mine, seeds, has) if has and seeds else None
+    difference = None
+    if other is not None:
+        both = [k for k in has if _same_clips(mine, other, k)]
+        common = sorted(set(_whole(mine, both)) & set(_whole(other, both)))
+        difference = _difference(mine, other, common, both) if both and common else None
+    return Entry(value, difference)
+
+
+def _whole(seeds: Seeds, keys: Sequence[Key]) -> list[int]:
+    return sorted(s for s, cells in seeds.items() if all(k in cells for k in keys))
+
+
+def _same_clips(mine: Seeds, other: Seeds, key: Key) -> bool:
+    digests = {cells[key].clips for seeds in (mine, other) for cells in seeds.values() if key in cells}
+    return len(digests) == 1 and any(key in cells for cells in other.values())
+
+
+def _value(recipe: Seeds, seeds: Sequence[int], keys: Sequence[Key]) -> Value:
+    values = [100 * harmonic_mean([v for k in keys for v in recipe[s][k].values]) for s in seeds]
+    paper = [100 * harmonic_mean([v for k in keys for v in recipe[s][k].transductive]) for s in seeds]
+    mean = float(np.mean(values))
+    found = interval(mean, _over_seeds(_drawn(recipe, seeds, keys)))
+    spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    return Value(mean, spread, found.low, found.high, float(np.mean(paper)), dict(zip(seeds, values, strict=True)))
+
+
+def _difference(mine: Seeds, other: Seeds, seeds: Sequence[int], keys: Sequence[Key]) -> Difference:
+    value = _value(mine, seeds, keys).value - _value(other, seeds, keys).value
+    found = interval(value, _over_seeds(_drawn(mine, seeds, keys) - _drawn(other, seeds, keys)))
+    verdict: Literal["better", "worse", "undecided"] = (
+        "better" if found.low > 0 else "worse" if found.high < 0 else "undecided"
+    )
+    return Difference(value, found.low, found.high, verdict)
+
+
+def _drawn(recipe: Seeds, seeds: Sequence[int], keys: Sequence[Key]) -> Array:
+    """Harmonic means under resampling of the clips, in per cent, shape (seeds, draws)."""
+    floor = np.finfo(np.float64).eps
+    means = []
+    for seed in seeds:
+        values = np.maximum(np.concatenate([recipe[seed][k].drawn for k in keys]), floor)
+        means.append(100 * len(values) / np.sum(1.0 / values, axis=0))
+    return np.stack(means)
+
+
+def _over_seeds(drawn: Array) -> Array:
+    """Means over seeds that are drawn anew too, shape (draws,); the same ones in every call with as many seeds."""
+    seeds, draws = drawn.shape
+    picked = np.random.default_rng(_CHANCE).integers(seeds, size=(seeds, draws))
+    return np.asarray(np.take_along_axis(drawn, picked, axis=0).mean(axis=0), dtype=np.float64)
+
+
+def _incomparable(recipe: str, mine: Seeds, keys: Sequence[Key]) -> list[str]:
+    has = [k for k in keys if any(k in cells for cells in mine.values())]
+    said = []
+    if len(has) < len(keys):
+        said.append(f"{recipe}: has {len(has)} of the {len(keys)} cells, and its overall mean is over these")
+    if len(_whole(mine, has)) < len(mine):
+        said.append(f"{recipe}: seeds {', '.join(map(str, _whole(mine, has))) or 'none'} alone have all its cells")
+    return said
+
+
+def _paper(found: Mapping[str, Seeds], columns: Sequence[tuple[str, str, str]]) -> tuple[PaperValues, ...]:
+    """The paper's rows for each data set that is the paper's."""
+    clips: dict[str, dict[tuple[str, str], dict[str, int]]] = {}
+    for cells in (c for seeds in found.values() for c in seeds.values()):
+        for (data, machine, domain, section), cell in cells.items():
+            clips.setdefault(data, {}).setdefault((machine, domain), {})[section] = cell.training_clips
+    rows = []
+    for data, of_data in clips.items():
+        part = part_of(of_data)
+        for row in (r for r in TABLE_1 if r.part == part):
+            values = [row.values[m, d] if name == data else None for name, m, d in columns]
+            whole = row.overall([(m, d) for _, m, d in columns]) if None not in values else None
+            rows.append(PaperValues(row.part, row.method, tuple(values), whole, row.printed))
+    return tuple(rows)

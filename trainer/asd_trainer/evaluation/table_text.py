@@ -1,0 +1,161 @@
+"""Comparisons as text: for a terminal, as wide as it is, and as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+
+from rich.console import Console
+from rich.table import Table
+
+from asd_trainer.evaluation.score import Evaluation
+from asd_trainer.evaluation.table import Comparison, Difference, Entry
+
+_NAME_WIDTH, _COLUMN_WIDTH = 30, 16
+_MARKS = {"better": " ↑", "worse": " ↓", "undecided": ""}
+_OVERALL = "all"
+_BY_LABELS = " ‡"
+
+
+def print_table(table: Comparison, console: Console) -> None:
+    """Print a comparison, a few columns at a time where the terminal is narrow."""
+    per_part = max(1, (console.width - _NAME_WIDTH) // _COLUMN_WIDTH)
+    titles = _titles(table, "\n")
+    lines = list(_lines(table, "\n"))
+    for start in range(0, len(titles), per_part):
+        part = slice(start, start + per_part)
+        shown = Table("recipe", *titles[part], show_lines=True)
+        for column in shown.columns[1:]:
+            column.justify = "right"
+        for name, texts in lines:
+            shown.add_row(name, *texts[part])
+        console.print(shown)
+    console.print(legend(table), highlight=False)
+    for text in table.left_out:
+        console.print(f"left out: {text}", highlight=False, markup=False)
+
+
+def markdown(table: Comparison) -> str:
+    """A comparison as a Markdown document."""
+    titles = ["recipe", *_titles(table, " ")]
+    rows = [titles, ["---", *["---:"] * (len(titles) - 1)], *([name, *texts] for name, texts in _lines(table, "<br>"))]
+    body = "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    left_out = "".join(f"\n- left out: {text}" for text in table.left_out)
+    return f"{body}\n\n{legend(table)}\n{left_out}".rstrip() + "\n"
+
+
+@dataclass(frozen=True)
+class TextRow:
+    """A row as text: each cell with its verdict against the reference, empty where there is none."""
+
+    name: str
+    cells: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """A comparison as text."""
+
+    titles: tuple[str, ...]
+    rows: tuple[TextRow, ...]
+
+
+def table_rows(table: Comparison) -> TextTable:
+    """A comparison as text with its verdicts, for a page."""
+    verdicts = {
+        row.recipe: [e.difference.verdict if e.difference else "" for e in (*row.entries, row.overall)]
+        for row in table.rows
+    }
+    rows = []
+    for name, texts in _lines(table, "\n"):
+        marks = verdicts.get(name, [])
+        rows.append(TextRow(name, tuple(zip_longest(texts, marks[: len(texts)], fillvalue=""))))
+    return TextTable(("recipe", *_titles(table, "\n")), tuple(rows))
+
+
+def cells_table(evaluations: Sequence[Evaluation]) -> Table:
+    """Every cell of every run, with intervals."""
+    table = Table("recipe", "machine", "section", "domain", "clips", "AUC %", "pAUC %", "false alarms %", "found %")
+    for column in table.columns[4:]:
+        column.justify = "right"
+    for one in evaluations:
+        for c in one.document["cells"]:
+            table.add_row(
+                f"{one.run.recipe} seed {one.run.seed}",
+                one.run.machine,
+                c["section"],
+                c["domain"],
+                f"{c['normal']}+{c['anomalous']}",
+                _triple(c["auc"]),
+                _triple(c["pauc"]),
+                "" if c["false_alarm_rate"] is None else f"{100 * c['false_alarm_rate']:.0f}",
+                "" if c["recall"] is None else f"{100 * c['recall']:.0f}",
+            )
+    return table
+
+
+def _lines(table: Comparison, newline: str) -> Iterator[tuple[str, list[str]]]:
+    for row in table.rows:
+        texts = [_text(e, newline) for e in (*row.entries, row.overall)]
+        yield (
+            row.recipe + (_BY_LABELS if row.chosen_by_labels else ""),
+            [*texts, *([_against(row.overall.difference, newline)] if _several(table) else [])],
+        )
+    for paper in table.paper:
+        values = ["" if v is None else f"{v:.2f}" for v in (*paper.values, paper.overall)]
+        yield f"paper, {paper.part}: {paper.method}", [*values, *([""] if _several(table) else [])]
+
+
+def _text(entry: Entry, newline: str) -> str:
+    if entry.value is None:
+        return ""
+    v = entry.value
+    spread = "" if v.spread is None else f" ± {v.spread:.1f}"
+    mark = _MARKS[entry.difference.verdict] if entry.difference else ""
+    return newline.join((f"{v.value:.1f}{spread}{mark}", f"{v.low:.0f}–{v.high:.0f}", f"({v.transductive:.1f})"))
+
+
+def _against(difference: Difference | None, newline: str) -> str:
+    if difference is None:
+        return ""
+    d = difference
+    return newline.join((f"{d.value:+.1f}", f"{d.low:+.1f} to {d.high:+.1f}", d.verdict))
+
+
+def _titles(table: Comparison, newline: str) -> list[str]:
+    data_sets = len({c.data for c in table.columns})
+    parts = [[*([c.data] if data_sets > 1 else []), c.machine, c.domain] for c in table.columns]
+    last = [f"against{newline}{table.reference}"] if _several(table) else []
+    return [*(newline.join(p) for p in parts), _OVERALL, *last]
+
+
+def _several(table: Comparison) -> bool:
+    return len(table.rows) > 1
+
+
+def legend(table: Comparison) -> str:
+    """How to read the table."""
+    text = "Harmonic mean of AUC and pAUC (p = 0.1) over sections, in %, of the streaming scores"
+    if len(table.seeds) > 1:
+        text += f": mean ± spread over seeds {', '.join(map(str, table.seeds))}"
+    text += "; 95 % interval; (transductive)."
+    if _several(table):
+        text += (
+            f" ↑ ↓ and the last column: paired difference against {table.reference}; a verdict only where its 95 % "
+            "interval excludes 0."
+        )
+    if any(row.chosen_by_labels for row in table.rows):
+        sections = sorted({s for row in table.rows for s in row.chosen_by_labels})
+        text += (
+            f"{_BY_LABELS}: members chosen by the labelled anomalies of sections {', '.join(sections)}, on which "
+            "the row is flattered."
+        )
+    if table.paper:
+        text += " The paper's overall values are the harmonic means of its own columns."
+    return text
+
+
+def _triple(found: Sequence[float]) -> str:
+    value, low, high = (100 * v for v in found)
+    return f"{value:.1f} ({low:.0f}–{high:.0f})"

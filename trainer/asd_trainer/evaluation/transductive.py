@@ -1,0 +1,62 @@
+"""Scores with statistics of the very clips that are scored, the paper's way; for comparison with its table alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from asd_agent.audio.files import read_clip
+from asd_agent.bundle.manifest import Condition, MemberUse
+from asd_agent.calibrate.condition import standardisation
+from asd_agent.inference.densities import posterior_distance
+from asd_agent.inference.ensemble import combine
+from asd_agent.inference.members import WindowFeatures
+from asd_agent.inference.scorer import BundleScorer, WindowScore, scorer_arrays
+from asd_trainer.data.layout import Clip
+
+Float = npt.NDArray[np.float64]
+
+
+def transductive_scores(
+    scorer: BundleScorer, clips: Sequence[Clip], scores: Sequence[WindowScore], condition: Condition
+) -> list[float]:
+    """Scores of a cell's clips: d' of Eq. 7, members and experts standardised over these very clips.
+
+    Args:
+        scorer: The bundle.
+        clips: Of one section and domain.
+        scores: Theirs, streaming.
+        condition: Their section and domain.
+    """
+    experts: list[Float] = []
+    for expert in condition.experts:
+        raw = np.array([_raw(scorer, use, clips, scores, condition) for use in expert.members])
+        experts.append(combine(raw, [standardisation(r) for r in raw], [np.sort(r) for r in raw], expert.combination))
+    stacked = np.stack(experts)
+    found = combine(
+        stacked, [standardisation(e) for e in stacked], [np.sort(e) for e in stacked], condition.combination
+    )
+    return [float(value) for value in found]
+
+
+def _raw(
+    scorer: BundleScorer,
+    use: MemberUse,
+    clips: Sequence[Clip],
+    scores: Sequence[WindowScore],
+    condition: Condition,
+) -> Float:
+    """A member's scores; those of a classifier with its distances standardised over the clips."""
+    if use.density != "posterior_distance":
+        return np.array([s.members[use.member] for s in scores])
+    size = scorer.bundle.manifest.window_samples
+    windows = np.stack([read_clip(clip.path).samples[:size] for clip in clips])
+    seen = np.concatenate(
+        [scorer.observe(WindowFeatures(windows[i : i + 1]), use.member, condition.section) for i in range(len(windows))]
+    )[:, :, :2].mean(axis=1, dtype=np.float64)
+    own = scorer_arrays(scorer.bundle.scorers, use.scorer)
+    spread = standardisation(seen[:, 1])
+    over_cell = {**own, "distance_mean": np.array([spread.mean]), "distance_std": np.array([spread.std])}
+    return posterior_distance(seen, over_cell)

@@ -1,0 +1,1 @@
+"""Families of detectors: settings, networks, losses and training."""

@@ -1,0 +1,167 @@
+"""Conformer autoencoders: network, masks, training and replicas."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from asd_agent.features.log_mel import FeatureSpec
+from asd_trainer.families.settings_parts import Computation, NetworkExpert, Part, changed
+
+
+class ConformerSettings(Part):
+    """The network of Gulati et al. 2020.
+
+    Attributes:
+        blocks: Conformer blocks.
+        units: Width of the sequence between blocks.
+        heads: Attention heads; they divide the units.
+        kernel: Frames that the depthwise convolution sees; odd.
+        feedforward: Width inside the feed-forward modules.
+        dropout: Inside the blocks, while training.
+    """
+
+    blocks: int = Field(default=4, ge=1)
+    units: int = Field(default=256, ge=2, multiple_of=2)
+    heads: int = Field(default=4, ge=1)
+    kernel: int = Field(default=7, ge=1)
+    feedforward: int = Field(default=1024, ge=1)
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _possible(self) -> ConformerSettings:
+        if self.units % self.heads:
+            raise ValueError(f"{self.heads} heads do not divide {self.units} units")
+        if self.kernel % 2 == 0:
+            raise ValueError(f"kernel is {self.kernel}; it must be odd")
+        return self
+
+
+class MaskSettings(Part):
+    """SpecAugment (Park et al. 2019) and input dropout, in training and at inference.
+
+    Attributes:
+        time_masks: Masks along time.
+        time_width: Narrowest and widest, in frames.
+        freq_masks: Masks along frequency.
+        freq_width: Narrowest and widest, in mel bands.
+        input_dropout: Share of the single cells hidden.
+    """
+
+    time_masks: int = Field(default=50, ge=0)
+    time_width: tuple[int, int] = (1, 5)
+    freq_masks: int = Field(default=5, ge=0)
+    freq_width: tuple[int, int] = (0, 10)
+    input_dropout: float = Field(default=0.2, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _possible(self) -> MaskSettings:
+        for low, high in (self.time_width, self.freq_width):
+            if not 0 <= low <= high:
+                raise ValueError(f"a width goes from {low} to {high}; give [narrowest, widest]")
+        return self
+
+
+class TrainingSettings(Computation):
+    """Adam with a warm-up schedule.
+
+    Attributes:
+        steps: Batches in all.
+        batch: Clips a batch.
+        warmup_steps: Steps until the learning rate is at its peak.
+        learning_rate: That peak; see `asd_trainer.engine.schedule`.
+        clip_norm: Longest gradient; longer ones are scaled down.
+    """
+
+    steps: int = Field(default=50_000, ge=1)
+    batch: int = Field(default=64, ge=1)
+    warmup_steps: int = Field(default=8_000, ge=1)
+    learning_rate: float = Field(default=7e-4, gt=0)
+    clip_norm: float = Field(default=5.0, gt=0)
+
+
+class Replicas(Part):
+    """Test-time replicas of a window, each with its own masks from the bundle's fixed bank.
+
+    Attributes:
+        count: Replicas.
+        pooling: How their errors become one.
+        masked: Whether anything is hidden; without masks one replica is all there is.
+        cells: Whose errors count: all cells', or those alone that the replica's mask hides.
+    """
+
+    count: int = Field(default=8, ge=1)
+    pooling: Literal["mean", "max"] = "mean"
+    masked: bool = True
+    cells: Literal["all", "masked"] = "all"
+
+    @model_validator(mode="after")
+    def _possible(self) -> Replicas:
+        if not self.masked and (self.count > 1 or self.cells == "masked"):
+            raise ValueError(
+                "replicas without masks are all the same: with `masked: false` give `count: 1` and no cells"
+            )
+        return self
+
+
+class Variant(Part):
+    """How some members of a pool differ from the expert's own settings; what is not named stays.
+
+    Attributes:
+        features: Of the front end (the paper's mel condition).
+        network: Of the network's size and kernel.
+        masks: Of the masks, which may have to follow the front end.
+    """
+
+    features: dict[str, Any] = Field(default_factory=dict)
+    network: dict[str, Any] = Field(default_factory=dict)
+    masks: dict[str, Any] = Field(default_factory=dict)
+
+
+class AutoencoderExpert(NetworkExpert):
+    """Conformer autoencoders, one network a machine (sections 2.1 and 3.1 of the paper).
+
+    Attributes:
+        variants: What members differ in besides their seeds: member 0 has the first, member 1 the second, and so on
+            round and round; the first may be empty, `{}`.
+        id_regression: Whether the section's value goes in with each frame and is regressed with it.
+    """
+
+    kind: Literal["autoencoder"] = "autoencoder"
+    variants: list[Variant] = Field(default_factory=list)
+    id_regression: bool = True
+    network: ConformerSettings = ConformerSettings()
+    masks: MaskSettings = MaskSettings()
+    training: TrainingSettings = TrainingSettings()
+    replicas: Replicas = Replicas()
+
+    @model_validator(mode="after")
+    def _variants_possible(self) -> AutoencoderExpert:
+        for variant in self.variants:
+            changed(self.features or FeatureSpec(), variant.features)
+            changed(self.network, variant.network)
+            changed(self.masks, variant.masks)
+        return self
+
+    def member(self, number: int, features: FeatureSpec) -> AutoencoderExpert:
+        """The settings of one member, its front end among them; `features` is the recipe's."""
+        variant = self.variants[number % len(self.variants)] if self.variants else Variant()
+        return self.model_copy(
+            update={
+                "features": changed(self.features or features, variant.features),
+                "network": changed(self.network, variant.network),
+                "masks": changed(self.masks, variant.masks),
+                "variants": [],
+            }
+        )
+
+    def learnt(self) -> AutoencoderExpert:
+        """What decides a trained network; the rest is at its defaults."""
+        return AutoencoderExpert(
+            features=self.features,
+            id_regression=self.id_regression,
+            network=self.network,
+            masks=self.masks,
+            training=self.training,
+        )

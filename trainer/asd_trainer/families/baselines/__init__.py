@@ -1,0 +1,1 @@
+"""The official baselines of DCASE 2021 Task 2."""

@@ -1,0 +1,175 @@
+"""What a classifier's step loop asks for: batches of sounds, their losses, and centroids found anew each epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from asd_trainer.data.clip_sounds import Sounds
+from asd_trainer.engine.device_dataset import Resident, send
+from asd_trainer.engine.loop import Trainee
+from asd_trainer.engine.precision import autocast, compiled, for_convolutions
+from asd_trainer.engine.randomness import Chance, JointSampler
+from asd_trainer.families.classifier.losses import arcface, binary_cross_entropy, ddcsad
+from asd_trainer.families.classifier.network import Classifier
+from asd_trainer.families.settings import ClassifierExpert
+from asd_trainer.features.log_mel import LogMel
+from asd_trainer.features.waveform_augment import augment, beta, mixup
+from asd_trainer.recipes.recipe import Recipe
+
+KIND = "classifier"
+_AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long, at which peak rate, and with how many target items in each batch."""
+
+    steps: int
+    peak: float
+    target_items: int
+
+
+class Learning:
+    """A network with the clips it learns from, numbered on from set to set, the outliers last.
+
+    Args:
+        model: On its device.
+        sets: Normal clips, target clips where it is tuned, outliers.
+        plan: Steps and target items.
+        recipe: Front end.
+        expert: Losses and augmentation.
+        chance: Generators.
+    """
+
+    def __init__(
+        self,
+        model: Classifier,
+        sets: Sequence[Sounds],
+        plan: Plan,
+        recipe: Recipe,
+        expert: ClassifierExpert,
+        chance: Chance,
+    ) -> None:
+        self._model, self._sets, self._plan, self._expert, self._chance = model, sets, plan, expert, chance
+        self._device = model.mean.device
+        self._front_end = LogMel(recipe.features_of(expert), torch.float32).to(self._device)
+        self._samples = Resident(np.concatenate([s.samples for s in sets]), self._device)
+        self._features = [Resident(s.features, self._device) for s in sets]
+        for_convolutions(model.net, self._device)
+        compiled(model.net, expert.training)
+        self._first_outlier = sum(len(s) for s in sets[:-1])
+        self._epoch = -(-len(self._samples) // expert.training.batch)
+        self._terms: dict[str, Tensor] = {}
+
+    def trainee(self, seed: int) -> Trainee:
+        """What the step loop needs."""
+        model, training = self._model, self._expert.training
+        backbone = list(model.net.parameters())
+        own = {id(p) for p in backbone}
+        rest = [p for p in model.parameters() if id(p) not in own]
+        half, tuned = training.batch // 2, self._plan.target_items
+        return Trainee(
+            model=model,
+            clip_losses=self._losses,
+            sampler=JointSampler(
+                [len(s) for s in self._sets], [half - tuned, tuned, half] if tuned else [half, half], seed
+            ),
+            chance=self._chance,
+            names=[name for s in self._sets for name in s.names],
+            description={"kind": KIND, "shape": model.shape.model_dump(mode="json")},
+            groups=[(backbone, training.backbone_rate / training.learning_rate), (rest, 1.0)],
+            prepare=self._prepare,
+            terms=lambda: self._terms,
+        )
+
+    def _prepare(self, step: int) -> None:
+        """Find the centroids at the start of each epoch, and those of the final weights, which are in float32."""
+        if step > self._plan.steps:
+            centroids(self._model, self._features)
+        elif (step - 1) % self._epoch == 0:
+            with autocast(self._device, self._expert.training):
+                centroids(self._model, self._features)
+
+    def _losses(self, indices: npt.NDArray[np.int64]) -> Tensor:
+        expert, model, generator = self._expert, self._model, self._chance.masks
+        x = self._mixed_with_source(self._waves(indices), indices)
+        normal = send((indices < self._first_outlier).astype(np.float32), self._device)
+        x = augment(x, expert.augmentation, generator)
+        x, normal = mixup(x, normal, expert.augmentation.mixup, generator, self._chance.host)
+        crops = self._crops(self._front_end(x))
+        with autocast(self._device, expert.training):
+            logits, z = model.embed(crops)
+        logits, z = logits.float(), z.float()
+        terms = {"cross_entropy": binary_cross_entropy(logits, normal)}
+        total = terms["cross_entropy"]
+        if expert.losses.ddcsad:
+            terms["ddcsad"] = ddcsad(z, model.normal_centroid, model.outlier_centroid, normal)
+            total = total + expert.losses.ddcsad * terms["ddcsad"]
+        if expert.losses.arcface:
+            angles = arcface(z, model.directions, normal, expert.losses.margin, expert.losses.scale)
+            terms["arcface"] = angles
+            total = total + expert.losses.arcface * angles
+        self._terms = {name: value.detach().mean() for name, value in terms.items()}
+        return total
+
+    def _waves(self, indices: npt.NDArray[np.int64]) -> Tensor:
+        return self._samples.take(indices).float() / 32768.0
+
+    def _mixed_with_source(self, x: Tensor, indices: npt.NDArray[np.int64]) -> Tensor:
+        """The target items as pseudo-target ones: each mixed with a source clip (section 3.2)."""
+        source, tuning = len(self._sets[0]), self._expert.tuning
+        is_target = (indices >= source) & (indices < self._first_outlier)
+        count = int(is_target.sum())
+        if not count or tuning is None:
+            return x
+        others = torch.randint(source, (count,), generator=self._chance.host).numpy()
+        share = beta(count, tuning.mixup, self._chance.host, self._device)[:, None]
+        where = send(np.flatnonzero(is_target), self._device)
+        return x.index_copy(0, where, share * x[where] + (1 - share) * self._waves(others))
+
+    def _crops(self, features: Tensor) -> Tensor:
+        """One crop of each item: the window's only one, or one from anywhere."""
+        shape, generator = self._model.shape, self._chance.masks
+        if shape.crops == 1:
+            return features[:, : shape.frames]
+        last = features.shape[1] - shape.frames
+        starts = torch.randint(last + 1, (len(features), 1), generator=generator, device=generator.device)
+        rows = starts + torch.arange(shape.frames, device=features.device)
+        return features.gather(1, rows[:, :, None].expand(-1, -1, features.shape[2]))
+
+
+def centroids(model: Classifier, sets: Sequence[Resident]) -> None:
+    """Put the mean embeddings of all normal clips and of all outliers, the last set, into a network's buffers.
+
+    Of the clips' log-mels; in evaluation mode, without gradients, of the clips as they are.
+    """
+    training = model.training
+    model.eval()
+    normal = np.concatenate([_embeddings(model, features) for features in sets[:-1]])
+    outliers = _embeddings(model, sets[-1])
+    model.normal_centroid.copy_(torch.from_numpy(normal.mean(axis=0)))
+    model.outlier_centroid.copy_(torch.from_numpy(outliers.mean(axis=0)))
+    model.train(training)
+
+
+def _embeddings(model: Classifier, features: Resident) -> npt.NDArray[np.float32]:
+    """Shape (clips, embedding), the mean of a window's crops."""
+    return np.asarray(observations(model, features)[:, :, 2:].mean(axis=1))
+
+
+def observations(model: Classifier, features: npt.NDArray[np.float32] | Resident) -> npt.NDArray[np.float32]:
+    """What the exported graph would give for clips: shape (clips, crops, 2 + embedding)."""
+    clips = features if isinstance(features, Resident) else Resident(features, model.mean.device)
+    numbers = np.arange(len(clips))
+    with torch.no_grad():
+        parts = [
+            torch.cat([part.float() for part in model(clips.take(numbers[i : i + _AT_ONCE]))], dim=2)
+            for i in range(0, len(clips), _AT_ONCE)
+        ]
+    return np.asarray(torch.cat(parts).cpu().numpy())

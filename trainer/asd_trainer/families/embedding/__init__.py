@@ -1,0 +1,1 @@
+"""Embedding network with sub-cluster AdaCos."""

@@ -1,0 +1,108 @@
+"""Embeddings by telling machines, sections, attributes and domains apart: one network for all machines."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+
+from asd_agent.calibrate import DensitySettings
+from asd_agent.features.log_mel import FeatureSpec
+from asd_agent.features.stft import SpectrumSpec, StftSpec
+from asd_trainer.families.baselines.settings import EpochSettings
+from asd_trainer.families.settings_parts import Computation, NetworkExpert, Part
+
+
+class EmbeddingSettings(Part):
+    """The network: a branch for the spectrum of the whole window, one for each short-time transform.
+
+    Attributes:
+        spectrum: Front end of the first branch; None leaves it out.
+        stfts: Front ends of the others.
+        spectrum_channels: Of each convolution over the spectrum.
+        channels: Of the first stage over a short-time transform; each of the three after it has twice as many.
+        embedding: Width of each branch's embedding; they stand side by side.
+    """
+
+    spectrum: SpectrumSpec | None = SpectrumSpec()
+    stfts: list[StftSpec] = Field(default=[StftSpec()])
+    spectrum_channels: int = Field(default=128, ge=1)
+    channels: int = Field(default=16, ge=1)
+    embedding: int = Field(default=128, ge=2)
+
+    @model_validator(mode="after")
+    def _some_branch(self) -> EmbeddingSettings:
+        if self.spectrum is None and not self.stfts:
+            raise ValueError("a network needs a spectrum or a short-time transform to look at")
+        return self
+
+    @property
+    def inputs(self) -> dict[str, SpectrumSpec | StftSpec]:
+        """Front ends by the names of the graph's inputs."""
+        first: dict[str, SpectrumSpec | StftSpec] = {} if self.spectrum is None else {"spectrum": self.spectrum}
+        return first | {f"stft-{i}": spec for i, spec in enumerate(self.stfts)}
+
+
+class AdamWSettings(Computation, EpochSettings):
+    """AdamW at a constant rate over whole epochs.
+
+    Attributes:
+        weight_decay: Share of a weight, times the rate, that is taken off at each step.
+    """
+
+    unsaid: ClassVar[tuple[str, ...]] = ("compile", "precision")
+    epochs: int = Field(default=16, ge=1)
+    batch: int = Field(default=64, ge=2)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=1e-2, ge=0)
+
+
+class EmbeddingExpert(NetworkExpert):
+    """One network for all machines of a data set, and a bank of normal embeddings for each section.
+
+    Defaults are those of published systems of the kind (sub-cluster AdaCos, Wilkinghoff 2021).
+
+    Attributes:
+        network: Branches and sizes.
+        sub_clusters: Centres of each class in sub-cluster AdaCos.
+        mixup: Share of the items that are mixed with another, as sound, by a share drawn evenly from 0 to 1.
+        exchange: Whether a second loss tells embeddings whose branches come from two items (feature exchange, FeatEx).
+        domains: Whose items a window is compared with: those of `both` domains, as published systems do, which do not
+            know the domain; or of its `own`, which a condition does know.
+    """
+
+    kind: Literal["embedding"] = "embedding"
+    density: DensitySettings = DensitySettings(density="bank")
+    network: EmbeddingSettings = EmbeddingSettings()
+    sub_clusters: int = Field(default=16, ge=1)
+    mixup: float = Field(default=0.5, ge=0, le=1)
+    exchange: bool = True
+    domains: Literal["both", "own"] = "both"
+    training: AdamWSettings = AdamWSettings()
+
+    @model_serializer(mode="wrap")
+    def _without_default(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without `domains` where both are meant: what was trained before there was a choice is found again."""
+        said: dict[str, Any] = whole(self)
+        if self.domains == "both":
+            said.pop("domains", None)
+        return said
+
+    @model_validator(mode="after")
+    def _possible(self) -> EmbeddingExpert:
+        if self.density.density != "bank" or self.scorers != "condition":
+            raise ValueError(
+                "embeddings are judged by a bank for each section: leave out `scorers` and `density.density`"
+            )
+        if self.exchange and len(self.network.inputs) < 2:
+            raise ValueError("`exchange: true` needs two branches to exchange")
+        return self
+
+    def member(self, number: int, features: FeatureSpec) -> EmbeddingExpert:  # noqa: ARG002 - all members are alike
+        """The settings of one member; the recipe's `features` are not used."""
+        return self
+
+    def learnt(self) -> EmbeddingExpert:
+        """What decides a trained network; the rest is at its defaults."""
+        names = {"network", "sub_clusters", "mixup", "exchange", "training"}
+        return EmbeddingExpert.model_validate(self.model_dump(include=names))

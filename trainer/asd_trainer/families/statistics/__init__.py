@@ -1,0 +1,1 @@
+"""Detectors without training: level, log-mel statistics, condition indicators."""

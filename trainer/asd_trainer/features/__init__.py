@@ -1,0 +1,1 @@
+"""Features in torch, and augmentation of spectra and waveforms."""

@@ -1,0 +1,59 @@
+"""SpecAugment (Park et al. 2019) and input dropout as one operation: a map of the cells that are kept.
+
+The paper masks in training and at inference alike (section 3.1). A hidden cell is filled with the mean of its mel band
+by the network; nothing is rescaled.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from asd_trainer.families.settings import MaskSettings
+
+
+def keep_mask(batch: int, frames: int, n_mels: int, settings: MaskSettings, generator: torch.Generator) -> Tensor:
+    """Cells that are kept, drawn anew for every item of a batch.
+
+    Args:
+        batch: Items.
+        frames: Frames of each.
+        n_mels: Mel bands.
+        settings: Numbers and widths of masks; a width is drawn uniformly with both ends, and the start uniformly
+            among the places where the mask fits whole.
+        generator: Source of randomness; the result lies on its device.
+
+    Returns:
+        Booleans, shape (batch, frames, n_mels); False hides a cell.
+    """
+    in_time = _uncovered(batch, frames, settings.time_masks, settings.time_width, generator)
+    in_freq = _uncovered(batch, n_mels, settings.freq_masks, settings.freq_width, generator)
+    keep = in_time[:, :, None] & in_freq[:, None, :]
+    if settings.input_dropout > 0:
+        noise = torch.rand(batch, frames, n_mels, generator=generator, device=generator.device)
+        keep &= noise >= settings.input_dropout
+    return keep
+
+
+def _uncovered(batch: int, length: int, masks: int, width: tuple[int, int], generator: torch.Generator) -> Tensor:
+    """Places that no mask covers, shape (batch, length)."""
+    device = generator.device
+    low, high = (min(w, length) for w in width)
+    widths = torch.randint(low, high + 1, (batch, masks, 1), generator=generator, device=device)
+    share = torch.rand(batch, masks, 1, generator=generator, device=device, dtype=torch.float64)
+    starts = (share * (length - widths + 1)).long()
+    places = torch.arange(length, device=device)
+    covered = (places >= starts) & (places < starts + widths)  # (batch, masks, length)
+    return ~covered.any(dim=1)
+
+
+def mask_bank(replicas: int, frames: int, n_mels: int, settings: MaskSettings, seed: int) -> npt.NDArray[np.uint8]:
+    """The fixed masks of test-time replicas, for the bundle.
+
+    Returns:
+        0/1, shape (replicas, frames, n_mels); 0 hides a cell. The same for the same arguments.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    return keep_mask(replicas, frames, n_mels, settings, generator).to(torch.uint8).numpy()

@@ -1,0 +1,1 @@
+"""Fitting: scorers, standardisation, thresholds and the bundle."""

@@ -1,1 +1,0 @@
-"""Networks, pure: tensors in, tensors out, the very modules that are exported."""

@@ -1,0 +1,1 @@
+"""Recipes: their settings, and the packaged YAML files."""
