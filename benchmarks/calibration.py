@@ -26,7 +26,7 @@ from scipy.stats import betabinom
 
 from asd_agent.audio.files import read_clip
 from asd_agent.bundle import Bundle
-from asd_agent.bundle.overlay import laid_over
+from asd_agent.bundle.overlay import apply_overlay
 from asd_agent.calibrate.site import SiteSound, calibrate_site
 from asd_agent.inference.members import Observation, Observer, WindowFeatures
 from asd_agent.inference.providers import Sessions
@@ -108,7 +108,7 @@ def measure(run: Run, section: str, clips: int, splits: int, seed: int) -> Row:
         condition, arrays = calibrate_site(base, section, "source", sound)
         promised = condition.threshold.window_rate
         m = round(promised * (clips + 1))
-        after = remembering(laid_over(bundle, condition, arrays))
+        after = remembering(apply_overlay(bundle, condition, arrays))
         scores = {**before, "site": _scores(after, windows, section, "site")}
         levels = {d: bundle.condition(section, d).threshold.raise_level for d in ("source", "target")}
         levels["site"] = condition.threshold.raise_level

@@ -25,7 +25,7 @@ from asd_agent.demo.assets import demo_bundle, demo_recording
 from asd_agent.evidence.clip import Cut
 from asd_agent.evidence.job import Job
 from asd_agent.evidence.store import held
-from asd_agent.evidence.writer import Keeper, Outcome
+from asd_agent.evidence.writer import EvidenceWriter, Outcome
 from asd_agent.inference.scorer import BundleScorer
 
 SECONDS = 40
@@ -67,7 +67,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "evidence"
         settings = EvidenceSettings(max_megabytes=options.megabytes, free_megabytes=0)
-        keeper = Keeper(folder, settings, SystemClock(), done.set)
+        keeper = EvidenceWriter(folder, settings, SystemClock(), done.set)
         keeper.start()
         for number, first in enumerate(places):
             keeper.offer(job(scorer, sound, number, int(first)))

@@ -27,10 +27,10 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from asd_agent.alarm import AlarmState, Moment, command, tick
+from asd_agent.alarm import AlarmState, ClockReading, command, tick
 from asd_agent.clock import SystemClock, iso_utc
 from asd_agent.config.model import AlarmSettings, MqttSettings
-from asd_agent.mqtt.commands import MAX_WAITING, VERBS, CommandDesk
+from asd_agent.mqtt.commands import MAX_WAITING, VERBS, CommandReceiver
 from asd_agent.mqtt.publisher import Publisher
 from asd_agent.mqtt.topics import Topics
 from asd_agent.outbox.store import Outbox
@@ -211,7 +211,7 @@ class Agent:
         self.clock = SystemClock()
         self.outbox = Outbox(folder / "outbox.db", self.clock)
         self.publisher = Publisher(settings, "box", self.outbox, self.clock)
-        self.desk = CommandDesk(TOPICS, ALLOWED, MONITORS, self.outbox, self.clock)
+        self.desk = CommandReceiver(TOPICS, ALLOWED, MONITORS, self.outbox, self.clock)
         self.desk.attach(self.publisher)
         self.states = {name: AlarmState(monitor=f"box/{name}") for name in MONITORS}
         self.obeyed: Counter[str] = Counter()
@@ -219,7 +219,7 @@ class Agent:
     def turn(self) -> None:
         """Carry out what waits."""
         for order in self.desk.take():
-            name, now = order.command.monitor, Moment.read(self.clock)
+            name, now = order.command.monitor, ClockReading.read(self.clock)
             before, _ended = tick(self.states[name], now)  # a shelving may end by itself
             after, _events, result = command(before, order.verb, order.args, AlarmSettings(), now)
             answer, record = self.desk.answer(order, result)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from asd_agent.alarm import AlarmState, Event, Moment, Observation, rebound, step, tick
+from asd_agent.alarm import AlarmState, ClockReading, Event, ScoredWindow, rebind, step, tick
 from asd_agent.audio.files import SAMPLE_RATE, Signal
 from asd_agent.audio.quality import Limits, Quality, assess
 from asd_agent.audio.ring import Missing
@@ -90,7 +90,7 @@ class Monitor:
         self._listen(settings, source, scorer)
         same_sound = before[1:] == (source, self._column)
         same_judge = before[0] == self.identity
-        self.state = rebound(self.state, scorer.bundle.digest, same_sound=same_sound, same_judge=same_judge)
+        self.state = rebind(self.state, scorer.bundle.digest, same_sound=same_sound, same_judge=same_judge)
 
     def _listen(self, settings: MonitorSettings, source: CaptureSource, scorer: BundleScorer) -> None:
         self.settings, self.source, self.scorer = settings, source, scorer
@@ -151,7 +151,9 @@ class Monitor:
             self._next += self._hop
         return taken
 
-    def judge(self, window: Window, got: WindowScore | None, now: Moment) -> tuple[Observation, tuple[Event, ...]]:
+    def judge(
+        self, window: Window, got: WindowScore | None, now: ClockReading
+    ) -> tuple[ScoredWindow, tuple[Event, ...]]:
         """Let the alarm know of a window.
 
         Args:
@@ -163,7 +165,7 @@ class Monitor:
         suspect = got is not None and window.quality.verdict == "suspect"
         self.counts = self.counts.plus(replace(Counts(due=1, suspect=int(suspect)), **{verdict: 1}))
         end = window.first + self._window
-        observation = Observation(
+        observation = ScoredWindow(
             index=window.first // self._hop,
             start=window.first / SAMPLE_RATE,
             end=end / SAMPLE_RATE,
@@ -183,7 +185,7 @@ class Monitor:
         self.state, events = step(self.state, observation, self.settings.alarm, now)
         return observation, events
 
-    def tick(self, now: Moment) -> tuple[Event, ...]:
+    def tick(self, now: ClockReading) -> tuple[Event, ...]:
         """Let time pass without a window."""
         self.state, events = tick(self.state, now)
         return events

@@ -6,21 +6,21 @@ from typing import Any
 
 from asd_agent.alarm import (
     AlarmState,
+    ClockReading,
     CommandResult,
     Event,
-    Moment,
-    Observation,
-    Proof,
+    EvidenceSummary,
+    ScoredWindow,
     command,
     kept,
-    restored,
+    restore,
     step,
     tick,
 )
 from asd_agent.config.model import AlarmSettings
 
 THRESHOLD, CLEAR = 2.0, 1.0
-PROOF = Proof("fan/x/clip.flac", "ab", 7)
+PROOF = EvidenceSummary("fan/x/clip.flac", "ab", 7)
 
 
 class Stream:
@@ -31,12 +31,12 @@ class Stream:
         self.hop, self.window, self.records = hop, window, records
         self.index, self.sample_time = 0, 0.0
         self.utc, self.monotonic, self.boot_id = 1.8e9, 1000.0, "boot-1"
-        self.state: AlarmState = restored(None, "agent/fan", "bundle-1", self.now, records=records)[0]
+        self.state: AlarmState = restore(None, "agent/fan", "bundle-1", self.now, records=records)[0]
         self.events: list[Event] = []
 
     @property
-    def now(self) -> Moment:
-        return Moment(self.utc, self.monotonic, self.boot_id, synchronised=True)
+    def now(self) -> ClockReading:
+        return ClockReading(self.utc, self.monotonic, self.boot_id, synchronised=True)
 
     @property
     def names(self) -> list[str]:
@@ -51,7 +51,7 @@ class Stream:
             self.index += 1
             self.sample_time += self.hop
             verdict = score if isinstance(score, str) else "scored"
-            window = Observation(
+            window = ScoredWindow(
                 index=self.index,
                 start=self.sample_time - self.window,
                 end=self.sample_time,
@@ -96,7 +96,7 @@ class Stream:
         if reboot:
             self.boot_id += "'"
         self.index, self.sample_time = 0, 0.0
-        self.state, complaint = restored(text, "agent/fan", bundle, self.now, records=self.records)
+        self.state, complaint = restore(text, "agent/fan", bundle, self.now, records=self.records)
         assert complaint is None
 
     def _take(self, result: tuple[AlarmState, tuple[Event, ...]]) -> None:

@@ -1,17 +1,17 @@
 """When a score becomes an alarm, and when it ends: from one state and window to the next state and events."""
 
-from asd_agent.alarm.evidence_events import given_up, kept
-from asd_agent.alarm.machine import rebound, restored, step, tick
+from asd_agent.alarm.evidence_events import abandon_evidence, kept
+from asd_agent.alarm.machine import rebind, restore, step, tick
 from asd_agent.alarm.operator import VERBS, CommandResult, command
 from asd_agent.alarm.state import (
     EVENTS,
     AlarmState,
-    Awaited,
+    ClockReading,
     Event,
     EventName,
-    Moment,
-    Observation,
-    Proof,
+    EvidenceSummary,
+    PendingEvidence,
+    ScoredWindow,
     Shelving,
     severity_class,
     severity_of,
@@ -22,20 +22,20 @@ __all__ = [
     "EVENTS",
     "VERBS",
     "AlarmState",
-    "Awaited",
+    "ClockReading",
     "CommandResult",
     "Event",
     "EventName",
-    "Moment",
-    "Observation",
-    "Proof",
+    "EvidenceSummary",
+    "PendingEvidence",
+    "ScoredWindow",
     "Shelving",
+    "abandon_evidence",
     "command",
     "earliest_alarm_seconds",
-    "given_up",
     "kept",
-    "rebound",
-    "restored",
+    "rebind",
+    "restore",
     "severity_class",
     "severity_of",
     "step",

@@ -1,12 +1,14 @@
-"""Proof of an alarm: named when the alarm is raised, said once more when it is kept, or given up without a word."""
+"""Evidence events: an alarm names its evidence when it is raised, and reports it once more when it is stored."""
 
 from __future__ import annotations
 
-from asd_agent.alarm.state import AlarmState, Event, Moment, Proof
-from asd_agent.alarm.transition import Turn
+from asd_agent.alarm.state import AlarmState, ClockReading, Event, EvidenceSummary
+from asd_agent.alarm.transition import Transition
 
 
-def kept(state: AlarmState, evidence_id: str, proof: Proof, now: Moment) -> tuple[AlarmState, tuple[Event, ...]]:
+def kept(
+    state: AlarmState, evidence_id: str, proof: EvidenceSummary, now: ClockReading
+) -> tuple[AlarmState, tuple[Event, ...]]:
     """Say that the proof of an alarm, standing or over, is kept; of what is not awaited nothing is said.
 
     Args:
@@ -18,16 +20,16 @@ def kept(state: AlarmState, evidence_id: str, proof: Proof, now: Moment) -> tupl
     Returns:
         The next state and what is to be said, to be stored together.
     """
-    turn = Turn(state, now)
+    transition = Transition(state, now)
     found = next((a for a in state.awaited if a.evidence_id == evidence_id), None)
     if found is not None:
-        turn.change(awaited=tuple(a for a in state.awaited if a != found))
-        if found.alarm_id == turn.state.alarm_id:
-            turn.change(evidence_id=evidence_id)
-        turn.say("evidence", alarm_id=found.alarm_id, evidence_id=evidence_id, proof=proof)
-    return turn.state, tuple(turn.events)
+        transition.change(awaited=tuple(a for a in state.awaited if a != found))
+        if found.alarm_id == transition.state.alarm_id:
+            transition.change(evidence_id=evidence_id)
+        transition.say("evidence", alarm_id=found.alarm_id, evidence_id=evidence_id, proof=proof)
+    return transition.state, tuple(transition.events)
 
 
-def given_up(state: AlarmState, evidence_id: str) -> AlarmState:
+def abandon_evidence(state: AlarmState, evidence_id: str) -> AlarmState:
     """The same state without the wait for a proof that will not come: the alarm has none."""
     return state.model_copy(update={"awaited": tuple(a for a in state.awaited if a.evidence_id != evidence_id)})

@@ -6,9 +6,9 @@ import math
 
 from pydantic import ValidationError
 
-from asd_agent.alarm.state import AlarmState, Event, Moment, Observation, severity_class, severity_of
+from asd_agent.alarm.state import AlarmState, ClockReading, Event, ScoredWindow, severity_class, severity_of
 from asd_agent.alarm.stops import cast, follow, may_hold_start, withdraw
-from asd_agent.alarm.transition import Turn
+from asd_agent.alarm.transition import Transition
 from asd_agent.config.model import AlarmSettings
 
 VOTES_KEPT_SECONDS = 300.0
@@ -16,7 +16,7 @@ VOTES_KEPT_SECONDS = 300.0
 
 
 def step(
-    state: AlarmState, observation: Observation, settings: AlarmSettings, now: Moment
+    state: AlarmState, observation: ScoredWindow, settings: AlarmSettings, now: ClockReading
 ) -> tuple[AlarmState, tuple[Event, ...]]:
     """Judge one window.
 
@@ -29,31 +29,31 @@ def step(
     Returns:
         The next state and what is to be said, to be stored together.
     """
-    turn = Turn(state, now)
+    transition = Transition(state, now)
     newest = state.newest
     if newest is not None and (observation.index, observation.end) == (newest.index, state.heard):
-        return turn.state, tuple(turn.events)
+        return transition.state, tuple(transition.events)
     observation = observation.sound()
-    turn.hear(observation)
-    follow(turn, observation)
-    if turn.state.out_of_service:
-        return turn.state, tuple(turn.events)
+    transition.hear(observation)
+    follow(transition, observation)
+    if transition.state.out_of_service:
+        return transition.state, tuple(transition.events)
     if observation.verdict == "scored":
-        _scored(turn, observation, settings)
+        _scored(transition, observation, settings)
     else:
-        _unscored(turn, observation, settings)
-    _realarm(turn, observation, settings)
-    return turn.state, tuple(turn.events)
+        _unscored(transition, observation, settings)
+    _realarm(transition, observation, settings)
+    return transition.state, tuple(transition.events)
 
 
-def tick(state: AlarmState, now: Moment) -> tuple[AlarmState, tuple[Event, ...]]:
+def tick(state: AlarmState, now: ClockReading) -> tuple[AlarmState, tuple[Event, ...]]:
     """Let time pass without a window: a shelving ends also while its source is dead."""
-    turn = Turn(state, now)
-    return turn.state, tuple(turn.events)
+    transition = Transition(state, now)
+    return transition.state, tuple(transition.events)
 
 
-def restored(
-    text: str | None, monitor: str, bundle: str, now: Moment, *, records: bool = False
+def restore(
+    text: str | None, monitor: str, bundle: str, now: ClockReading, *, records: bool = False
 ) -> tuple[AlarmState, str | None]:
     """The state to go on from after a start.
 
@@ -85,7 +85,7 @@ def restored(
     return state.model_copy(update=update), None
 
 
-def rebound(state: AlarmState, bundle: str, *, same_sound: bool, same_judge: bool) -> AlarmState:
+def rebind(state: AlarmState, bundle: str, *, same_sound: bool, same_judge: bool) -> AlarmState:
     """The state to go on from when a running monitor is given other settings.
 
     Args:
@@ -113,46 +113,46 @@ def _new_time_line(state: AlarmState) -> dict[str, object]:
     return {"heard": None, "doubtful": doubtful, "runs_from": runs_from}
 
 
-def _scored(turn: Turn, observation: Observation, settings: AlarmSettings) -> None:
-    state = turn.state
-    turn.change(invalid=0, unscored=0, stale=False, suspended=False, severity=severity_of(observation))
-    if may_hold_start(turn, observation):
+def _scored(transition: Transition, observation: ScoredWindow, settings: AlarmSettings) -> None:
+    state = transition.state
+    transition.change(invalid=0, unscored=0, stale=False, suspended=False, severity=severity_of(observation))
+    if may_hold_start(transition, observation):
         return
-    cast(turn, observation, settings.raise_after.n)
+    cast(transition, observation, settings.raise_after.n)
     if state.phase == "normal":
-        if observation.over and sum(turn.state.votes[-settings.raise_after.n :]) >= settings.raise_after.k:
-            turn.rise()
+        if observation.over and sum(transition.state.votes[-settings.raise_after.n :]) >= settings.raise_after.k:
+            transition.rise()
         return
-    if turn.state.below >= settings.clear_after:
-        turn.clear()
+    if transition.state.below >= settings.clear_after:
+        transition.clear()
         return
-    worse = severity_class(turn.state.severity) > state.told_class
-    if worse and state.announced and not turn.silenced:
-        turn.change(told_class=severity_class(turn.state.severity), since_told=0.0)
-        turn.say("escalated")
+    worse = severity_class(transition.state.severity) > state.told_class
+    if worse and state.announced and not transition.silenced:
+        transition.change(told_class=severity_class(transition.state.severity), since_told=0.0)
+        transition.say("escalated")
 
 
-def _unscored(turn: Turn, observation: Observation, settings: AlarmSettings) -> None:
-    state = turn.state
-    turn.change(unscored=state.unscored + 1)
-    if turn.state.unscored >= settings.stale_after:
-        turn.change(votes=(), below=0, doubtful=())
+def _unscored(transition: Transition, observation: ScoredWindow, settings: AlarmSettings) -> None:
+    state = transition.state
+    transition.change(unscored=state.unscored + 1)
+    if transition.state.unscored >= settings.stale_after:
+        transition.change(votes=(), below=0, doubtful=())
     if observation.verdict == "suspended":
-        withdraw(turn)
-        turn.change(invalid=0, stale=False, suspended=True)
+        withdraw(transition)
+        transition.change(invalid=0, stale=False, suspended=True)
         if not state.suspended:
-            turn.say("suspended")
+            transition.say("suspended")
         return
-    turn.change(invalid=state.invalid + 1)
-    if turn.state.invalid >= settings.stale_after and not state.stale:
-        turn.change(stale=True, suspended=False)
-        turn.say("stale")
+    transition.change(invalid=state.invalid + 1)
+    if transition.state.invalid >= settings.stale_after and not state.stale:
+        transition.change(stale=True, suspended=False)
+        transition.say("stale")
 
 
-def _realarm(turn: Turn, observation: Observation, settings: AlarmSettings) -> None:
-    state = turn.state
-    if settings.realarm_minutes is None or observation.verdict == "suspended" or turn.silenced:
+def _realarm(transition: Transition, observation: ScoredWindow, settings: AlarmSettings) -> None:
+    state = transition.state
+    if settings.realarm_minutes is None or observation.verdict == "suspended" or transition.silenced:
         return
     if state.phase == "active" and state.announced and state.since_told >= 60.0 * settings.realarm_minutes:
-        turn.change(since_told=0.0)
-        turn.say("realarmed")
+        transition.change(since_told=0.0)
+        transition.say("realarmed")

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from asd_agent.alarm.state import AlarmState, Event, Moment, Shelving
-from asd_agent.alarm.transition import Turn
+from asd_agent.alarm.state import AlarmState, ClockReading, Event, Shelving
+from asd_agent.alarm.transition import Transition
 from asd_agent.config.model import AlarmSettings
 
 VERBS = ("acknowledge", "shelve", "unshelve", "out_of_service")
@@ -28,7 +28,7 @@ class CommandResult:
 
 
 def command(
-    state: AlarmState, verb: str, args: Mapping[str, Any], settings: AlarmSettings, now: Moment
+    state: AlarmState, verb: str, args: Mapping[str, Any], settings: AlarmSettings, now: ClockReading
 ) -> tuple[AlarmState, tuple[Event, ...], CommandResult]:
     """Carry out an operator's wish.
 
@@ -42,7 +42,7 @@ def command(
     Returns:
         The next state, what is to be said, and the answer. A refused command changes nothing but the time.
     """
-    turn = Turn(state, now)
+    transition = Transition(state, now)
     handlers = {
         "acknowledge": _acknowledge,
         "shelve": _shelve,
@@ -53,24 +53,24 @@ def command(
     if handler is None:
         result = CommandResult(False, f"unknown verb {verb!r}; known are {', '.join(VERBS)}")
     else:
-        result = handler(turn, args, settings)
-    return turn.state, tuple(turn.events), result
+        result = handler(transition, args, settings)
+    return transition.state, tuple(transition.events), result
 
 
-def _acknowledge(turn: Turn, args: Mapping[str, Any], _settings: AlarmSettings) -> CommandResult:
-    state, wanted = turn.state, args.get("alarm_id")
+def _acknowledge(transition: Transition, args: Mapping[str, Any], _settings: AlarmSettings) -> CommandResult:
+    state, wanted = transition.state, args.get("alarm_id")
     if state.phase == "normal" or not state.announced:
         return CommandResult(False, "no alarm stands")
     if wanted is not None and wanted != state.alarm_id:
         return CommandResult(False, f"alarm {wanted!r} is over; {state.alarm_id} stands")
     if state.phase == "acknowledged":
         return CommandResult(True, f"alarm {state.alarm_id} was acknowledged before")
-    turn.change(phase="acknowledged")
-    turn.say("acknowledged")
+    transition.change(phase="acknowledged")
+    transition.say("acknowledged")
     return CommandResult(True, f"alarm {state.alarm_id} is acknowledged")
 
 
-def _shelve(turn: Turn, args: Mapping[str, Any], settings: AlarmSettings) -> CommandResult:
+def _shelve(transition: Transition, args: Mapping[str, Any], settings: AlarmSettings) -> CommandResult:
     one_shot, minutes, longest = args.get("one_shot") is True, args.get("minutes"), settings.max_shelve_minutes
     if minutes is None and not one_shot:
         return CommandResult(False, "give 'minutes', or 'one_shot': true until this alarm is over")
@@ -80,27 +80,29 @@ def _shelve(turn: Turn, args: Mapping[str, Any], settings: AlarmSettings) -> Com
         return CommandResult(False, f"{minutes!r} is no number of minutes above 0")
     if minutes > longest:
         return CommandResult(False, f"{minutes:g} minutes are more than max_shelve_minutes, {longest:g}")
-    if turn.silenced:
-        return CommandResult(False, f"it is {turn.state.state} already; unshelve it first")
-    until = turn.now.monotonic + 60.0 * minutes
+    if transition.silenced:
+        return CommandResult(False, f"it is {transition.state.state} already; unshelve it first")
+    until = transition.now.monotonic + 60.0 * minutes
     kind = "one_shot" if one_shot else "timed"
-    turn.change(shelving=Shelving(kind=kind, until=until, boot_id=turn.now.boot_id, remaining=60.0 * minutes))
-    turn.say("shelved")
+    transition.change(
+        shelving=Shelving(kind=kind, until=until, boot_id=transition.now.boot_id, remaining=60.0 * minutes)
+    )
+    transition.say("shelved")
     return CommandResult(True, f"shelved for {'one alarm, at most ' if one_shot else ''}{minutes:g} minutes")
 
 
-def _unshelve(turn: Turn, _args: Mapping[str, Any], _settings: AlarmSettings) -> CommandResult:
-    if not turn.silenced:
+def _unshelve(transition: Transition, _args: Mapping[str, Any], _settings: AlarmSettings) -> CommandResult:
+    if not transition.silenced:
         return CommandResult(False, "it is neither shelved nor out of service")
-    if turn.state.out_of_service:
-        turn.change(votes=(), below=0, doubtful=(), invalid=0, unscored=0, stale=False, suspended=False)
-    turn.unshelve()
+    if transition.state.out_of_service:
+        transition.change(votes=(), below=0, doubtful=(), invalid=0, unscored=0, stale=False, suspended=False)
+    transition.unshelve()
     return CommandResult(True, "it is heard again")
 
 
-def _out_of_service(turn: Turn, _args: Mapping[str, Any], _settings: AlarmSettings) -> CommandResult:
-    if turn.state.out_of_service:
+def _out_of_service(transition: Transition, _args: Mapping[str, Any], _settings: AlarmSettings) -> CommandResult:
+    if transition.state.out_of_service:
         return CommandResult(True, "it was out of service before")
-    turn.change(out_of_service=True, shelving=None)
-    turn.say("out_of_service")
+    transition.change(out_of_service=True, shelving=None)
+    transition.say("out_of_service")
     return CommandResult(True, "out of service until it is unshelved; its windows count for nothing")

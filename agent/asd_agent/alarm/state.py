@@ -39,7 +39,7 @@ MEDIUM, HIGH = 334, 667
 
 
 @dataclass(frozen=True)
-class Moment:
+class ClockReading:
     """A reading of the clocks.
 
     Attributes:
@@ -55,7 +55,7 @@ class Moment:
     synchronised: bool | None = None
 
     @classmethod
-    def read(cls, clock: Clock) -> Moment:
+    def read(cls, clock: Clock) -> ClockReading:
         """What the clocks say now."""
         return cls(clock.utc(), clock.monotonic(), clock.boot_id, clock.synchronised())
 
@@ -64,7 +64,7 @@ class _Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
 
-class Observation(_Value):
+class ScoredWindow(_Value):
     """One judged window."""
 
     index: int
@@ -92,7 +92,7 @@ class Observation(_Value):
     experts: dict[str, float] = Field(default_factory=dict)
     explanation: Explanation | None = None
 
-    def sound(self) -> Observation:
+    def sound(self) -> ScoredWindow:
         """The same window, or an invalid one where a score that should count is not a number."""
         experts = {name: value for name, value in self.experts.items() if math.isfinite(value)}
         numbers = (self.score, self.threshold)
@@ -125,7 +125,7 @@ class Observation(_Value):
         return self.score < level
 
 
-def severity_of(observation: Observation) -> int:
+def severity_of(observation: ScoredWindow) -> int:
     """OPC UA severity, 1–1000: 100 at the threshold, 100 more for each spread of normal scores beyond it.
 
     A difference and no ratio, so that it means the same for any threshold, also one of zero or below.
@@ -153,26 +153,26 @@ class Shelving(_Value):
     remaining: float
     """Seconds left when the state was last touched: what is left after a reboot."""
 
-    def touched(self, now: Moment) -> Shelving:
+    def touched(self, now: ClockReading) -> Shelving:
         """The same shelving counted on the clock of this boot."""
         if self.boot_id != now.boot_id:
             return self.model_copy(update={"boot_id": now.boot_id, "until": now.monotonic + self.remaining})
         left = max(0.0, min(self.remaining, self.until - now.monotonic))
         return self.model_copy(update={"remaining": left})
 
-    def over(self, now: Moment) -> bool:
+    def over(self, now: ClockReading) -> bool:
         """Whether its time is up, once `touched`."""
         return now.monotonic >= self.until
 
 
-class Awaited(_Value):
-    """Proof that `raised` named and that is not kept yet."""
+class PendingEvidence(_Value):
+    """Evidence that `raised` named and that is not stored yet."""
 
     alarm_id: str
     evidence_id: str
 
 
-class Doubtful(_Value):
+class RevocableVote(_Value):
     """A window that counted and that the machine may have stopped in, should it be found standing still next."""
 
     end: float | None
@@ -182,7 +182,7 @@ class Doubtful(_Value):
 
 
 @dataclass(frozen=True)
-class Proof:
+class EvidenceSummary:
     """The recording that is kept of an alarm.
 
     Attributes:
@@ -215,15 +215,15 @@ class AlarmState(_Value):
     """When `raised` was last said; unlike `raised_utc` it outlives the alarm."""
     records: bool = False
     """Whether `raised` names the proof that will be kept."""
-    awaited: tuple[Awaited, ...] = ()
-    """Proof that was named and is neither kept nor given up yet, of this alarm and those before."""
+    awaited: tuple[PendingEvidence, ...] = ()
+    """Evidence of this alarm and earlier ones that was named and is neither stored nor abandoned yet."""
     evidence_id: str | None = None
     """The proof that is kept of the standing alarm."""
     votes: tuple[bool, ...] = ()
     """Whether each of the last windows that counted was over its threshold: n, and as many more as are doubtful."""
     below: int = 0
     """Consecutive windows that counted and were below the clear level."""
-    doubtful: tuple[Doubtful, ...] = ()
+    doubtful: tuple[RevocableVote, ...] = ()
     """The newest of the windows that counted and share sound with the last of them, itself included."""
     runs_from: float | None = None
     """Sample time from which on a started machine surely runs; infinite until a window after its stop is scored."""
@@ -242,7 +242,7 @@ class AlarmState(_Value):
     heard: float | None = None
     """Sample time of the newest window's end; None after a start, when sample time begins anew."""
     severity: int = 1
-    newest: Observation | None = None
+    newest: ScoredWindow | None = None
     touched: float = 0.0
     boot_id: str = ""
     """Monotonic time and boot of the last step."""
@@ -261,7 +261,7 @@ class AlarmState(_Value):
         return "suspended" if self.suspended else "normal"
 
     def to_json(self) -> str:
-        """One line of JSON that `restored` reads."""
+        """One line of JSON that `restore` reads."""
         return self.model_dump_json()
 
 
@@ -288,7 +288,7 @@ class Event:
     seq: int
     state: StateName
     severity: int
-    observation: Observation | None
-    moment: Moment
+    observation: ScoredWindow | None
+    moment: ClockReading
     evidence_id: str | None = None
-    proof: Proof | None = None
+    proof: EvidenceSummary | None = None

@@ -12,42 +12,42 @@ from __future__ import annotations
 
 import math
 
-from asd_agent.alarm.state import Doubtful, Observation
-from asd_agent.alarm.transition import Turn
+from asd_agent.alarm.state import RevocableVote, ScoredWindow
+from asd_agent.alarm.transition import Transition
 
 
-def follow(turn: Turn, observation: Observation) -> None:
+def follow(transition: Transition, observation: ScoredWindow) -> None:
     """Note from a window whether the machine stands still, and from when on it surely runs."""
     if observation.verdict == "suspended":
-        turn.change(runs_from=math.inf)
-    elif observation.verdict == "scored" and turn.state.runs_from == math.inf:
-        turn.change(runs_from=observation.end)
+        transition.change(runs_from=math.inf)
+    elif observation.verdict == "scored" and transition.state.runs_from == math.inf:
+        transition.change(runs_from=observation.end)
 
 
-def may_hold_start(turn: Turn, observation: Observation) -> bool:
+def may_hold_start(transition: Transition, observation: ScoredWindow) -> bool:
     """Whether a scored window may begin before the machine was started."""
-    runs_from = turn.state.runs_from
+    runs_from = transition.state.runs_from
     return runs_from is not None and observation.start < runs_from
 
 
-def cast(turn: Turn, observation: Observation, n: int) -> None:
+def cast(transition: Transition, observation: ScoredWindow, n: int) -> None:
     """Count a scored window for or against an alarm, so that it can be withdrawn.
 
     Args:
-        turn: Whose state counts.
+        transition: Whose state counts.
         observation: The window.
         n: Votes that an alarm looks back on; more are kept, which show again when the newest are withdrawn.
     """
-    state = turn.state
+    state = transition.state
     shared = tuple(d for d in state.doubtful if d.end is not None and d.end > observation.start)
-    doubtful = (*shared, Doubtful(end=observation.end, below=state.below))
+    doubtful = (*shared, RevocableVote(end=observation.end, below=state.below))
     votes = (*state.votes, observation.over)[-n - len(doubtful) :]
-    turn.change(votes=votes, below=state.below + 1 if observation.below_clear else 0, doubtful=doubtful)
+    transition.change(votes=votes, below=state.below + 1 if observation.below_clear else 0, doubtful=doubtful)
 
 
-def withdraw(turn: Turn) -> None:
+def withdraw(transition: Transition) -> None:
     """Count as if the windows that may hold the stop had not been there."""
-    state = turn.state
+    state = transition.state
     if state.doubtful:
         votes = state.votes[: -len(state.doubtful)]
-        turn.change(votes=votes, below=state.doubtful[0].below, doubtful=())
+        transition.change(votes=votes, below=state.doubtful[0].below, doubtful=())

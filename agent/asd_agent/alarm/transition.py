@@ -1,4 +1,4 @@
-"""One turn of the alarm: the state as it changes, and the events said on the way."""
+"""One transition of the alarm: the state as it changes, and the events said on the way."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from typing import Any
 
 from asd_agent.alarm.state import (
     AlarmState,
-    Awaited,
+    ClockReading,
     Event,
     EventName,
-    Moment,
-    Observation,
-    Proof,
+    EvidenceSummary,
+    PendingEvidence,
+    ScoredWindow,
     severity_class,
 )
 
 
-class Turn:
+class Transition:
     """Carries a state through one step or command.
 
     Args:
         state: As it was.
-        now: When the turn takes place.
+        now: When the transition takes place.
     """
 
-    def __init__(self, state: AlarmState, now: Moment) -> None:
+    def __init__(self, state: AlarmState, now: ClockReading) -> None:
         self.now = now
         self.events: list[Event] = []
         self.state = state
@@ -46,7 +46,7 @@ class Turn:
         *,
         alarm_id: str | None = None,
         evidence_id: str | None = None,
-        proof: Proof | None = None,
+        proof: EvidenceSummary | None = None,
     ) -> None:
         """Add an event about the state as it stands."""
         self.change(seq=self.state.seq + 1)
@@ -98,7 +98,7 @@ class Turn:
         self.say("unshelved")
         self.announce()
 
-    def hear(self, observation: Observation) -> None:
+    def hear(self, observation: ScoredWindow) -> None:
         """Make a window the newest, with its sample time and severity."""
         before = self.state.heard
         passed = max(0.0, observation.end - before) if before is not None else 0.0
@@ -112,7 +112,7 @@ class Turn:
             return None
         stamp = datetime.fromtimestamp(self.now.utc, tz=timezone.utc).strftime("%Y%m%dT%H%M%SZ")
         evidence_id = f"{stamp}-{alarm_id}"
-        self.change(awaited=(*self.state.awaited, Awaited(alarm_id=alarm_id, evidence_id=evidence_id)))
+        self.change(awaited=(*self.state.awaited, PendingEvidence(alarm_id=alarm_id, evidence_id=evidence_id)))
         return evidence_id
 
     def _digest(self, kind: str) -> str:

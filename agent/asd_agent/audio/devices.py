@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from asd_agent.audio.process import end, frames, last_words, spawn
+from asd_agent.audio.process import end, exit_reason, frames, spawn
 from asd_agent.audio.protocol import FrameError, Notice
 from asd_agent.errors import AudioError
 
@@ -64,7 +64,7 @@ def list_inputs(*, probe_rates: bool = True, timeout: float = _TIMEOUT_SECONDS) 
             inputs = [_input(entry) for entry in notice.detail["inputs"]]
     if inputs is None:
         raise AudioError(
-            f"PortAudio cannot list the microphones: {last_words(child)}",
+            f"PortAudio cannot list the microphones: {exit_reason(child)}",
             "Its ALSA configuration may be broken; `arecord -L` reads the same one.",
         )
     return sorted(inputs, key=lambda found: not found.stable)

@@ -11,7 +11,7 @@ import numpy as np
 from asd_agent.audio.files import SAMPLE_RATE
 from asd_agent.audio.identity import card_of, find_input, read_cards
 from asd_agent.audio.protocol import Notice
-from asd_agent.audio.sender import Outlet, Piece, send
+from asd_agent.audio.sender import Chunk, Sender, send
 from asd_agent.errors import AudioError
 
 _READ_SECONDS = 0.05
@@ -68,7 +68,7 @@ def listen(device: str, channels: tuple[int, ...], rate: int | None, pipe: int) 
             "It may be in use by another program; `asd-agent devices` lists the rates that it takes.",
         ) from error
     send(pipe, Notice("opened", {"device": names[place], "rate": rate, "channels": list(channels)}))
-    outlet = Outlet(pipe, rate, len(channels))
+    outlet = Sender(pipe, rate, len(channels))
     try:
         for piece in _pieces(portaudio, stream, channels, rate):
             outlet.put(piece)
@@ -76,7 +76,7 @@ def listen(device: str, channels: tuple[int, ...], rate: int | None, pipe: int) 
         raise AudioError(f"microphone {device!r} was lost ({_words(error)})", "Plug it in again.") from error
 
 
-def _pieces(portaudio: Any, stream: Any, channels: tuple[int, ...], rate: int) -> Iterator[Piece]:
+def _pieces(portaudio: Any, stream: Any, channels: tuple[int, ...], rate: int) -> Iterator[Chunk]:
     """What the device gives, for ever."""
     frames, first, overran = round(_READ_SECONDS * rate), 0, False
     while True:
@@ -84,7 +84,7 @@ def _pieces(portaudio: Any, stream: Any, channels: tuple[int, ...], rate: int) -
         behind = _behind(portaudio, stream)
         end_time = time.monotonic() - (behind or 0) / rate
         samples = np.frombuffer(data, dtype=np.float32).reshape(-1, stream.channels)[:, list(channels)]
-        yield Piece(samples, first, end_time, overflow=bool(overflow) or overran)
+        yield Chunk(samples, first, end_time, overflow=bool(overflow) or overran)
         first, overran = first + len(samples), behind is None
 
 

@@ -69,7 +69,7 @@ def end(child: subprocess.Popen[bytes], timeout: float = 0.5) -> bool:
     return True
 
 
-def last_words(child: subprocess.Popen[bytes]) -> str:
+def exit_reason(child: subprocess.Popen[bytes]) -> str:
     """Why a child is gone that said nothing itself."""
     status = child.returncode
     if status is None:

@@ -31,7 +31,7 @@ class Losses:
     samples: int = 0
 
 
-class Placement:
+class SampleClock:
     """Writes blocks and gaps into a ring and knows the moment of every sample.
 
     Args:

@@ -22,7 +22,7 @@ BUFFER_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
-class Piece:
+class Chunk:
     """What one read of the device gave.
 
     Attributes:
@@ -52,7 +52,7 @@ class Converter:
         self._out = 0
         self._stream: Any = None
 
-    def feed(self, piece: Piece, *, last: bool = False) -> list[Block]:
+    def feed(self, piece: Chunk, *, last: bool = False) -> list[Block]:
         """The blocks that are ready once this piece is in; `last` also gives what the resampler holds back."""
         blocks: list[Block] = []
         jumped = piece.first != self._expected
@@ -67,7 +67,7 @@ class Converter:
             blocks.append(self._block(samples, piece, overflow=piece.overflow, dropped=jumped))
         return blocks
 
-    def _drain(self, following: Piece) -> list[Block]:
+    def _drain(self, following: Chunk) -> list[Block]:
         """What the resampler still holds of the sound before a loss."""
         if self._stream is None:
             return []
@@ -75,7 +75,7 @@ class Converter:
         self._stream = None
         if len(tail) == 0:
             return []
-        before = Piece(following.samples[:0], 0, following.end_time - len(following.samples) / self._rate)
+        before = Chunk(following.samples[:0], 0, following.end_time - len(following.samples) / self._rate)
         return [self._block(tail, before)]
 
     def _resample(self, samples: Signal, *, last: bool) -> Signal:
@@ -88,14 +88,14 @@ class Converter:
         out: Signal = self._stream.resample_chunk(samples, last=last)
         return out.reshape(-1, self._channels)
 
-    def _block(self, samples: Signal, piece: Piece, *, overflow: bool = False, dropped: bool = False) -> Block:
+    def _block(self, samples: Signal, piece: Chunk, *, overflow: bool = False, dropped: bool = False) -> Block:
         first, self._out = self._out, self._out + len(samples)
         # The resampler holds a few milliseconds back: the last sample out is older than the last one in.
         held = self._expected / self._rate - self._out / SAMPLE_RATE if len(piece.samples) else 0.0
         return Block(samples, first, piece.end_time - held, overflow=overflow, dropped=dropped)
 
 
-class Outlet:
+class Sender:
     """A bounded buffer between the thread that reads the device and the one that writes the pipe.
 
     Args:
@@ -108,13 +108,13 @@ class Outlet:
         self._pipe = pipe
         self._converter = Converter(rate, channels)
         self._room = round(BUFFER_SECONDS * rate)
-        self._waiting: deque[Piece] = deque()
+        self._waiting: deque[Chunk] = deque()
         self._samples = 0
         self._some = threading.Condition()
         self._thread = threading.Thread(target=self._pump, name="outlet", daemon=True)
         self._thread.start()
 
-    def put(self, piece: Piece) -> None:
+    def put(self, piece: Chunk) -> None:
         """Hand a piece over; never waits."""
         with self._some:
             self._waiting.append(piece)
@@ -126,7 +126,7 @@ class Outlet:
                 overflow |= dropped.overflow
             if overflow and not self._waiting[0].overflow:
                 head = self._waiting[0]
-                self._waiting[0] = Piece(head.samples, head.first, head.end_time, overflow=True)
+                self._waiting[0] = Chunk(head.samples, head.first, head.end_time, overflow=True)
             self._some.notify()
 
     def _pump(self) -> None:

@@ -14,11 +14,11 @@ from typing import Any
 
 from asd_agent.audio.counters import Counters, Level
 from asd_agent.audio.files import SAMPLE_RATE
-from asd_agent.audio.process import end, frames, last_words, spawn
+from asd_agent.audio.process import end, exit_reason, frames, spawn
 from asd_agent.audio.protocol import Block, Notice
 from asd_agent.audio.ring import Ring
-from asd_agent.audio.sample_clock import Placement
-from asd_agent.audio.source_state import Change, Life, Order, Patience, State
+from asd_agent.audio.sample_clock import SampleClock
+from asd_agent.audio.source_state import Change, Order, SourceStateMachine, SourceTimeouts, State
 from asd_agent.clock import Clock, SystemClock
 from asd_agent.config.model import FileSettings, MicrophoneSettings
 from asd_agent.errors import AsdError
@@ -45,7 +45,7 @@ class CaptureSource:
         *,
         clock: Clock | None = None,
         seconds: float = 60.0,
-        patience: Patience | None = None,
+        patience: SourceTimeouts | None = None,
         notify: Callable[[], None] | None = None,
     ) -> None:
         self.name = name
@@ -54,8 +54,8 @@ class CaptureSource:
         self._clock = clock or SystemClock()
         self._notify = notify or (lambda: None)
         live = isinstance(settings, MicrophoneSettings)
-        self._placement = Placement(self.ring, self._clock, speed=None if live else _speed(settings))
-        self._life = Life(self._clock.monotonic(), patience, live=live)
+        self._placement = SampleClock(self.ring, self._clock, speed=None if live else _speed(settings))
+        self._life = SourceStateMachine(self._clock.monotonic(), patience, live=live)
         self._lock = threading.Lock()
         self._heard = Counters()
         self._level = Level(len(settings.channels))
@@ -225,7 +225,7 @@ class CaptureSource:
             if not end(child):
                 self._unreaped.append(child)  # the next child does not wait for it
         if reason is None:
-            reason = last_words(child)
+            reason = exit_reason(child)
         if self._abandon.is_set():
             with self._lock:
                 reason = self._life.complaint

@@ -38,7 +38,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Patience:
+class SourceTimeouts:
     """How long is waited for what, in seconds.
 
     Attributes:
@@ -68,7 +68,7 @@ class Patience:
     reopen_again: float = 3600.0
 
 
-class Life:
+class SourceStateMachine:
     """Takes what happens to a source and the time, says its state and what to do.
 
     Args:
@@ -77,8 +77,8 @@ class Life:
         live: Whether it is a device; a recording that is silent is not opened anew.
     """
 
-    def __init__(self, now: float, patience: Patience | None = None, *, live: bool = True) -> None:
-        self.patience = patience or Patience()
+    def __init__(self, now: float, patience: SourceTimeouts | None = None, *, live: bool = True) -> None:
+        self.patience = patience or SourceTimeouts()
         self.current = Change("starting", "", now)
         self.restarts = 0
         self.complaint = ""

@@ -19,7 +19,7 @@ from asd_agent.config.model import FileSettings, MicrophoneSettings
 from asd_agent.errors import AudioError
 from asd_agent.service.control import SOCKET_NAME, ControlError, ControlRefusedError, ask
 
-TURN_SECONDS = 0.2
+CYCLE_SECONDS = 0.2
 ASK_SECONDS = 1.0
 """Between two questions to the service whether there is more."""
 PATIENCE_SECONDS = 30.0
@@ -41,7 +41,7 @@ class Window:
     first: int
 
 
-class Ears(Protocol):
+class WindowSource(Protocol):
     """Where windows come from."""
 
     where: str
@@ -58,7 +58,7 @@ class Ears(Protocol):
         """Listen no longer."""
 
 
-def hear(state: Path | None, name: str, settings: MicrophoneSettings | FileSettings, channel: int) -> Ears:
+def hear(state: Path | None, name: str, settings: MicrophoneSettings | FileSettings, channel: int) -> WindowSource:
     """Listen through the running service where there is one, else by a source of one's own.
 
     Args:
@@ -74,13 +74,13 @@ def hear(state: Path | None, name: str, settings: MicrophoneSettings | FileSetti
     if channel not in settings.channels:
         raise AudioError(f"source {name} has no channel {channel}", f"It has: {list(settings.channels)}.")
     if state is not None and isinstance(settings, MicrophoneSettings) and (state / SOCKET_NAME).exists():
-        ears = ServiceEars(state / SOCKET_NAME, name, channel)
+        ears = ServiceWindowSource(state / SOCKET_NAME, name, channel)
         if ears.answers():
             return ears
-    return OwnEars(CaptureSource(name, settings), channel)
+    return OwnWindowSource(CaptureSource(name, settings), channel)
 
 
-class OwnEars:
+class OwnWindowSource:
     """A source of one's own.
 
     Args:
@@ -95,7 +95,7 @@ class OwnEars:
         source.start()
 
     def windows(self, samples: int) -> Iterator[Window]:
-        """See `Ears`."""
+        """See `WindowSource`."""
         source, first, heard = self._source, 0, time.monotonic()
         ring = source.ring
         while True:
@@ -115,14 +115,14 @@ class OwnEars:
             if now - heard > PATIENCE_SECONDS + samples / SAMPLE_RATE:
                 said = f": {status.reason}" if status.reason else ""
                 raise AudioError(f"{self.where} is {status.state}{said}", "See `asd-agent devices`.")
-            source.wait(TURN_SECONDS)
+            source.wait(CYCLE_SECONDS)
 
     def close(self) -> None:
-        """See `Ears`."""
+        """See `WindowSource`."""
         self._source.stop()
 
 
-class ServiceEars:
+class ServiceWindowSource:
     """The running service's, through its control socket: its microphone stays its own.
 
     Args:
@@ -151,7 +151,7 @@ class ServiceEars:
         return True
 
     def windows(self, samples: int) -> Iterator[Window]:
-        """See `Ears`."""
+        """See `WindowSource`."""
         first, heard = self._ask(None, 0)["end"], time.monotonic()
         while True:
             answer = self._ask(first, samples)
@@ -168,7 +168,7 @@ class ServiceEars:
                 self._pause.wait(ASK_SECONDS)
 
     def close(self) -> None:
-        """See `Ears`."""
+        """See `WindowSource`."""
         self._pause.set()
 
     def _ask(self, first: int | None, count: int) -> dict[str, Any]:

@@ -22,7 +22,7 @@ _SPARE_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
-class Caps:
+class ImportLimits:
     """How much a bundle may hold.
 
     Attributes:
@@ -45,7 +45,7 @@ class Reader(Protocol):
         """At most so many bytes more; none at its end."""
 
 
-def take_in(source: Path, stage: Path, caps: Caps | None = None) -> None:
+def import_bundle(source: Path, stage: Path, caps: ImportLimits | None = None) -> None:
     """Copy a bundle into an empty folder, every byte on the disk when it returns.
 
     Args:
@@ -56,7 +56,7 @@ def take_in(source: Path, stage: Path, caps: Caps | None = None) -> None:
     Raises:
         BundleError: It holds anything that a bundle does not, or too much, or cannot be read or written.
     """
-    caps, total = caps or Caps(), 0
+    caps, total = caps or ImportLimits(), 0
     seen: set[str] = set()
     try:
         for name, size, content in _from_folder(source) if source.is_dir() else _from_tar(source):
@@ -141,7 +141,7 @@ def _check_name(source: Path, name: str) -> None:
         raise BundleError(f"{source}: {name!r} does not belong to a bundle", remedy)
 
 
-def _check_size(source: Path, name: str, size: int, total: int, count: int, caps: Caps) -> None:
+def _check_size(source: Path, name: str, size: int, total: int, count: int, caps: ImportLimits) -> None:
     most = caps.manifest_bytes if name == MANIFEST else caps.file_bytes
     if size > most:
         raise BundleError(f"{source}: {name!r} of {size} bytes is larger than {most}")
@@ -173,7 +173,7 @@ def _copy(content: Reader, path: Path, size: int) -> None:
         os.fsync(handle)
 
 
-def _check_arrays(source: Path, path: Path, caps: Caps) -> None:
+def _check_arrays(source: Path, path: Path, caps: ImportLimits) -> None:
     """A few kilobytes of zeros, packed, may fill the memory when they are unpacked."""
     try:
         with zipfile.ZipFile(path) as packed:

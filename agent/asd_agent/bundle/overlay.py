@@ -135,10 +135,10 @@ def with_site(bundle: Bundle, state: Path, section: str) -> Bundle:
             f"Run asd-agent calibrate, or choose another domain.{hint}",
         )
     overlay, arrays = read_overlay(folder / f"{found[-1]:04d}", bundle)
-    return laid_over(bundle, overlay.condition, arrays)
+    return apply_overlay(bundle, overlay.condition, arrays)
 
 
-def laid_over(bundle: Bundle, condition: Condition, arrays: Arrays) -> Bundle:
+def apply_overlay(bundle: Bundle, condition: Condition, arrays: Arrays) -> Bundle:
     """The bundle with a `site` condition, and the same digest."""
     kept = [c for c in bundle.manifest.conditions if (c.section, c.domain) != (condition.section, SITE)]
     manifest: Manifest = bundle.manifest.model_copy(update={"conditions": [*kept, condition]})

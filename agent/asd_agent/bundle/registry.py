@@ -19,7 +19,7 @@ from pathlib import Path
 
 from asd_agent.bundle.bundle import Bundle
 from asd_agent.bundle.history import History, Use, exchange
-from asd_agent.bundle.importer import Caps, sync_folder, take_in
+from asd_agent.bundle.importer import ImportLimits, import_bundle, sync_folder
 from asd_agent.clock import iso_utc
 from asd_agent.config.model import NAME
 from asd_agent.errors import AsdError, BundleError, UsageError
@@ -54,7 +54,7 @@ class Stored:
     activated: str | None
 
 
-class Shelf:
+class BundleRegistry:
     """Installs bundles and changes which one is in use.
 
     Args:
@@ -71,7 +71,7 @@ class Shelf:
         prove: Prove,
         utc: Callable[[], float],
         *,
-        caps: Caps | None = None,
+        caps: ImportLimits | None = None,
         step: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.folder, self._store = folder, folder / STORE
@@ -163,7 +163,7 @@ class Shelf:
         self._step("copy")
         stage = Path(tempfile.mkdtemp(prefix=_STAGE, dir=self._store))
         try:
-            take_in(source, stage, self._caps)
+            import_bundle(source, stage, self._caps)
             self._step("check every file")
             bundle = self._check(stage, said=source)
             name = name or bundle.manifest.name
@@ -222,7 +222,7 @@ class Shelf:
             digest = Bundle.open(place.resolve()).digest[:_SHORT]
             if not (self._store / f"{name}-{digest}").exists():
                 stage = Path(tempfile.mkdtemp(prefix=_STAGE, dir=self._store))
-                take_in(place.resolve(), stage, self._caps)
+                import_bundle(place.resolve(), stage, self._caps)
                 self._step("keep what was put there by hand")
                 stage.rename(self._store / f"{name}-{digest}")
                 sync_folder(self._store)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from asd_agent.calibrate.bank import extend_bank, fit_bank
 from asd_agent.calibrate.settings import Arrays, DensitySettings, Observations
-from asd_agent.inference.densities import log_likelihood, unlikeliness
+from asd_agent.inference.densities import anomaly_scores, log_likelihood
 
 SHRINKAGES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """How far a target's means may move from the source's: 0 keeps the source scorer, 1 takes the target's own location."""
@@ -122,7 +122,7 @@ def mean_log_likelihood(density: Arrays, observations: Observations, settings: D
     if settings.density == "gmm":
         return float(log_likelihood(x, density).mean())
     if settings.density == "bank":
-        return -float(unlikeliness(x, "bank", density).mean())
+        return -float(anomaly_scores(x, "bank", density).mean())
     if settings.density == "posterior_distance":
         distance = (x[:, 1] - density["distance_mean"]) / density["distance_std"]
         return float(-np.log(density["distance_std"]).item() - 0.5 * np.square(distance).mean())

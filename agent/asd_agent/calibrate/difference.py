@@ -11,7 +11,7 @@ from asd_agent.audio.quality import level_dbfs
 from asd_agent.bundle.manifest import DomainName
 from asd_agent.calibrate.site import BATCH, SiteSound
 from asd_agent.features.log_mel import mel_centres
-from asd_agent.inference.anomaly_map import Excess
+from asd_agent.inference.anomaly_map import AnomalyMap
 from asd_agent.inference.explanation import bands_text, stretches
 from asd_agent.inference.scorer import BundleScorer
 
@@ -135,7 +135,7 @@ def _outliers(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
 
 
 def _bands(scorer: BundleScorer, section: str, like: DomainName, sound: SiteSound) -> str:
-    found: Excess | None = None
+    found: AnomalyMap | None = None
     profiles = []
     for start in range(0, len(sound), BATCH):
         found = scorer.excess(sound.windows[start : start + BATCH], section, like)

@@ -14,7 +14,7 @@ from asd_agent.commands.console import print_json, print_table
 from asd_agent.config.file import load_config
 from asd_agent.config.model import Config
 from asd_agent.errors import UsageError
-from asd_agent.outbox.reader import alerts, commands, look, states
+from asd_agent.outbox.reader import alerts, commands, open_outbox, states
 from asd_agent.outbox.schema import OUTBOX_NAME
 from asd_agent.service.control import SOCKET_NAME, ControlError, ask
 
@@ -32,7 +32,7 @@ def list_(config: ConfigPath = DEFAULT, json: Json = False) -> None:
     Example: asd-agent alerts list -c agent.yaml
     """
     settings = load_config(config)
-    with look(settings.paths.state / OUTBOX_NAME) as db:
+    with open_outbox(settings.paths.state / OUTBOX_NAME) as db:
         known = {name: state for name, state in states(db).items() if name in settings.monitors}
     rows = [_row(name, known.get(name)) for name in settings.monitors]
     if json:
@@ -48,7 +48,7 @@ def history(
     json: Json = False,
 ) -> None:
     """Show the newest alerts and whether a broker has taken them."""
-    with look(load_config(config).paths.state / OUTBOX_NAME) as db:
+    with open_outbox(load_config(config).paths.state / OUTBOX_NAME) as db:
         found = alerts(db, limit)
     if json:
         print_json({"alerts": [{"monitor": name, "sent": sent, **alert} for name, alert, sent in found]})
@@ -68,7 +68,7 @@ def log(
     json: Json = False,
 ) -> None:
     """Show the newest commands: who asked for what, and what became of it."""
-    with look(load_config(config).paths.state / OUTBOX_NAME) as db:
+    with open_outbox(load_config(config).paths.state / OUTBOX_NAME) as db:
         found = commands(db, limit)
     rows = [
         {"time": iso_utc(utc), "request": request, "done": done, "answer": text} for utc, request, done, text in found

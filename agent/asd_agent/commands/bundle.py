@@ -11,7 +11,7 @@ import typer
 from asd_agent.bundle import Bundle
 from asd_agent.commands import shelf
 from asd_agent.commands.console import print_json
-from asd_agent.inference.provider_check import open_gate
+from asd_agent.inference.provider_check import check_providers
 
 app = typer.Typer(help="Look into bundles, check them on this box, install them.", no_args_is_help=True)
 
@@ -71,7 +71,7 @@ def verify(
     Example: asd-agent bundle verify exported_models/fan
     """
     bundle = Bundle.open(path)
-    gate = open_gate(bundle, provider or ["CPUExecutionProvider"])
+    gate = check_providers(bundle, provider or ["CPUExecutionProvider"])
     windows = len(bundle.golden()["scores"])
     if json:
         print_json(

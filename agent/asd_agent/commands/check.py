@@ -64,9 +64,9 @@ def inspect(path: Path) -> list[dict[str, Any]]:
     except ConfigFileError as error:
         wrong = [(f.line, problem(f.key, f.text, f.remedy)) for f in error.findings]
     else:
-        from asd_agent.config.preflight import examine
+        from asd_agent.config.preflight import preflight
 
-        wrong = [(line_of(path, f.where), f) for f in examine(settings)]
+        wrong = [(line_of(path, f.where), f) for f in preflight(settings)]
     return [_row(path, line, finding) for line, finding in wrong]
 
 

@@ -79,9 +79,9 @@ def examine_box(path: Path, user: str | None = None) -> tuple[list[Examined], in
             problem(f"{path}:{f.line}", f"{f.key}: {f.text}" if f.key else f.text, f.remedy) for f in error.findings
         ]
         return [Examined("configuration", tuple(wrong))], EXIT_CONFIG
-    from asd_agent.doctor.examination import Examination, Surroundings
+    from asd_agent.doctor.examination import DoctorRun, Surroundings
 
-    found = run_checks(Examination(settings, path, Surroundings(user=user)).checks(), _progress)
+    found = run_checks(DoctorRun(settings, path, Surroundings(user=user)).checks(), _progress)
     return found, EXIT_FAILED if worst(_all(found)) == "problem" else 0
 
 

@@ -11,12 +11,12 @@ from typing import Annotated, Any
 import typer
 
 from asd_agent.bundle import Bundle
-from asd_agent.bundle.registry import Shelf, Stored
+from asd_agent.bundle.registry import BundleRegistry, Stored
 from asd_agent.clock import SystemClock, iso_utc
 from asd_agent.commands.console import print_json, warn
 from asd_agent.config.file import load_config
 from asd_agent.config.model import Config
-from asd_agent.inference.provider_check import open_gate
+from asd_agent.inference.provider_check import check_providers
 from asd_agent.service.control import SOCKET_NAME, ask
 
 DEFAULT = Path("/etc/asd-agent/agent.yaml")
@@ -44,8 +44,8 @@ class _Place:
         settings = None if bundles is not None and config is None else load_config(config or DEFAULT)
         return cls(bundles or settings.paths.bundles if settings else bundles or Path(), settings)
 
-    def shelf(self) -> Shelf:
-        return Shelf(self.folder, self._prove, SystemClock().utc, step=_say)
+    def shelf(self) -> BundleRegistry:
+        return BundleRegistry(self.folder, self._prove, SystemClock().utc, step=_say)
 
     def monitors(self, stored: Stored) -> list[str]:
         """The monitors that go by a bundle."""
@@ -56,7 +56,7 @@ class _Place:
         return [name for name, path in named.items() if path in (place, stored.path)]
 
     def _prove(self, bundle: Bundle) -> None:
-        gate = open_gate(bundle, self.config.providers if self.config else _CPU)
+        gate = check_providers(bundle, self.config.providers if self.config else _CPU)
         for complaint in gate.complaints:
             warn(f"{gate.provider} is in use: {complaint}")
 
@@ -145,7 +145,7 @@ def list_(config: _Config = None, bundles: _Bundles = None, json: _Json = False)
     Console(width=None if sys.stdout.isatty() else 140).print(table)
 
 
-def _done(place: _Place, change: Callable[[Shelf], Stored], *, reload: bool, json: bool) -> None:
+def _done(place: _Place, change: Callable[[BundleRegistry], Stored], *, reload: bool, json: bool) -> None:
     stored = change(place.shelf())
     row = _row(place, stored)
     socket = place.config.paths.state / SOCKET_NAME if place.config else None

@@ -15,7 +15,7 @@ from pathlib import Path
 from queue import Empty, Queue
 from typing import Any
 
-from asd_agent.alarm import Event, Observation
+from asd_agent.alarm import Event, ScoredWindow
 from asd_agent.config.model import Config
 from asd_agent.demo.assets import demo_bundle, demo_recording, demo_truth
 from asd_agent.demo.broker import HOST, DemoBroker
@@ -128,7 +128,7 @@ class Demo:
             self._kept = self._copy_evidence(Path(state) / FOLDER)
         return self._outcome()
 
-    def window(self, monitor: Monitor, observation: Observation) -> None:
+    def window(self, monitor: Monitor, observation: ScoredWindow) -> None:
         """The service judged a window."""
         picture = self.picture
         picture.seconds = observation.end

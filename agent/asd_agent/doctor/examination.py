@@ -10,8 +10,8 @@ from asd_agent.bundle import Bundle
 from asd_agent.clock import Clock, SystemClock
 from asd_agent.config.finding import Finding, ok
 from asd_agent.config.model import Config, MqttSettings
-from asd_agent.config.preflight import examine_settings
-from asd_agent.config.preflight.bundles import examine_bundles
+from asd_agent.config.preflight import preflight_settings
+from asd_agent.config.preflight.bundles import preflight_bundles
 from asd_agent.doctor.box import check_clock, check_disk, check_heat, check_memory
 from asd_agent.doctor.broker import check_broker
 from asd_agent.doctor.cards import recorders
@@ -46,7 +46,7 @@ class Surroundings:
     user: str | None = None
 
 
-class Examination:
+class DoctorRun:
     """What one run of the doctor knows.
 
     Args:
@@ -87,13 +87,13 @@ class Examination:
         ]
 
     def _look_at_bundles(self) -> list[Finding]:
-        self._bundles, found = examine_bundles(self._config)
+        self._bundles, found = preflight_bundles(self._config)
         return found
 
     def _look_at_settings(self) -> list[Finding]:
         # A credential is the unit's to pass, and is looked at there.
         plain = self._config.model_copy(update={"mqtt": self._mqtt()})
-        found = [f for f in examine_settings(plain, self._bundles) if f.level != "ok"]
+        found = [f for f in preflight_settings(plain, self._bundles) if f.level != "ok"]
         return found or [ok("agent.yaml", "nothing stands in the way of a start")]
 
     def _look_at_software(self) -> list[Finding]:

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from asd_agent.config.finding import Finding, ok, problem, warning
-from asd_agent.outbox.reader import LookError, look
+from asd_agent.outbox.reader import OutboxReadError, open_outbox
 from asd_agent.outbox.schema import OUTBOX_NAME, VERSION
 
 OLD_SECONDS = 600.0
@@ -17,9 +17,9 @@ def counts(state: Path) -> dict[str, float]:
     """What lies in the outbox: `waiting`, `oldest_seconds`, `sent`, `commands`.
 
     Raises:
-        LookError: It cannot be read.
+        OutboxReadError: It cannot be read.
     """
-    with look(state / OUTBOX_NAME) as db:
+    with open_outbox(state / OUTBOX_NAME) as db:
         waiting, oldest = db.execute("SELECT count(*), min(stored_utc) FROM outbox WHERE sent_utc IS NULL").fetchone()
         sent = db.execute("SELECT count(*) FROM outbox WHERE sent_utc IS NOT NULL").fetchone()[0]
         commands = db.execute("SELECT count(*) FROM command").fetchone()[0]
@@ -41,7 +41,7 @@ def check_outbox(state: Path) -> list[Finding]:
     try:
         _verify(path)
         held = counts(state)
-    except (LookError, sqlite3.Error, ValueError) as error:
+    except (OutboxReadError, sqlite3.Error, ValueError) as error:
         text = f"{path} is damaged ({_reason(error)})"
         remedy = "Restart the service: it sets the file aside and begins a new one; test the disk or card"
         return [*found, problem("outbox", text, remedy)]
@@ -52,7 +52,7 @@ def check_outbox(state: Path) -> list[Finding]:
 
 
 def _verify(path: Path) -> None:
-    with look(path) as db:
+    with open_outbox(path) as db:
         version = db.execute("PRAGMA user_version").fetchone()[0]
         if version != VERSION:
             raise ValueError(f"version {version} instead of {VERSION}")

@@ -1,1 +1,1 @@
-"""Proof of an alarm: its sound, a picture and an account of it, kept on the box within bounds."""
+"""Evidence of an alarm: its sound, a picture and a record, stored on the box within bounds."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from asd_agent.alarm import Proof
+from asd_agent.alarm import EvidenceSummary
 from asd_agent.audio.files import SAMPLE_RATE
 from asd_agent.clock import iso_utc
 from asd_agent.evidence.clip import Cut, to_flac
@@ -61,7 +61,7 @@ class Job:
         return f"{self.monitor}/{self.id}"
 
 
-def build(job: Job, kept_utc: float, meter_seconds: float) -> tuple[dict[str, bytes], Proof]:
+def build(job: Job, kept_utc: float, meter_seconds: float) -> tuple[dict[str, bytes], EvidenceSummary]:
     """Make the files, in memory: their length is known before the disk is asked for room.
 
     Args:
@@ -103,7 +103,7 @@ def build(job: Job, kept_utc: float, meter_seconds: float) -> tuple[dict[str, by
         scores=scores,
     )
     files[RECORD] = record.to_json().encode()
-    return files, Proof(f"{job.folder}/{CLIP}", entry.sha256, entry.bytes)
+    return files, EvidenceSummary(f"{job.folder}/{CLIP}", entry.sha256, entry.bytes)
 
 
 def _entry(name: str, content: bytes) -> FileEntry:

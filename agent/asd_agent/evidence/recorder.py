@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from asd_agent.alarm import Awaited, Event, Moment, Observation, Proof, given_up, kept
+from asd_agent.alarm import ClockReading, Event, EvidenceSummary, PendingEvidence, ScoredWindow, abandon_evidence, kept
 from asd_agent.audio.files import SAMPLE_RATE
 from asd_agent.audio.source import CaptureSource
 from asd_agent.clock import Clock
@@ -17,7 +17,7 @@ from asd_agent.evidence.clip import cut
 from asd_agent.evidence.job import Job
 from asd_agent.evidence.record import Record
 from asd_agent.evidence.store import CLIP, RECORD
-from asd_agent.evidence.writer import Keeper, Standing
+from asd_agent.evidence.writer import EvidenceWriter, Standing
 from asd_agent.inference.scorer import BundleScorer
 from asd_agent.monitor import Monitor
 from asd_agent.mqtt.mapping import Identity, alert_of
@@ -60,7 +60,7 @@ class _Pending:
     end: int
 
 
-class Recorder:
+class EvidenceRecorder:
     """Follows the monitors' alarms.
 
     Args:
@@ -85,7 +85,7 @@ class Recorder:
         self._agent, self._folder, self._clock, self._say = agent, folder, clock, say
         self._pre = round(settings.pre_seconds * SAMPLE_RATE) if settings.enabled else 0
         self._post = round(settings.post_seconds * SAMPLE_RATE)
-        self._keeper = Keeper(folder, settings, clock, notify)
+        self._keeper = EvidenceWriter(folder, settings, clock, notify)
         self._heard: dict[str, deque[tuple[int, int, str, float | None, float | None]]] = {}
         self._pending: list[_Pending] = []
         self._told_fault = False
@@ -114,7 +114,7 @@ class Recorder:
             log.warning("%s", text)
             self._say("evidence_lost", "evidence", text, len(lost))
 
-    def hear(self, monitor: Monitor, observation: Observation) -> None:
+    def hear(self, monitor: Monitor, observation: ScoredWindow) -> None:
         """Remember a judged window for the curve."""
         heard = self._heard.setdefault(monitor.name, deque())
         first, end = round(observation.start * SAMPLE_RATE), round(observation.end * SAMPLE_RATE)
@@ -219,22 +219,22 @@ class Recorder:
             self._lost_before = standing.lost
         self._told_fault = bool(standing.fault)
 
-    def _settle(self, monitor: Monitor, evidence_id: str, proof: Proof | None, tell: Tell) -> None:
+    def _settle(self, monitor: Monitor, evidence_id: str, proof: EvidenceSummary | None, tell: Tell) -> None:
         events: tuple[Event, ...] = ()
         if proof is None:
-            monitor.state = given_up(monitor.state, evidence_id)
+            monitor.state = abandon_evidence(monitor.state, evidence_id)
         else:
-            monitor.state, events = kept(monitor.state, evidence_id, proof, Moment.read(self._clock))
+            monitor.state, events = kept(monitor.state, evidence_id, proof, ClockReading.read(self._clock))
         tell(monitor, events)
 
-    def _found(self, monitor: str, awaited: Awaited) -> Proof | None:
+    def _found(self, monitor: str, awaited: PendingEvidence) -> EvidenceSummary | None:
         """What an agent that was killed had kept, but not said yet."""
         name = f"{monitor}/{awaited.evidence_id}"
         try:
             clip = Record.model_validate_json((self._folder / name / RECORD).read_bytes()).clip
         except (OSError, ValueError):
             return None
-        return Proof(f"{name}/{CLIP}", clip.sha256, clip.bytes)
+        return EvidenceSummary(f"{name}/{CLIP}", clip.sha256, clip.bytes)
 
 
 def _heard_all(pending: _Pending, *, judging: bool) -> bool:

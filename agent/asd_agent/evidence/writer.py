@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from asd_agent.alarm import Proof
+from asd_agent.alarm import EvidenceSummary
 from asd_agent.clock import Clock
 from asd_agent.config.model import EvidenceSettings
 from asd_agent.evidence.hourmeter import Hourmeter
@@ -49,7 +49,7 @@ class Outcome:
 
     monitor: str
     id: str
-    proof: Proof | None
+    proof: EvidenceSummary | None
     reason: str = ""
 
 
@@ -84,7 +84,7 @@ class _Noted:
     alarm_id: str
 
 
-class Keeper:
+class EvidenceWriter:
     """Keeps evidence below one folder.
 
     Args:

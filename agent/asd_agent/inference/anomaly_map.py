@@ -12,12 +12,12 @@ from asd_agent.bundle.manifest import Member
 from asd_agent.features.log_mel import FeatureSpec
 from asd_agent.inference.members import Observation, WindowFeatures
 
-EXCESS_KINDS = ("autoencoder", "mel_statistics")
+ANOMALY_MAP_KINDS = ("autoencoder", "mel_statistics")
 """Kinds of members that can tell, the one that judges every frame first."""
 
 
 @dataclass(frozen=True)
-class Excess:
+class AnomalyMap:
     """A map over time and frequency.
 
     Attributes:
@@ -31,8 +31,10 @@ class Excess:
     unit: str
 
 
-def excess_of(member: Member, observation: Observation, features: WindowFeatures, scorer: dict[str, Any]) -> Excess:
-    """The map of a member of `EXCESS_KINDS`.
+def anomaly_map_of(
+    member: Member, observation: Observation, features: WindowFeatures, scorer: dict[str, Any]
+) -> AnomalyMap:
+    """The map of a member of `ANOMALY_MAP_KINDS`.
 
     Args:
         member: Whose it is.
@@ -43,12 +45,12 @@ def excess_of(member: Member, observation: Observation, features: WindowFeatures
     spec = member.features or FeatureSpec()
     if member.kind == "autoencoder":
         windows, rows, dimensions = observation.shape
-        excess = excess_over_usual(observation.reshape(-1, dimensions), scorer).reshape(windows, rows, dimensions)
-        return Excess(excess[:, :, : spec.n_mels], spec, "spreads")
+        excess = deviation_from_normal(observation.reshape(-1, dimensions), scorer).reshape(windows, rows, dimensions)
+        return AnomalyMap(excess[:, :, : spec.n_mels], spec, "spreads")
     usual = np.asarray(scorer["usual_mean"][: spec.n_mels], dtype=np.float64)
-    return Excess(features.log_mel(spec) - usual, spec, "dB")
+    return AnomalyMap(features.log_mel(spec) - usual, spec, "dB")
 
 
-def excess_over_usual(observation: npt.NDArray[np.floating], scorer: dict[str, Any]) -> npt.NDArray[np.float64]:
+def deviation_from_normal(observation: npt.NDArray[np.floating], scorer: dict[str, Any]) -> npt.NDArray[np.float64]:
     """How far an observation, shape (rows, dimensions), lies above what was normal in calibration, in spreads."""
     return np.asarray((np.asarray(observation, dtype=np.float64) - scorer["usual_mean"]) / scorer["usual_std"])

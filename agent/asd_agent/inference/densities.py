@@ -68,7 +68,7 @@ def posterior_distance(x: npt.NDArray[np.floating], scorer: Arrays) -> Float:
     return np.asarray(scorer["gamma"] * (1 - x64[:, 0]) + (1 - scorer["gamma"]) * distance)
 
 
-def unlikeliness(x: npt.NDArray[np.floating], density: Density, scorer: Arrays) -> Float:
+def anomaly_scores(x: npt.NDArray[np.floating], density: Density, scorer: Arrays) -> Float:
     """Score of every observation, higher is less normal; shape (n, dimensions) to (n,)."""
     if density == "mean":
         return np.asarray(np.mean(x, axis=1, dtype=np.float64))

@@ -12,7 +12,7 @@ from asd_agent.bundle.manifest import Member
 from asd_agent.features.indicators import names
 from asd_agent.features.log_mel import FeatureSpec, log_mel, mel_centres
 from asd_agent.features.periodicity import period, unaliased
-from asd_agent.inference.anomaly_map import excess_over_usual
+from asd_agent.inference.anomaly_map import deviation_from_normal
 
 _FINER = 4
 """Steps a frame in which a rhythm is looked for that is too fast for frames."""
@@ -53,7 +53,7 @@ def explain(
     """
     if member.kind == "embedding":
         return Explanation(UNLIKE)
-    excess = excess_over_usual(observation, scorer)
+    excess = deviation_from_normal(observation, scorer)
     if member.kind == "level":
         return Explanation(f"level {excess[0, 0]:+.1f} spreads from the usual")
     if member.kind == "indicators":

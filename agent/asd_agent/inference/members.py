@@ -1,4 +1,4 @@
-"""What each kind of member observes of a window: rows of numbers whose unlikeliness is the score."""
+"""What each kind of member observes of a window: rows of numbers whose anomaly_scores is the score."""
 
 from __future__ import annotations
 

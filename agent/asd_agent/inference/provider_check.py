@@ -13,7 +13,7 @@ from asd_agent.inference.scorer import BundleScorer, check_golden
 
 
 @dataclass(frozen=True)
-class Gated:
+class ProviderCheck:
     """A bundle that scores as its export did.
 
     Attributes:
@@ -39,7 +39,9 @@ def absent(providers: Sequence[str], runtime: Any = None) -> list[str]:
     return [f"{p} is not in this ONNX Runtime, which has {', '.join(there)}" for p in providers if p not in there]
 
 
-def open_gate(bundle: Bundle, providers: Sequence[str], pool: Pool | None = None, runtime: Any = None) -> Gated:
+def check_providers(
+    bundle: Bundle, providers: Sequence[str], pool: Pool | None = None, runtime: Any = None
+) -> ProviderCheck:
     """Load a bundle on the first provider that loads its graphs and gives its golden scores.
 
     Args:
@@ -68,5 +70,7 @@ def open_gate(bundle: Bundle, providers: Sequence[str], pool: Pool | None = None
                 raise
             complaints.append(f"{wanted}: {error.what}")
             continue
-        return Gated(scorer, sessions.provider(), worst, tuple(dict.fromkeys([*complaints, *sessions.complaints])))
+        return ProviderCheck(
+            scorer, sessions.provider(), worst, tuple(dict.fromkeys([*complaints, *sessions.complaints]))
+        )
     raise BundleError(f"{bundle.path}: no execution provider is configured", "Name one, such as CPUExecutionProvider.")

@@ -13,8 +13,8 @@ import numpy.typing as npt
 from asd_agent.bundle import Bundle
 from asd_agent.bundle.manifest import Condition, ExpertUse, MemberUse
 from asd_agent.errors import BundleError
-from asd_agent.inference.anomaly_map import EXCESS_KINDS, Excess, excess_of
-from asd_agent.inference.densities import unlikeliness
+from asd_agent.inference.anomaly_map import ANOMALY_MAP_KINDS, AnomalyMap, anomaly_map_of
+from asd_agent.inference.densities import anomaly_scores
 from asd_agent.inference.ensemble import combine, standardise
 from asd_agent.inference.explanation import UNLIKE, Explanation, explain
 from asd_agent.inference.members import Observation, Observer, WindowFeatures, Windows, observer
@@ -61,7 +61,7 @@ def member_scores(
 ) -> npt.NDArray[np.float64]:
     """Raw scores of one member, shape (windows, rows, dimensions) to (windows,)."""
     windows, rows, dimensions = observation.shape
-    frames = unlikeliness(observation.reshape(-1, dimensions), use.density, scorer).reshape(windows, rows)
+    frames = anomaly_scores(observation.reshape(-1, dimensions), use.density, scorer).reshape(windows, rows)
     return pool_frames(frames, use.pooling)
 
 
@@ -157,7 +157,7 @@ class BundleScorer:
                 judged[row].append(score)
         return [min(of_window, key=lambda s: s.score - s.threshold) for of_window in judged]
 
-    def excess(self, windows: Windows, section: str, domain: str) -> Excess | None:
+    def excess(self, windows: Windows, section: str, domain: str) -> AnomalyMap | None:
         """Where in time and frequency windows of one section lay above the usual; None where no member can tell.
 
         Args:
@@ -166,13 +166,13 @@ class BundleScorer:
             domain: The one that judged them.
         """
         uses = [use for e in self.bundle.condition(section, domain).experts for use in e.members]
-        for kind in EXCESS_KINDS:
+        for kind in ANOMALY_MAP_KINDS:
             for use in uses:
                 member = self.bundle.manifest.member(use.member)
                 if member.kind == kind:
                     features = WindowFeatures(np.asarray(windows, dtype=np.float32))
                     observation = self.observe(features, member.id, section)
-                    return excess_of(member, observation, features, self._scorers[use.scorer])
+                    return anomaly_map_of(member, observation, features, self._scorers[use.scorer])
         return None
 
     def observe(self, features: WindowFeatures, member: str, section: str) -> Observation:

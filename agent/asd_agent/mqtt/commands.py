@@ -70,7 +70,7 @@ class _Refusal:
     done: bool = False
 
 
-class CommandDesk:
+class CommandReceiver:
     """Takes commands in on the publisher's thread and hands them out on the supervisor's.
 
     Args:

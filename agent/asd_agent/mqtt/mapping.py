@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from asd_agent.alarm.state import AlarmState, Event, Moment, Observation, severity_of
+from asd_agent.alarm.state import AlarmState, ClockReading, Event, ScoredWindow, severity_of
 from asd_agent.clock import iso_utc
 from asd_agent.mqtt.payloads import Alert, ClipFile, ClockWord, Explained, MonitorState, Quality, Score
 
@@ -66,7 +66,7 @@ def alert_of(event: Event, identity: Identity) -> Alert:
     )
 
 
-def monitor_state_of(state: AlarmState, identity: Identity, now: Moment) -> MonitorState:
+def monitor_state_of(state: AlarmState, identity: Identity, now: ClockReading) -> MonitorState:
     """The retained state of a monitor."""
     window = state.newest
     shelving = state.shelving.touched(now) if state.shelving else None
@@ -100,7 +100,7 @@ def monitor_state_of(state: AlarmState, identity: Identity, now: Moment) -> Moni
     )
 
 
-def score_of(window: Observation, identity: Identity) -> Score:
+def score_of(window: ScoredWindow, identity: Identity) -> Score:
     """What is said of every window."""
     return Score(
         window_start=iso_utc(window.utc_start),
@@ -115,19 +115,19 @@ def score_of(window: Observation, identity: Identity) -> Score:
     )
 
 
-def _domain(window: Observation | None, identity: Identity) -> str:
+def _domain(window: ScoredWindow | None, identity: Identity) -> str:
     return window.domain if window and window.domain else identity.domain
 
 
-def _provisional(window: Observation | None, identity: Identity) -> bool:
+def _provisional(window: ScoredWindow | None, identity: Identity) -> bool:
     return identity.provisional if window is None or window.provisional is None else window.provisional
 
 
-def _quality(window: Observation) -> Quality:
+def _quality(window: ScoredWindow) -> Quality:
     return Quality(verdict=window.verdict, suspect=window.suspect, reasons=window.reasons)
 
 
-def _explained(window: Observation | None) -> Explained | None:
+def _explained(window: ScoredWindow | None) -> Explained | None:
     if window is None or window.explanation is None:
         return None
     said = window.explanation

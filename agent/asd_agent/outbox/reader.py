@@ -16,25 +16,29 @@ from asd_agent.alarm import AlarmState
 from asd_agent.errors import AsdError
 
 
-class LookError(AsdError):
+class OutboxReadError(AsdError):
     """The outbox file cannot be read."""
 
 
 @contextlib.contextmanager
-def look(path: Path) -> Iterator[sqlite3.Connection]:
+def open_outbox(path: Path) -> Iterator[sqlite3.Connection]:
     """Open the file for reading.
 
     Raises:
-        LookError: There is none, or it cannot be read.
+        OutboxReadError: There is none, or it cannot be read.
     """
     try:
         db = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=5.0)
     except sqlite3.Error as error:
-        raise LookError(f"{path} cannot be read: {error}", "Has the service run with this configuration?") from error
+        raise OutboxReadError(
+            f"{path} cannot be read: {error}", "Has the service run with this configuration?"
+        ) from error
     try:
         yield db
     except sqlite3.Error as error:
-        raise LookError(f"{path} cannot be read: {error}", "Run this as the service's user or with sudo") from error
+        raise OutboxReadError(
+            f"{path} cannot be read: {error}", "Run this as the service's user or with sudo"
+        ) from error
     finally:
         db.close()
 

@@ -12,13 +12,13 @@ from asd_agent.bundle.bundle import SITE
 from asd_agent.bundle.overlay import with_site
 from asd_agent.config.model import Config
 from asd_agent.errors import AsdError, ConfigError
-from asd_agent.inference.provider_check import Gated, open_gate
+from asd_agent.inference.provider_check import ProviderCheck, check_providers
 from asd_agent.inference.providers import Pool
 from asd_agent.inference.scorer import BundleScorer
 
 
 @dataclass(frozen=True)
-class Assembly:
+class LoadedRuntime:
     """A configuration whose bundles are loaded.
 
     Attributes:
@@ -36,7 +36,7 @@ class Assembly:
     pool: Pool = field(repr=False)
 
 
-def assemble(config: Config, before: Assembly | None = None) -> Assembly:
+def load_parts(config: Config, before: LoadedRuntime | None = None) -> LoadedRuntime:
     """Load and verify every bundle that a monitor names, and score its golden windows with the provider in use.
 
     Nothing that runs is touched, so that this may be done on another thread.
@@ -50,7 +50,7 @@ def assemble(config: Config, before: Assembly | None = None) -> Assembly:
     """
     pool: Pool = {}
     shared: Pool = ChainMap(pool, dict(before.pool)) if before else pool
-    gates: dict[Path, Gated] = {}
+    gates: dict[Path, ProviderCheck] = {}
     failed: dict[Path, AsdError] = {}
     scorers: dict[str, BundleScorer] = {}
     mistakes: list[AsdError] = []
@@ -63,7 +63,7 @@ def assemble(config: Config, before: Assembly | None = None) -> Assembly:
                 # Resolved, so that an activation meanwhile cannot mix two bundles.
                 bundle = Bundle.open(path.resolve() if path.is_symlink() else path)
                 bundle = with_sites(config, path, bundle)
-                gates[path] = open_gate(bundle, config.providers, shared)
+                gates[path] = check_providers(bundle, config.providers, shared)
             scorers[name] = gates[path].scorer
             scorers[name].bundle.domains(monitor.section, monitor.domain)
         except AsdError as error:
@@ -72,7 +72,7 @@ def assemble(config: Config, before: Assembly | None = None) -> Assembly:
             mistakes.append(ConfigError(f"monitor {name}: {error.what}", error.remedy))
     if mistakes:
         raise mistakes[0] if len(mistakes) == 1 else ConfigError("\n".join(str(m) for m in mistakes))
-    return Assembly(config, scorers, _providers(gates), _faults(gates), pool)
+    return LoadedRuntime(config, scorers, _providers(gates), _faults(gates), pool)
 
 
 def with_sites(config: Config, path: Path, bundle: Bundle) -> Bundle:
@@ -98,7 +98,7 @@ def make_folder(path: Path) -> None:
         ) from error
 
 
-def _providers(gates: Mapping[Path, Gated]) -> dict[str, str]:
+def _providers(gates: Mapping[Path, ProviderCheck]) -> dict[str, str]:
     """By the bundles' names; a second bundle of one name goes by its digest as well."""
     said: dict[str, str] = {}
     digests: dict[str, str] = {}
@@ -110,7 +110,7 @@ def _providers(gates: Mapping[Path, Gated]) -> dict[str, str]:
     return said
 
 
-def _faults(gates: Mapping[Path, Gated]) -> dict[str, str]:
+def _faults(gates: Mapping[Path, ProviderCheck]) -> dict[str, str]:
     faults: dict[str, str] = {}
     for gate in gates.values():
         if gate.complaints:

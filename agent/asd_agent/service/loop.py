@@ -10,12 +10,12 @@ from typing import Protocol
 
 import numpy as np
 
-from asd_agent.alarm import Event, Moment, Observation, restored
+from asd_agent.alarm import ClockReading, Event, ScoredWindow, restore
 from asd_agent.audio.source import CaptureSource
 from asd_agent.clock import Clock, SystemClock
 from asd_agent.config.model import Config
 from asd_agent.errors import AsdError
-from asd_agent.evidence.recorder import Recorder, ring_seconds
+from asd_agent.evidence.recorder import EvidenceRecorder, ring_seconds
 from asd_agent.evidence.store import FOLDER
 from asd_agent.inference.scorer import WindowScore
 from asd_agent.memory import give_back
@@ -24,16 +24,16 @@ from asd_agent.mqtt.payloads import Health
 from asd_agent.mqtt.publisher import Publisher
 from asd_agent.outbox.schema import OUTBOX_NAME
 from asd_agent.outbox.store import Outbox
-from asd_agent.service.loader import Assembly, assemble, make_folder
-from asd_agent.service.metrics import Exporter
-from asd_agent.service.operator_commands import Orders
+from asd_agent.service.loader import LoadedRuntime, load_parts, make_folder
+from asd_agent.service.metrics import MetricsExporter
+from asd_agent.service.operator_commands import CommandHandler
 from asd_agent.service.reload import Reloader, compare
-from asd_agent.service.reporter import Teller
+from asd_agent.service.reporter import Reporter
 from asd_agent.service.systemd import Notifier
 
 log = logging.getLogger(__name__)
 
-TURN_SECONDS = 0.2
+CYCLE_SECONDS = 0.2
 """The longest time between two looks at everything."""
 HEALTH_SECONDS = 30.0
 DRAIN_SECONDS = 3.0
@@ -41,10 +41,10 @@ HANGS_SECONDS = 30.0
 """A supervisor that does not come round for so long is said to hang; half of the unit's WatchdogSec."""
 
 
-class Watcher(Protocol):
+class ServiceObserver(Protocol):
     """Someone in this process who wants to see what happens, such as the demo's screen."""
 
-    def window(self, monitor: Monitor, observation: Observation) -> None:
+    def window(self, monitor: Monitor, observation: ScoredWindow) -> None:
         """A window was judged."""
 
     def event(self, monitor: Monitor, event: Event) -> None:
@@ -70,7 +70,7 @@ class Service:
         config: Config,
         *,
         clock: Clock | None = None,
-        watcher: Watcher | None = None,
+        watcher: ServiceObserver | None = None,
         reread: Callable[[], Config] | None = None,
     ) -> None:
         self._config, self._clock, self._watcher = config, clock or SystemClock(), watcher
@@ -79,15 +79,15 @@ class Service:
         self._turn = threading.Event()
         self._gone = Counts()
         self._notifier = Notifier()
-        self._assembly: Assembly = assemble(config)
+        self._assembly: LoadedRuntime = load_parts(config)
         for part, fault in self._assembly.faults.items():
             log.warning("%s: %s", part, fault)
         make_folder(config.paths.state)
         self._outbox = Outbox(config.paths.state / OUTBOX_NAME, self._clock, config.mqtt.outbox_rows)
         self._publisher = Publisher(config.mqtt, config.agent.name, self._outbox, self._clock)
-        self._teller = Teller(config, self._outbox, self._publisher, self._clock)
+        self._teller = Reporter(config, self._outbox, self._publisher, self._clock)
         self._reloader = Reloader(reread, notify=self._turn.set)
-        self._orders = Orders(
+        self._orders = CommandHandler(
             config,
             self._outbox,
             self._publisher,
@@ -98,9 +98,9 @@ class Service:
             report=self.report,
             sources=lambda: self.sources,
         )
-        self._exporter = Exporter(config.metrics, self.report, self.complaint) if config.metrics else None
+        self._exporter = MetricsExporter(config.metrics, self.report, self.complaint) if config.metrics else None
         self._came_round = self._clock.monotonic()
-        self._recorder = Recorder(
+        self._recorder = EvidenceRecorder(
             config.evidence,
             config.agent.name,
             config.paths.state / FOLDER,
@@ -166,7 +166,7 @@ class Service:
     def _loop(self) -> None:
         next_health = 0.0
         while not self._stopping:
-            self._turn.wait(TURN_SECONDS)
+            self._turn.wait(CYCLE_SECONDS)
             self._turn.clear()
             now = self._came_round = self._clock.monotonic()
             self._follow_reload()
@@ -183,7 +183,7 @@ class Service:
             self._orders.carry_out(self.monitors, self._watch)
             self._recorder.turn(self.monitors, sources, self._tell)
             for monitor in self.monitors.values():
-                events = monitor.tick(Moment.read(self._clock))
+                events = monitor.tick(ClockReading.read(self._clock))
                 if events:
                     self._tell(monitor, events)
             self._teller.notices()
@@ -213,7 +213,7 @@ class Service:
         due = [(m, w) for m in monitors for w in m.take_due()]
         scores = _score([(m, w) for m, w in due if w.to_score])
         for monitor, window in due:
-            observation, events = monitor.judge(window, scores.get(id(window)), Moment.read(self._clock))
+            observation, events = monitor.judge(window, scores.get(id(window)), ClockReading.read(self._clock))
             self._recorder.hear(monitor, observation)
             self._tell(monitor, events)
             self._teller.score(monitor, observation)
@@ -244,7 +244,7 @@ class Service:
         while self._outbox.depth() and (left := until - self._clock.monotonic()) > 0:
             self._publisher.wait_connected(left)
             self._turn.clear()
-            self._turn.wait(min(left, TURN_SECONDS))
+            self._turn.wait(min(left, CYCLE_SECONDS))
 
     def _follow_reload(self) -> None:
         """Begin to make another configuration ready when asked, and take it over once it is."""
@@ -264,7 +264,7 @@ class Service:
             self._reloader.answer({"text": self._take_over(made)})
         self._notifier.ready()
 
-    def _take_over(self, made: Assembly) -> str:
+    def _take_over(self, made: LoadedRuntime) -> str:
         """Go by another configuration from this turn on; returns what changed.
 
         A source whose settings are the same keeps its child and its sound, and a monitor on it its next window.
@@ -300,16 +300,16 @@ class Service:
         self._tell_health()
         return changes.text
 
-    def _source(self, name: str, made: Assembly) -> CaptureSource:
+    def _source(self, name: str, made: LoadedRuntime) -> CaptureSource:
         longest = max(s.bundle.manifest.window_seconds for s in made.scorers.values())
         kept = ring_seconds(made.config.evidence, longest)
         return CaptureSource(name, made.config.sources[name], clock=self._clock, seconds=kept, notify=self._turn.set)
 
-    def _monitor(self, name: str, made: Assembly, sources: Mapping[str, CaptureSource]) -> Monitor:
+    def _monitor(self, name: str, made: LoadedRuntime, sources: Mapping[str, CaptureSource]) -> Monitor:
         settings, scorer = made.config.monitors[name], made.scorers[name]
         full_name = f"{made.config.agent.name}/{name}"
-        now = Moment.read(self._clock)
-        state, complaint = restored(
+        now = ClockReading.read(self._clock)
+        state, complaint = restore(
             self._outbox.load(name), full_name, scorer.bundle.digest, now, records=made.config.evidence.enabled
         )
         if complaint:

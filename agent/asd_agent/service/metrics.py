@@ -21,7 +21,7 @@ _OUTCOMES = ("scored", "skipped", "invalid", "suspended")
 _SOURCE_STATES = ("starting", "healthy", "silent", "stalled", "restarting", "failed", "ended")
 
 
-class Exporter:
+class MetricsExporter:
     """Answers Prometheus on a thread of its own; where it cannot listen, the service goes on without and says so.
 
     Args:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from asd_agent.alarm import CommandResult, Event, Moment, command
+from asd_agent.alarm import ClockReading, CommandResult, Event, command
 from asd_agent.audio.source import CaptureSource
 from asd_agent.audio.window_source import answer_sound
 from asd_agent.clock import Clock
 from asd_agent.config.model import Config
 from asd_agent.monitor import Monitor
-from asd_agent.mqtt.commands import CommandDesk, LocalOrder
+from asd_agent.mqtt.commands import CommandReceiver, LocalOrder
 from asd_agent.mqtt.payloads import Health
 from asd_agent.mqtt.publisher import Publisher
 from asd_agent.outbox.store import Outbox
 from asd_agent.service.control import SOCKET_NAME, ControlServer, Request
-from asd_agent.service.reporter import Teller
+from asd_agent.service.reporter import Reporter
 
 
-class Orders:
+class CommandHandler:
     """Takes commands and carries them out, each with its answer and its entry in the log.
 
     Args:
@@ -38,7 +38,7 @@ class Orders:
         config: Config,
         outbox: Outbox,
         publisher: Publisher,
-        teller: Teller,
+        teller: Reporter,
         clock: Clock,
         notify: Callable[[], None],
         reload: Callable[[Request], None],
@@ -47,7 +47,7 @@ class Orders:
     ) -> None:
         self._teller, self._clock, self._publisher, self._reload = teller, clock, publisher, reload
         self._report, self._sources = report, sources
-        self._desk = CommandDesk(teller.topics, config.commands, config.monitors, outbox, clock)
+        self._desk = CommandReceiver(teller.topics, config.commands, config.monitors, outbox, clock)
         self._desk.attach(publisher)
         self._control = ControlServer(config.paths.state / SOCKET_NAME, notify)
 
@@ -109,7 +109,7 @@ class Orders:
         request.reply({"done": result.done, "text": result.text})
 
     def _obey(self, monitor: Monitor, verb: str, args: dict[str, object]) -> tuple[tuple[Event, ...], CommandResult]:
-        now = Moment.read(self._clock)
+        now = ClockReading.read(self._clock)
         monitor.state, events, result = command(monitor.state, verb, args, monitor.settings.alarm, now)
         return events, result
 

@@ -15,7 +15,7 @@ from typing import Any
 from asd_agent.config.model import Config
 from asd_agent.errors import AsdError, ConfigError
 from asd_agent.service.control import Request
-from asd_agent.service.loader import Assembly, assemble
+from asd_agent.service.loader import LoadedRuntime, load_parts
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def refused(old: Config, new: Config) -> list[str]:
     ]
 
 
-def compare(old: Assembly, new: Assembly) -> Changes:
+def compare(old: LoadedRuntime, new: LoadedRuntime) -> Changes:
     """What changes from one to the other."""
     said = [
         *_differing("source", old.config.sources, new.config.sources),
@@ -79,7 +79,7 @@ class Reloader:
         self._asked: deque[Request | None] = deque()
         self._served: list[Request] = []
         self._thread: threading.Thread | None = None
-        self._outcome: Assembly | AsdError | None = None
+        self._outcome: LoadedRuntime | AsdError | None = None
 
     def ask(self, request: Request | None = None) -> None:
         """Have the configuration read again; may be called from a signal handler.
@@ -89,7 +89,7 @@ class Reloader:
         """
         self._asked.append(request)
 
-    def begin(self, current: Assembly) -> bool:
+    def begin(self, current: LoadedRuntime) -> bool:
         """Start to make ready, if it was asked for and nothing is on its way.
 
         Args:
@@ -104,7 +104,7 @@ class Reloader:
         self._thread.start()
         return True
 
-    def take(self) -> Assembly | AsdError | None:
+    def take(self) -> LoadedRuntime | AsdError | None:
         """What came of it, once: to be swapped in, or why nothing is; None while it is on its way."""
         if self._thread is None or self._thread.is_alive():
             return None
@@ -117,7 +117,7 @@ class Reloader:
             request.reply(document)
         self._served = []
 
-    def _prepare(self, current: Assembly) -> None:
+    def _prepare(self, current: LoadedRuntime) -> None:
         try:
             self._outcome = self._made(current)
         except AsdError as error:
@@ -128,14 +128,14 @@ class Reloader:
             self._outcome = AsdError(f"{type(error).__name__}: {error}")
         self._notify()
 
-    def _made(self, current: Assembly) -> Assembly:
+    def _made(self, current: LoadedRuntime) -> LoadedRuntime:
         if self._reread is None:
             raise ConfigError("this service was started from no file, so there is none to read again")
         config = self._reread()
         mistakes = refused(current.config, config)
         if mistakes:
             raise ConfigError("\n".join(mistakes))
-        return assemble(config, current)
+        return load_parts(config, current)
 
 
 def _differing(kind: str, old: Mapping[str, object], new: Mapping[str, object]) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 
 from asd_agent import __version__
-from asd_agent.alarm import Event, Moment, Observation
+from asd_agent.alarm import ClockReading, Event, ScoredWindow
 from asd_agent.audio.source import CaptureSource
 from asd_agent.clock import Clock, iso_utc
 from asd_agent.config.model import Config, TopicGate
@@ -31,14 +31,14 @@ from asd_agent.mqtt.topics import Topics
 from asd_agent.outbox.rows import Message, Record
 from asd_agent.outbox.store import Outbox
 from asd_agent.service.box import disk_free_bytes, temperature_celsius
-from asd_agent.service.loader import Assembly
+from asd_agent.service.loader import LoadedRuntime
 
 log = logging.getLogger(__name__)
 
 _LOST, _BACK = {"stalled", "restarting", "failed"}, {"healthy", "silent", "ended"}
 
 
-class Teller:
+class Reporter:
     """Hands everything to the outbox or the publisher, each as its topic wants it.
 
     Args:
@@ -114,10 +114,10 @@ class Teller:
 
     def state(self, monitor: Monitor) -> None:
         """Publish a monitor's state, retained."""
-        payload = monitor_state_of(monitor.state, monitor.identity, Moment.read(self._clock))
+        payload = monitor_state_of(monitor.state, monitor.identity, ClockReading.read(self._clock))
         self._publisher.publish_state(self.topics.monitor_state(monitor.name), payload)
 
-    def score(self, monitor: Monitor, observation: Observation) -> None:
+    def score(self, monitor: Monitor, observation: ScoredWindow) -> None:
         """Publish a window's score, if anybody can hear it now."""
         self._publisher.publish_score(self.topics.score(monitor.name), score_of(observation, monitor.identity))
 
@@ -176,7 +176,7 @@ class Teller:
         self,
         monitors: Sequence[Monitor],
         sources: Mapping[str, CaptureSource],
-        made: Assembly,
+        made: LoadedRuntime,
         evidence: Standing,
         gone: Counts,
     ) -> str:
@@ -190,7 +190,7 @@ class Teller:
         self,
         monitors: Sequence[Monitor],
         sources: Mapping[str, CaptureSource],
-        made: Assembly,
+        made: LoadedRuntime,
         evidence: Standing,
         gone: Counts,
     ) -> Health:

@@ -4,7 +4,15 @@ import math
 
 import pytest
 
-from asd_agent.alarm import AlarmState, Observation, earliest_alarm_seconds, given_up, restored, severity_of, step
+from asd_agent.alarm import (
+    AlarmState,
+    ScoredWindow,
+    abandon_evidence,
+    earliest_alarm_seconds,
+    restore,
+    severity_of,
+    step,
+)
 from asd_agent.config.model import AlarmSettings
 from rigs.alarm_stream import PROOF, Stream
 
@@ -43,7 +51,7 @@ def test_a_score_that_is_no_number_is_invalid_and_not_normal():
 def test_numbers_that_json_lacks_survive_a_restart():
     stream = Stream()
     stream.hear(3.0, 3.0)
-    wild = Observation(
+    wild = ScoredWindow(
         index=9,
         start=0,
         end=99,
@@ -107,7 +115,7 @@ def test_an_alarm_that_begins_high_has_nothing_to_escalate_to():
     ],
 )
 def test_severity_is_a_hundred_points_for_each_spread_beyond(score, threshold, spread, severity):
-    window = Observation(index=1, start=0, end=10, verdict="scored", score=score, threshold=threshold, spread=spread)
+    window = ScoredWindow(index=1, start=0, end=10, verdict="scored", score=score, threshold=threshold, spread=spread)
     assert severity_of(window) == severity
 
 
@@ -223,7 +231,7 @@ def test_evidence_that_was_given_up_is_never_said_and_what_is_awaited_survives_a
     evidence_id = stream.events[0].evidence_id
     stream.restart()
     assert [a.evidence_id for a in stream.state.awaited] == [evidence_id]
-    stream.state = given_up(stream.state, evidence_id)
+    stream.state = abandon_evidence(stream.state, evidence_id)
     stream.keep(evidence_id)
     assert stream.names == ["raised"]
     assert stream.state.awaited == ()
@@ -260,7 +268,7 @@ def test_votes_of_another_time_or_bundle_are_forgotten_at_a_restart(how):
 
 def test_a_stored_state_that_cannot_be_read_starts_as_normal_and_is_said():
     stream = Stream()
-    state, complaint = restored('{"version": 99}', "agent/fan", "b", stream.now)
+    state, complaint = restore('{"version": 99}', "agent/fan", "b", stream.now)
     assert state == AlarmState(monitor="agent/fan", bundle="b", touched=stream.monotonic, boot_id=stream.boot_id)
     assert complaint is not None
     assert "agent/fan" in complaint

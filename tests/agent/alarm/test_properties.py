@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asd_agent.alarm import given_up
+from asd_agent.alarm import abandon_evidence
 from rigs.alarm_stream import CLEAR, THRESHOLD, Stream
 
 scores = st.one_of(
@@ -54,7 +54,7 @@ def _happen(stream: Stream, what: str, how: object) -> None:
         if what == "keep":
             stream.keep(evidence_id)
         else:
-            stream.state = given_up(stream.state, evidence_id)
+            stream.state = abandon_evidence(stream.state, evidence_id)
     else:
         stream.ask(what)
 

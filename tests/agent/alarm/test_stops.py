@@ -8,7 +8,7 @@ from itertools import accumulate
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from asd_agent.alarm import restored
+from asd_agent.alarm import restore
 from rigs.alarm_stream import CLEAR, THRESHOLD, Stream
 
 HALF_STILL_GOOD, HALF_STILL_BAD = (0.0, 0.0), (3.0, 3.0)
@@ -82,7 +82,7 @@ def test_a_state_that_was_stored_before_stops_were_followed_is_read():
     stream = Stream()
     stream.hear(3.0, 3.0)
     older = stream.state.model_dump(mode="json", exclude={"doubtful", "runs_from"})
-    stream.state, complaint = restored(json.dumps(older), "agent/fan", "bundle-1", stream.now)
+    stream.state, complaint = restore(json.dumps(older), "agent/fan", "bundle-1", stream.now)
     assert complaint is None
     assert stream.hear(3.0) == ["raised"]
 

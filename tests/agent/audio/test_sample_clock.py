@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from asd_agent.audio.protocol import Block
 from asd_agent.audio.ring import Gap, Ring
-from asd_agent.audio.sample_clock import Placement
+from asd_agent.audio.sample_clock import SampleClock
 
 RATE = 16_000
 SIZE = 800
@@ -38,7 +38,7 @@ class Microphone:
 
     def __init__(self, *, speed: float | None = None, seconds: float = 600.0) -> None:
         self.hands, self.ring = Hands(), Ring(seconds)
-        self.placement = Placement(self.ring, self.hands, speed=speed)
+        self.placement = SampleClock(self.ring, self.hands, speed=speed)
         self.rate = RATE * (speed or 1.0)
         self.began = self.hands.now
         self.first = 0

@@ -11,7 +11,7 @@ import pytest
 
 from asd_agent.audio.files import resample
 from asd_agent.audio.protocol import Block, Decoder
-from asd_agent.audio.sender import BUFFER_SECONDS, Converter, Outlet, Piece
+from asd_agent.audio.sender import BUFFER_SECONDS, Chunk, Converter, Sender
 
 RATE = 48_000
 
@@ -21,10 +21,10 @@ def sound(seconds: float, rate: int = RATE, channels: int = 1, seed: int = 0) ->
     return random.uniform(-0.5, 0.5, (round(seconds * rate), channels)).astype(np.float32)
 
 
-def pieces(samples: np.ndarray, rate: int = RATE, size: int = 2400, first: int = 0) -> Iterator[Piece]:
+def pieces(samples: np.ndarray, rate: int = RATE, size: int = 2400, first: int = 0) -> Iterator[Chunk]:
     for i in range(0, len(samples), size):
         part = samples[i : i + size]
-        yield Piece(part, first + i, (first + i + len(part)) / rate)
+        yield Chunk(part, first + i, (first + i + len(part)) / rate)
 
 
 def joined(blocks: list[Block]) -> np.ndarray:
@@ -66,8 +66,8 @@ def test_dropped_sound_leaves_a_jump_of_its_length_and_no_smear():
 
 def test_an_overflow_is_passed_on_even_when_the_resampler_holds_its_sound_back():
     converter = Converter(RATE, 1)
-    converter.feed(Piece(sound(0.05), 0, 0.05))
-    blocks = converter.feed(Piece(sound(0.0001), 2400, 0.2, overflow=True))
+    converter.feed(Chunk(sound(0.05), 0, 0.05))
+    blocks = converter.feed(Chunk(sound(0.0001), 2400, 0.2, overflow=True))
     assert [b.overflow for b in blocks] == [False, True]
 
 
@@ -85,14 +85,14 @@ def read_until(pipe: int, last: float) -> list[Block]:
 
 def test_a_parent_that_does_not_read_costs_the_oldest_sound_and_is_told_how_much():
     reading, writing = os.pipe()
-    outlet = Outlet(writing, 16_000, 1)
+    outlet = Sender(writing, 16_000, 1)
     mark, seconds = np.ones((1600, 1), np.float32), 3 * BUFFER_SECONDS
     end = 1600 + round(seconds * 16_000)
-    outlet.put(Piece(mark, 0, 0.1))
+    outlet.put(Chunk(mark, 0, 0.1))
     blocks = read_until(reading, 1.0)
     for piece in pieces(sound(seconds, 16_000), 16_000, 1600, first=1600):
         outlet.put(piece)
-    outlet.put(Piece(2 * mark, end, (end + 1600) / 16_000))
+    outlet.put(Chunk(2 * mark, end, (end + 1600) / 16_000))
     blocks += read_until(reading, 2.0)
     os.close(reading)
     lost = sum(b.first - (a.first + len(a.samples)) for a, b in pairwise(blocks))

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asd_agent.audio.source_state import Life, Order, Patience
+from asd_agent.audio.source_state import Order, SourceStateMachine, SourceTimeouts
 
-P = Patience()
+P = SourceTimeouts()
 STEP = 0.1
 
 
@@ -19,7 +19,7 @@ class Told:
 
     def __init__(self, *, live: bool = True) -> None:
         self.now = 0.0
-        self.life = Life(0.0, live=live)
+        self.life = SourceStateMachine(0.0, live=live)
         self.kills: list[float] = []
         self.spawns: list[float] = []
         self.running = False

@@ -18,16 +18,16 @@ import pytest
 
 from asd_agent.bundle import Bundle
 from asd_agent.bundle.bundle import file_digest
-from asd_agent.bundle.importer import Caps, allowed, take_in
-from asd_agent.bundle.registry import Shelf
+from asd_agent.bundle.importer import ImportLimits, allowed, import_bundle
+from asd_agent.bundle.registry import BundleRegistry
 from asd_agent.errors import BundleError
-from asd_agent.inference.provider_check import open_gate
+from asd_agent.inference.provider_check import check_providers
 
 Change = Callable[[tarfile.TarFile], None]
 
 
-def shelf(folder: Path, caps: Caps | None = None) -> Shelf:
-    return Shelf(folder, lambda b: open_gate(b, ["CPUExecutionProvider"]), lambda: 1.8e9, caps=caps)
+def shelf(folder: Path, caps: ImportLimits | None = None) -> BundleRegistry:
+    return BundleRegistry(folder, lambda b: check_providers(b, ["CPUExecutionProvider"]), lambda: 1.8e9, caps=caps)
 
 
 def tarred(bundle: Path, path: Path, change: Change = lambda _: None, top: str = "hum") -> Path:
@@ -113,7 +113,7 @@ def test_noise_is_refused_in_words_whatever_it_is(bundle_path: Path, tmp_path: P
         stage = tmp_path / "stage"
         stage.mkdir()
         try:
-            take_in(tmp_path / "noisy.tar", stage)
+            import_bundle(tmp_path / "noisy.tar", stage)
             Bundle.open(stage)
         except BundleError:
             refused += 1
@@ -132,14 +132,14 @@ def test_a_compressed_archive_is_refused_with_what_to_do(bundle_path: Path, tmp_
 @pytest.mark.parametrize(
     ("caps", "said"),
     [
-        (Caps(file_bytes=1000), "larger than 1000"),
-        (Caps(all_bytes=5000), "holds more than 5000 bytes"),
-        (Caps(files=2), "or 2 files"),
-        (Caps(manifest_bytes=100), "larger than 100"),
+        (ImportLimits(file_bytes=1000), "larger than 1000"),
+        (ImportLimits(all_bytes=5000), "holds more than 5000 bytes"),
+        (ImportLimits(files=2), "or 2 files"),
+        (ImportLimits(manifest_bytes=100), "larger than 100"),
     ],
 )
 @pytest.mark.parametrize("as_tar", [True, False])
-def test_too_much_is_refused(bundle_path: Path, tmp_path: Path, caps: Caps, said: str, as_tar: bool):
+def test_too_much_is_refused(bundle_path: Path, tmp_path: Path, caps: ImportLimits, said: str, as_tar: bool):
     source = tarred(bundle_path, tmp_path / "hum.tar") if as_tar else bundle_path
     with pytest.raises(BundleError, match=said):
         shelf(tmp_path / "bundles", caps).install(source)
@@ -188,7 +188,7 @@ def test_a_manifest_that_vouches_for_hostile_arrays_does_not_help_them(
     write(copy / name)
     relisted(copy, name)
     with pytest.raises(BundleError, match=said):
-        shelf(tmp_path / "bundles", Caps(file_bytes=max(1 << 20, largest))).install(copy)
+        shelf(tmp_path / "bundles", ImportLimits(file_bytes=max(1 << 20, largest))).install(copy)
 
 
 @pytest.mark.parametrize("kind", ["link", "folder link", "pipe", "unlisted"])

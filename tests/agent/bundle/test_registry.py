@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from asd_agent.bundle import Bundle
-from asd_agent.bundle.registry import Shelf
+from asd_agent.bundle.registry import BundleRegistry
 from asd_agent.errors import BundleError
-from asd_agent.inference.provider_check import open_gate
+from asd_agent.inference.provider_check import check_providers
 from rigs.bundles import make_bundle
 
 
@@ -28,11 +28,11 @@ def third_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def prove(bundle: Bundle) -> None:
-    open_gate(bundle, ["CPUExecutionProvider"])
+    check_providers(bundle, ["CPUExecutionProvider"])
 
 
-def shelf(folder: Path) -> Shelf:
-    return Shelf(folder, prove, lambda: 1.8e9)
+def shelf(folder: Path) -> BundleRegistry:
+    return BundleRegistry(folder, prove, lambda: 1.8e9)
 
 
 def digest(path: Path) -> str:
@@ -114,7 +114,7 @@ def test_a_bundle_that_does_not_prove_itself_stays_out(bundle_path: Path, other_
     def refuse(bundle: Bundle) -> None:
         raise BundleError(f"{bundle.path}: golden window 0 differs")
 
-    place = Shelf(tmp_path, refuse, lambda: 1.8e9)
+    place = BundleRegistry(tmp_path, refuse, lambda: 1.8e9)
     with pytest.raises(BundleError, match="golden window 0 differs") as error:
         place.install(other_path)
     assert str(other_path) in str(error.value)
@@ -144,7 +144,7 @@ def killed_at(step: int, folder: Path, work: str, *arguments: str) -> bool:
                     os.kill(os.getpid(), signal.SIGKILL)
 
             # Without golden windows: a forked process must not run ONNX Runtime's threads.
-            own = Shelf(folder, lambda _: None, lambda: 1.8e9, step=count)
+            own = BundleRegistry(folder, lambda _: None, lambda: 1.8e9, step=count)
             getattr(own, work)(*(Path(a) if "/" in a else a for a in arguments))
             os._exit(0)
         except BaseException as error:  # noqa: BLE001

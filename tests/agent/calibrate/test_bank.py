@@ -10,7 +10,7 @@ from asd_agent.calibrate.condition import calibrate_near
 from asd_agent.calibrate.density import fit_density
 from asd_agent.errors import DataError
 from asd_agent.inference.bank import bank_distance
-from asd_agent.inference.densities import unlikeliness
+from asd_agent.inference.densities import anomaly_scores
 
 BANK = DensitySettings(density="bank")
 POOLING = FramePooling()
@@ -72,7 +72,7 @@ def test_what_stands_before_the_embedding_does_not_count():
     assert bank["bank"].shape == (2, 2)
     assert bank["usual_mean"].shape == (3,)
     probe = np.array([[1234.0, *at(20)[0, 0]]])
-    np.testing.assert_allclose(unlikeliness(probe, "bank", bank), [1.0], rtol=1e-5)
+    np.testing.assert_allclose(anomaly_scores(probe, "bank", bank), [1.0], rtol=1e-5)
     assert extend_bank(bank, x)["bank"].shape == (4, 2)
 
 

@@ -14,7 +14,7 @@ from asd_agent.bundle.overlay import (
     OVERLAY,
     SiteOverlay,
     add_overlay,
-    laid_over,
+    apply_overlay,
     numbers,
     overlay_folder,
     undo,
@@ -66,7 +66,7 @@ def test_another_pitch_is_anomalous_before_and_normal_after_and_a_fault_stays_on
     fresh = heard(12, 2).windows
     before = scorer.score(fresh, "00", "source")
     assert all(s.score > s.threshold for s in before)
-    site = BundleScorer(laid_over(bundle, overlay.condition, arrays))
+    site = BundleScorer(apply_overlay(bundle, overlay.condition, arrays))
     after = site.score(fresh, "00", "site")
     # 24 clips: one fresh window in 25 lies above on average; four or more of 12 come with a chance of 1 in 500.
     assert sum(s.score > s.threshold for s in after) < 4
@@ -78,7 +78,7 @@ def test_another_pitch_is_anomalous_before_and_normal_after_and_a_fault_stays_on
 
 def test_domains_that_were_trained_score_as_before_and_auto_is_only_those(scorer, bundle):
     overlay, arrays = calibrated(scorer, heard(12, 3))
-    site = BundleScorer(laid_over(bundle, overlay.condition, arrays))
+    site = BundleScorer(apply_overlay(bundle, overlay.condition, arrays))
     window = heard(1, 4).windows
     assert site.score(window, "00", "source")[0].score == scorer.score(window, "00", "source")[0].score
     assert site.bundle.domains("00", "auto") == ["source", "target"]

@@ -6,7 +6,7 @@ import threading
 import pytest
 from typer.testing import CliRunner
 
-from asd_agent.alarm import AlarmState, Event, Moment, Observation, command
+from asd_agent.alarm import AlarmState, ClockReading, Event, ScoredWindow, command
 from asd_agent.clock import SystemClock
 from asd_agent.commands.alerts import OUTBOX_NAME, app
 from asd_agent.config.model import AlarmSettings
@@ -34,7 +34,7 @@ class Supervisor:
         self.config.write_text(CONFIG)
         clock = SystemClock()
         self.outbox = Outbox(folder / "state" / OUTBOX_NAME, clock)
-        window = Observation(index=1, start=0, end=10, utc_end=1.8e9, verdict="scored", score=4.25, threshold=2.0)
+        window = ScoredWindow(index=1, start=0, end=10, utc_end=1.8e9, verdict="scored", score=4.25, threshold=2.0)
         self.state = AlarmState(
             monitor="box/fan",
             phase="active",
@@ -45,7 +45,7 @@ class Supervisor:
             newest=window,
             seq=1,
         )
-        raised = Event("e1", "raised", "a1", 1, "active", 325, window, Moment.read(clock))
+        raised = Event("e1", "raised", "a1", 1, "active", 325, window, ClockReading.read(clock))
         alert = alert_of(raised, Identity("fan", "00", "source", "b"))
         self.outbox.commit("fan", self.state.to_json(), [Message.of("asd/box/monitor/fan/alert", alert)])
         self._turn, self._end = threading.Event(), threading.Event()
@@ -70,7 +70,7 @@ class Supervisor:
             self._turn.clear()
             for request in self.server.take():
                 order = LocalOrder.read(request.document, ["fan", "pump"])
-                now = Moment.read(SystemClock())
+                now = ClockReading.read(SystemClock())
                 self.state, _events, result = command(self.state, order.verb, order.args, AlarmSettings(), now)
                 self.outbox.commit("fan", self.state.to_json(), (), order.record(result))
                 request.reply({"done": result.done, "text": result.text})

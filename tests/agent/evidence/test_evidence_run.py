@@ -1,4 +1,4 @@
-"""Proof and the running service: a kill, and a microphone that is pulled while the sound after an alarm is awaited."""
+"""Evidence and the running service: a kill, and a microphone that is pulled while the sound after an alarm is awaited."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import soundfile
 import yaml
 
 from asd_agent.evidence.store import CLIP, held
-from asd_agent.outbox.reader import look, states
+from asd_agent.outbox.reader import open_outbox, states
 from asd_agent.outbox.schema import OUTBOX_NAME
 from rigs.agent import running, write_config
 from rigs.broker import Broker, Listener
@@ -51,7 +51,7 @@ def test_a_kill_between_alarm_and_proof_drops_the_proof_and_says_so(bundle_path:
     assert "evidence" not in [a["event"] for a in alerts]
     (lost,) = [e for e in events if e["event"] == "evidence_lost"]
     assert raised["evidence_id"] in lost["text"]
-    with look(tmp_path / "state" / OUTBOX_NAME) as db:
+    with open_outbox(tmp_path / "state" / OUTBOX_NAME) as db:
         state = states(db)["m"]
     assert (state.awaited, state.evidence_id) == ((), None)
     assert not unfinished.exists()

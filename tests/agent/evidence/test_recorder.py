@@ -11,7 +11,7 @@ import soundfile
 
 from asd_agent.config.model import Config
 from asd_agent.evidence.store import CLIP, Held, held
-from asd_agent.outbox.reader import alerts, look, states
+from asd_agent.outbox.reader import alerts, open_outbox, states
 from asd_agent.outbox.schema import OUTBOX_NAME
 from asd_agent.service.loop import Service
 from rigs.bundles import RATE, hum, write_wav
@@ -34,7 +34,7 @@ def config_of(
 
 def said(config: Config) -> list[dict[str, Any]]:
     """All alerts, oldest first."""
-    with look(config.paths.state / OUTBOX_NAME) as db:
+    with open_outbox(config.paths.state / OUTBOX_NAME) as db:
         return [alert for _, alert, _ in reversed(alerts(db, 1000))]
 
 
@@ -115,7 +115,7 @@ def test_a_disk_that_refuses_loses_the_evidence_and_not_the_alert(bundle_path, t
     config = config_of(tmp_path, bundle_path, recording, evidence={"free_megabytes": 1e9})
     Service(config).run(drain_seconds=0)
     assert [a["event"] for a in said(config)] == ["raised", "cleared"]
-    with look(config.paths.state / OUTBOX_NAME) as db:
+    with open_outbox(config.paths.state / OUTBOX_NAME) as db:
         state = states(db)["m"]
         told = [json.loads(p) for (p,) in db.execute("SELECT payload FROM outbox WHERE topic LIKE 'asd/box/event'")]
     assert state.awaited == ()
@@ -123,7 +123,7 @@ def test_a_disk_that_refuses_loses_the_evidence_and_not_the_alert(bundle_path, t
     assert "have to stay free" in lost["text"]
 
 
-class Watcher:
+class ServiceObserver:
     """Ends the service as soon as an alarm is raised."""
 
     def __init__(self) -> None:
@@ -140,7 +140,7 @@ class Watcher:
 def test_a_clean_stop_keeps_what_was_heard_so_far(bundle_path, tmp_path):
     recording = write_wav(tmp_path / "a.wav", faulty(before=20, after=300))
     config = config_of(tmp_path, bundle_path, recording, evidence={"post_seconds": 120}, speed=30)
-    watcher = Watcher()
+    watcher = ServiceObserver()
     watcher.service = Service(config, watcher=watcher)
     watcher.service.run(drain_seconds=0)
     (one,) = kept(config)

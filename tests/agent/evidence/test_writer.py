@@ -22,7 +22,7 @@ from asd_agent.clock import SystemClock
 from asd_agent.config.model import EvidenceSettings
 from asd_agent.evidence import writer as module
 from asd_agent.evidence.store import CLIP, NOTED, PICTURE, RECORD, folder_bytes, held, sweep_unfinished
-from asd_agent.evidence.writer import Keeper, Outcome
+from asd_agent.evidence.writer import EvidenceWriter, Outcome
 from asd_agent.inference.scorer import BundleScorer
 from asd_agent.whole_files import put
 from rigs.bundles import RATE, hum
@@ -42,7 +42,7 @@ class Rig:
         self._news = threading.Event()
         self.outcomes: list[Outcome] = []
         settings = {"free_megabytes": 0.0, **settings}
-        self.keeper = Keeper(folder, EvidenceSettings(**settings), SystemClock(), self._news.set, free)
+        self.keeper = EvidenceWriter(folder, EvidenceSettings(**settings), SystemClock(), self._news.set, free)
 
     def __enter__(self):
         self.keeper.start()

@@ -6,7 +6,7 @@ from sklearn.mixture import GaussianMixture
 
 from asd_agent.calibrate import DensitySettings
 from asd_agent.calibrate.density import choose_shrinkage, fit_density, mean_log_likelihood, shift_density
-from asd_agent.inference.densities import log_likelihood, mahalanobis, unlikeliness
+from asd_agent.inference.densities import anomaly_scores, log_likelihood, mahalanobis
 
 
 def test_a_single_gaussian_by_hand():
@@ -18,7 +18,7 @@ def test_a_single_gaussian_by_hand():
     }
     wanted = -np.log(2.0) - 0.5 * np.log(2 * np.pi) - 0.5
     assert log_likelihood(np.array([[3.0]]), scorer)[0] == pytest.approx(wanted, abs=1e-12)
-    assert unlikeliness(np.array([[3.0]]), "gmm", scorer)[0] == pytest.approx(-wanted, abs=1e-12)
+    assert anomaly_scores(np.array([[3.0]]), "gmm", scorer)[0] == pytest.approx(-wanted, abs=1e-12)
 
 
 def test_two_components_by_hand():
@@ -82,20 +82,22 @@ def test_without_a_density_the_mean_observation_is_the_score_and_a_target_moves_
     x = np.array([[[1.0, 3.0], [5.0, 7.0]]])
     scorer = fit_density(x, settings)
     assert set(scorer) == {"usual_mean", "usual_std"}
-    np.testing.assert_array_equal(unlikeliness(x[0], "mean", scorer), [2.0, 6.0])
+    np.testing.assert_array_equal(anomaly_scores(x[0], "mean", scorer), [2.0, 6.0])
     assert choose_shrinkage(scorer, x + 5, settings) == 0.0
 
 
 def test_equation_7_by_hand_and_fitted_by_the_normal_distances():
     scorer = {"gamma": np.array(0.25), "distance_mean": np.array([1.0]), "distance_std": np.array([2.0])}
     observed = np.array([[0.8, 3.0, 9.0, 9.0], [1.0, 1.0, 0.0, 0.0]])
-    assert unlikeliness(observed, "posterior_distance", scorer) == pytest.approx([0.25 * 0.2 + 0.75 * 1.0, 0.0])
+    assert anomaly_scores(observed, "posterior_distance", scorer) == pytest.approx([0.25 * 0.2 + 0.75 * 1.0, 0.0])
     settings = DensitySettings(density="posterior_distance", gamma=0.25)
     normal = np.array([[[0.9, 1.0, 5.0]], [[0.9, 5.0, 5.0]]])  # distances of mean 3 and spread 2
     fitted = fit_density(normal, settings)
-    assert unlikeliness(np.array([[0.6, 5.0, 0.0]]), "posterior_distance", fitted) == pytest.approx([0.25 * 0.4 + 0.75])
+    assert anomaly_scores(np.array([[0.6, 5.0, 0.0]]), "posterior_distance", fitted) == pytest.approx(
+        [0.25 * 0.4 + 0.75]
+    )
     moved = shift_density(fitted, np.array([[[0.9, 7.0, 5.0]]]), 0.5)  # half-way to a distance of 7
-    assert unlikeliness(np.array([[1.0, 5.0, 0.0]]), "posterior_distance", moved) == pytest.approx([0.0])
+    assert anomaly_scores(np.array([[1.0, 5.0, 0.0]]), "posterior_distance", moved) == pytest.approx([0.0])
     assert mean_log_likelihood(moved, np.array([[[0.9, 5.0, 5.0]]]), settings) > mean_log_likelihood(
         fitted, np.array([[[0.9, 5.0, 5.0]]]), settings
     )

@@ -13,7 +13,7 @@ import pytest
 from asd_agent.bundle import Bundle
 from asd_agent.demo.assets import demo_bundle
 from asd_agent.errors import AsdError, BundleError
-from asd_agent.inference.provider_check import absent, open_gate
+from asd_agent.inference.provider_check import absent, check_providers
 from asd_agent.inference.providers import Sessions
 
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
@@ -65,7 +65,7 @@ def bundle() -> Bundle:
 
 def test_the_first_configured_provider_is_used_and_computes_in_float32(bundle: Bundle):
     box = Box("works")
-    gate = open_gate(bundle, [CUDA, CPU], runtime=box)
+    gate = check_providers(bundle, [CUDA, CPU], runtime=box)
     assert (gate.provider, gate.complaints) == (CUDA, ())
     assert box.asked[0] == [(CUDA, {"use_tf32": "0"}), (CPU, {})]
 
@@ -75,7 +75,7 @@ def test_the_first_configured_provider_is_used_and_computes_in_float32(bundle: B
     [("fails", "driver version is insufficient"), ("falls", "cannot use it here"), ("drifts", "golden window 0")],
 )
 def test_a_provider_that_does_not_pass_gives_way_to_the_next_and_it_is_said(bundle: Bundle, cuda: str, said: str):
-    gate = open_gate(bundle, [CUDA, CPU], runtime=Box(cuda))
+    gate = check_providers(bundle, [CUDA, CPU], runtime=Box(cuda))
     assert gate.provider == CPU
     (complaint,) = gate.complaints
     assert said in complaint
@@ -84,7 +84,7 @@ def test_a_provider_that_does_not_pass_gives_way_to_the_next_and_it_is_said(bund
 
 
 def test_a_provider_that_the_runtime_lacks_is_said(bundle: Bundle):
-    gate = open_gate(bundle, [CUDA, CPU])
+    gate = check_providers(bundle, [CUDA, CPU])
     assert gate.provider == CPU
     assert gate.complaints[0].startswith(f"{CUDA} is not in this ONNX Runtime, which has ")
     assert absent([CPU]) == []
@@ -93,31 +93,31 @@ def test_a_provider_that_the_runtime_lacks_is_said(bundle: Bundle):
 @pytest.mark.parametrize("cuda", ["fails", "falls", "drifts"])
 def test_without_another_provider_nothing_is_used(bundle: Bundle, cuda: str):
     with pytest.raises(BundleError):
-        open_gate(bundle, [CUDA], runtime=Box(cuda))
+        check_providers(bundle, [CUDA], runtime=Box(cuda))
 
 
 def test_when_none_passes_all_are_named(bundle: Bundle):
     with pytest.raises(BundleError, match=rf"before it, {CUDA}: .*golden window"):
-        open_gate(bundle, [CUDA, CPU], runtime=Box("drifts", cpu_factor=1.1))
+        check_providers(bundle, [CUDA, CPU], runtime=Box("drifts", cpu_factor=1.1))
 
 
 def test_none_of_the_configured_providers_is_there(bundle: Bundle):
     with pytest.raises(AsdError, match="none of the providers"):
-        open_gate(bundle, [CUDA], runtime=Box("works", there=(CPU,)))
+        check_providers(bundle, [CUDA], runtime=Box("works", there=(CPU,)))
 
 
 def test_sessions_are_shared_by_the_graph_and_the_providers(bundle: Bundle):
     box, pool = Box("works"), {}
-    open_gate(bundle, [CUDA, CPU], pool, box)
+    check_providers(bundle, [CUDA, CPU], pool, box)
     made = len(box.asked)
-    open_gate(bundle, [CUDA, CPU], pool, box)
+    check_providers(bundle, [CUDA, CPU], pool, box)
     assert len(box.asked) == made
-    open_gate(bundle, [CPU], pool, box)
+    check_providers(bundle, [CPU], pool, box)
     assert len(box.asked) == 2 * made
 
 
 def test_each_bundle_tells_its_own_provider(bundle: Bundle):
     box, pool = Box("works"), {}
-    assert open_gate(bundle, [CPU], pool, box).provider == CPU
-    assert open_gate(bundle, [CUDA, CPU], pool, box).provider == CUDA
+    assert check_providers(bundle, [CPU], pool, box).provider == CPU
+    assert check_providers(bundle, [CUDA, CPU], pool, box).provider == CUDA
     assert Sessions([CUDA, CPU], pool=pool, runtime=box).provider() == "numpy"

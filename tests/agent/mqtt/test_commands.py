@@ -7,11 +7,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from asd_agent.alarm import AlarmState, Moment, command
+from asd_agent.alarm import AlarmState, ClockReading, command
 from asd_agent.clock import iso_utc
 from asd_agent.config.model import AlarmSettings
 from asd_agent.mqtt import commands
-from asd_agent.mqtt.commands import MAX_WAITING, CommandDesk
+from asd_agent.mqtt.commands import MAX_WAITING, CommandReceiver
 from asd_agent.mqtt.connection import Received
 from asd_agent.mqtt.topics import Topics
 from asd_agent.outbox import rows
@@ -26,7 +26,7 @@ class Office:
     def __init__(self, folder, clock, allowed=("shelve", "unshelve")):
         self.clock = clock
         self.outbox = Outbox(folder / "o.db", clock)
-        self.desk = CommandDesk(TOPICS, allowed, ["fan", "pump"], self.outbox, clock)
+        self.desk = CommandReceiver(TOPICS, allowed, ["fan", "pump"], self.outbox, clock)
         self.states = {name: AlarmState(monitor=f"box/{name}") for name in ("fan", "pump")}
 
     def send(self, verb="shelve", payload=None, *, retained=False, **changes):
@@ -38,7 +38,7 @@ class Office:
 
     def turn(self):
         """What the supervisor does; returns the answers."""
-        now = Moment.read(self.clock)
+        now = ClockReading.read(self.clock)
         for order in self.desk.take():
             name = order.command.monitor
             settings_ = AlarmSettings()

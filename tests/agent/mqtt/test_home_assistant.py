@@ -6,7 +6,7 @@ import re
 import pytest
 from jinja2 import Environment
 
-from asd_agent.alarm import EVENTS, AlarmState, Event, Moment, Observation
+from asd_agent.alarm import EVENTS, AlarmState, ClockReading, Event, ScoredWindow
 from asd_agent.clock import SystemClock
 from asd_agent.mqtt.home_assistant import Card, announce, discovery
 from asd_agent.mqtt.mapping import Identity, alert_of, monitor_state_of, score_of
@@ -18,10 +18,10 @@ from rigs.broker import Broker, Listener
 TOPICS = Topics("box")
 CARDS = {"press": Card("fan", "00", "mic", 5.0), "saw": Card("saw", "01", "mic", 30.0)}
 AGENT = "homeassistant/device/asd_box/config"
-WINDOW = Observation(
+WINDOW = ScoredWindow(
     index=1, start=5.0, end=15.0, utc_end=1_800_000_010.0, verdict="scored", score=4.5, threshold=2.0, clear_level=1.5
 )
-NOW = Moment(1_800_000_011.5, 500.0, "boot-1")
+NOW = ClockReading(1_800_000_011.5, 500.0, "boot-1")
 IDENTITY = Identity("fan", "00", "source", "abc")
 PRESS = "homeassistant/device/asd_box_press/config"
 

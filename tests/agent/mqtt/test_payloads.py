@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from asd_agent.alarm import AlarmState, Event, Moment, Observation, Proof, Shelving
+from asd_agent.alarm import AlarmState, ClockReading, Event, EvidenceSummary, ScoredWindow, Shelving
 from asd_agent.inference.explanation import Explanation
 from asd_agent.mqtt.mapping import Identity, alert_of, clock_word, monitor_state_of, score_of
 from asd_agent.mqtt.schemas import MODELS, schema_texts
@@ -28,7 +28,7 @@ FIELDS = {
     "command": "schema id monitor expires by alarm_id minutes one_shot",
     "command-result": "schema id verb monitor done text by time",
 }
-WINDOW = Observation(
+WINDOW = ScoredWindow(
     index=7,
     start=25.0,
     end=35.0,
@@ -45,7 +45,7 @@ WINDOW = Observation(
     experts={"autoencoder": 5.0, "level": 1.0},
     explanation=Explanation("2.0–4.1 kHz at 1.2 s", ((2000.0, 4100.0),), ((1.2, 1.6),)),
 )
-NOW = Moment(1_800_000_011.5, 500.0, "boot-1", synchronised=False)
+NOW = ClockReading(1_800_000_011.5, 500.0, "boot-1", synchronised=False)
 IDENTITY = Identity("fan", "00", "auto", "sha256:abc")
 
 
@@ -103,7 +103,9 @@ def test_an_alert_says_all_it_knows():
 
 
 def test_kept_evidence_is_named_with_its_digest():
-    event = Event("e2", "evidence", "a1", 4, "active", 350, WINDOW, NOW, "20270115T080011Z-a1", Proof("m/x", "ab", 7))
+    event = Event(
+        "e2", "evidence", "a1", 4, "active", 350, WINDOW, NOW, "20270115T080011Z-a1", EvidenceSummary("m/x", "ab", 7)
+    )
     said = json.loads(alert_of(event, IDENTITY).to_json())
     assert said["evidence_id"] == "20270115T080011Z-a1"
     assert said["evidence"] == {"path": "m/x", "sha256": "ab", "bytes": 7}

@@ -12,7 +12,7 @@ import pytest
 from asd_agent.alarm import CommandResult
 from asd_agent.clock import SystemClock, iso_utc
 from asd_agent.config.model import MqttSettings, Secret, Tls
-from asd_agent.mqtt.commands import CommandDesk
+from asd_agent.mqtt.commands import CommandReceiver
 from asd_agent.mqtt.publisher import Publisher
 from asd_agent.mqtt.topics import Topics
 from asd_agent.outbox.rows import Message
@@ -447,7 +447,7 @@ def test_a_command_is_obeyed_once_and_never_when_it_is_retained(tmp_path):
     text = json.dumps({"schema": "asd.command/1", "id": "c1", "monitor": "fan", "expires": expires, "one_shot": True})
     with Broker(tmp_path / "broker") as broker, Listener(broker.settings()) as listener:
         box = Box(tmp_path, broker.settings())
-        desk = CommandDesk(TOPICS, ["shelve"], ["fan"], box.outbox, SystemClock())
+        desk = CommandReceiver(TOPICS, ["shelve"], ["fan"], box.outbox, SystemClock())
         desk.attach(box.publisher)
         orders = []
         with box:
@@ -462,7 +462,7 @@ def test_a_command_is_obeyed_once_and_never_when_it_is_retained(tmp_path):
                 listener.publish(asked, text, retain=retain)
                 box.wait(lambda count=count: desk.take() or len(listener.texts(TOPICS.command_result)) == count)
         box = Box(tmp_path, broker.settings())
-        desk = CommandDesk(TOPICS, ["shelve"], ["fan"], box.outbox, SystemClock())
+        desk = CommandReceiver(TOPICS, ["shelve"], ["fan"], box.outbox, SystemClock())
         desk.attach(box.publisher)
         with box:
             box.wait(lambda: desk.take() or len(listener.texts(TOPICS.command_result)) == 4)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from asd_agent.config.model import MetricsSettings
-from asd_agent.service.metrics import Exporter
+from asd_agent.service.metrics import MetricsExporter
 from rigs.agent import running, write_config
 from rigs.broker import free_port
 from rigs.bundles import hum, write_wav
@@ -31,7 +31,7 @@ def complaint() -> list[str]:
 
 @pytest.fixture
 def port(complaint: list[str]):
-    exporter = Exporter(MetricsSettings(port=free_port()), lambda: HEALTH, lambda: complaint[0])
+    exporter = MetricsExporter(MetricsSettings(port=free_port()), lambda: HEALTH, lambda: complaint[0])
     exporter.start()
     yield exporter.port
     exporter.stop()
@@ -74,7 +74,7 @@ def test_healthz_says_what_the_watchdog_is_told(port: int, complaint: list[str])
 
 
 def test_a_port_that_is_taken_is_said_and_ends_nothing(port: int, caplog: pytest.LogCaptureFixture):
-    second = Exporter(MetricsSettings(port=port), lambda: HEALTH, lambda: "")
+    second = MetricsExporter(MetricsSettings(port=port), lambda: HEALTH, lambda: "")
     second.start()
     assert second.port == 0
     assert "cannot be listened on" in caplog.text

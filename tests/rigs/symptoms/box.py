@@ -14,7 +14,7 @@ from asd_agent.commands.check import inspect
 from asd_agent.config.file import load_config
 from asd_agent.config.finding import Finding
 from asd_agent.doctor.checks import run_checks
-from asd_agent.doctor.examination import Examination, Surroundings
+from asd_agent.doctor.examination import DoctorRun, Surroundings
 from rigs.bundles import hum, write_wav
 
 UNIT = """\
@@ -94,7 +94,7 @@ class Box:
     def doctor(self, *names: str) -> list[Finding]:
         """What `asd-agent doctor` says under these checks; bundles are always opened first."""
         path = self.write()
-        examination = Examination(load_config(path), path, Surroundings(**self.around))
+        examination = DoctorRun(load_config(path), path, Surroundings(**self.around))
         checks = [c for c in examination.checks() if c.name in {"bundles", *names}]
         assert len(checks) == len({"bundles", *names})
         return [f for done in run_checks(checks) for f in done.findings]

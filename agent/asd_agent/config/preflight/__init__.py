@@ -9,30 +9,30 @@ from pathlib import Path
 from asd_agent.bundle import Bundle
 from asd_agent.config.finding import Finding
 from asd_agent.config.model import Config
-from asd_agent.config.preflight.alarms import examine_monitors
-from asd_agent.config.preflight.bundles import examine_bundles
-from asd_agent.config.preflight.files import examine_files
+from asd_agent.config.preflight.alarms import preflight_monitors
+from asd_agent.config.preflight.bundles import preflight_bundles
+from asd_agent.config.preflight.files import preflight_files
 
-__all__ = ["examine", "examine_settings"]
+__all__ = ["preflight", "preflight_settings"]
 
 
-def examine(config: Config, utc: float | None = None) -> list[Finding]:
+def preflight(config: Config, utc: float | None = None) -> list[Finding]:
     """Everything: files, bundles with their golden windows, monitors.
 
     Args:
         config: The configuration.
         utc: Seconds since 1970, by which certificates are judged; by default now.
     """
-    bundles, found = examine_bundles(config)
-    return [*examine_settings(config, bundles, utc), *found]
+    bundles, found = preflight_bundles(config)
+    return [*preflight_settings(config, bundles, utc), *found]
 
 
-def examine_settings(config: Config, bundles: Mapping[Path, Bundle], utc: float | None = None) -> list[Finding]:
+def preflight_settings(config: Config, bundles: Mapping[Path, Bundle], utc: float | None = None) -> list[Finding]:
     """The same without opening bundles.
 
     Args:
         config: The configuration.
         bundles: Those that could be opened, by their paths.
-        utc: As for `examine`.
+        utc: As for `preflight`.
     """
-    return [*examine_files(config, time.time() if utc is None else utc), *examine_monitors(config, bundles)]
+    return [*preflight_files(config, time.time() if utc is None else utc), *preflight_monitors(config, bundles)]

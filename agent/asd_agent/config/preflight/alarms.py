@@ -15,7 +15,7 @@ from asd_agent.config.model import Config, FileSettings, LevelGate, MonitorSetti
 from asd_agent.errors import AsdError
 
 
-def examine_monitors(config: Config, bundles: Mapping[Path, Bundle]) -> list[Finding]:
+def preflight_monitors(config: Config, bundles: Mapping[Path, Bundle]) -> list[Finding]:
     """Judge every monitor; of a bundle that is not there only what needs none."""
     found: list[Finding] = []
     seen: dict[tuple[object, ...], str] = {}

@@ -8,11 +8,11 @@ from asd_agent.bundle import Bundle
 from asd_agent.config.finding import Finding, ok, problem, warning
 from asd_agent.config.model import Config
 from asd_agent.errors import AsdError
-from asd_agent.inference.provider_check import open_gate
+from asd_agent.inference.provider_check import check_providers
 from asd_agent.inference.providers import Pool
 
 
-def examine_bundles(config: Config) -> tuple[dict[Path, Bundle], list[Finding]]:
+def preflight_bundles(config: Config) -> tuple[dict[Path, Bundle], list[Finding]]:
     """Open every bundle and score its golden windows; a broken one hides no other.
 
     Returns:
@@ -27,7 +27,7 @@ def examine_bundles(config: Config) -> tuple[dict[Path, Bundle], list[Finding]]:
     for path, key in first.items():
         try:
             bundles[path] = Bundle.open(path)
-            gate = open_gate(bundles[path], config.providers, pool)
+            gate = check_providers(bundles[path], config.providers, pool)
         except AsdError as error:
             found.append(problem(key, error.what, error.remedy))
             continue

@@ -18,7 +18,7 @@ _LOCAL = ("localhost", "127.", "::1")
 _TLS_PORT = 8883
 
 
-def examine_files(config: Config, utc: float) -> list[Finding]:
+def preflight_files(config: Config, utc: float) -> list[Finding]:
     """Judge every file.
 
     Args:
