@@ -1,4 +1,4 @@
-"""Evidence and the running service: a kill, and a microphone that is pulled while the sound after an alarm is awaited."""
+"""Evidence and the running service: a kill, and a microphone pulled while the sound after an alarm is awaited."""
 
 from __future__ import annotations
 
