@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from asd_agent.errors import ConfigError, DataError
-from asd_trainer import search as module
 from asd_trainer.data.dataset import scan
 from asd_trainer.recipes.recipe import Recipe, load_recipe
+from asd_trainer.search import study as module
 from asd_trainer.search.space import changed, check_space
 from asd_trainer.search.study import keep_back, search_machine, without
 from rigs.clips import write_data_set

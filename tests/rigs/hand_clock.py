@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pytest
-
 
 @dataclass
 class HandClock:
@@ -23,8 +21,3 @@ class HandClock:
 
     def synchronised(self) -> bool | None:
         return True
-
-
-@pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
