@@ -33,7 +33,7 @@ unit-agent: $(VENV)/$(STAMP)
 	$(VENV)/bin/pytest tests/agent
 
 unit-trainer: $(VENV)/$(STAMP)
-	OMP_NUM_THREADS=1 $(VENV)/bin/pytest tests/trainer tests/systemd
+	OMP_NUM_THREADS=1 $(VENV)/bin/pytest tests/trainer tests/systemd tests/scripts
 
 agent-alone: $(AGENT_VENV)/$(STAMP)
 	scripts/agent-alone $(AGENT_VENV)
