@@ -28,7 +28,7 @@ from asd_agent.audio.files import read_clip
 from asd_agent.bundle import Bundle
 from asd_agent.bundle.overlay import apply_overlay
 from asd_agent.calibrate.site import SiteSound, calibrate_site
-from asd_agent.inference.members import Observation, Observer, WindowFeatures
+from asd_agent.inference.members import Inference, ModelOutput, WindowFeatures
 from asd_agent.inference.providers import Sessions
 from asd_agent.inference.scorer import BundleScorer
 from asd_trainer.data.dataset import scan
@@ -66,16 +66,16 @@ class Row:
 
 
 class _Remembered:
-    """An observer that looks at no window twice."""
+    """Inference that runs each window once."""
 
-    def __init__(self, observer: Observer, seen: dict[tuple[bytes, str], Observation]) -> None:
-        self._observer, self._seen = observer, seen
+    def __init__(self, infer: Inference, seen: dict[tuple[bytes, str], ModelOutput]) -> None:
+        self._infer, self._seen = infer, seen
 
-    def __call__(self, features: WindowFeatures, sections: Sequence[str]) -> Observation:
+    def __call__(self, features: WindowFeatures, sections: Sequence[str]) -> ModelOutput:
         keys = [(w.tobytes()[:4096], s) for w, s in zip(features.windows, sections, strict=True)]
         for key, window, section in zip(keys, features.windows, sections, strict=True):
             if key not in self._seen:
-                self._seen[key] = self._observer(WindowFeatures(window[None]), [section])[0]
+                self._seen[key] = self._infer(WindowFeatures(window[None]), [section])[0]
         return np.stack([self._seen[k] for k in keys])
 
 
@@ -86,12 +86,12 @@ def measure(run: Run, section: str, clips: int, splits: int, seed: int) -> Row:
     size = bundle.manifest.window_samples
     windows = np.stack([read_clip(c.path).samples[:size] for c in chosen])
     faulty = np.array([c.label == "anomaly" for c in chosen])
-    seen: dict[str, dict[tuple[bytes, str], Observation]] = {m.id: {} for m in bundle.manifest.members}
+    seen: dict[str, dict[tuple[bytes, str], ModelOutput]] = {m.id: {} for m in bundle.manifest.members}
     sessions = Sessions(threads=2)
 
     def remembering(which: Bundle) -> BundleScorer:
         scorer = BundleScorer(which, sessions)
-        scorer._observers = {m: _Remembered(o, seen[m]) for m, o in scorer._observers.items()}
+        scorer._members = {m: _Remembered(o, seen[m]) for m, o in scorer._members.items()}
         return scorer
 
     base = remembering(bundle)

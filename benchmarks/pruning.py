@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from asd_agent.bundle import Bundle
-from asd_agent.inference.ensemble import combine
+from asd_agent.inference.ensemble import ensemble_score
 from asd_agent.inference.scorer import BundleScorer
 from asd_trainer.data.clip_windows import load_windows
 from asd_trainer.data.dataset import scan
@@ -63,7 +63,9 @@ class Scored:
         values = []
         for labels, raw, uses, combination in self.cells:
             by = [uses[m] for m in kept]
-            scores = combine(np.stack([raw[m] for m in kept]), [s for s, _ in by], [r for _, r in by], combination)
+            scores = ensemble_score(
+                np.stack([raw[m] for m in kept]), [s for s, _ in by], [r for _, r in by], combination
+            )
             values += [f(scores[~labels], scores[labels]) for f in (auc, pauc)]
         return 100 * harmonic_mean(values)
 

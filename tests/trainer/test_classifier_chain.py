@@ -10,7 +10,8 @@ from asd_agent.audio.files import read_clip
 from asd_agent.bundle import Bundle
 from asd_agent.errors import ConfigError
 from asd_agent.features.log_mel import log_mel
-from asd_agent.inference.scorer import BundleScorer, check_golden
+from asd_agent.inference.provider_check import check_golden
+from asd_agent.inference.scorer import BundleScorer
 from asd_trainer.data.dataset import scan
 from asd_trainer.evaluation.score import evaluations_of
 from asd_trainer.families.classifier.job import LEFT_OUT, folds_of

@@ -11,7 +11,8 @@ from asd_agent.audio.files import read_clip
 from asd_agent.bundle import Bundle
 from asd_agent.calibrate.site import SiteSound, calibrate_site
 from asd_agent.features.stft import front_end
-from asd_agent.inference.scorer import BundleScorer, check_golden
+from asd_agent.inference.provider_check import check_golden
+from asd_agent.inference.scorer import BundleScorer
 from asd_trainer.data.dataset import scan
 from asd_trainer.evaluation.reproduce import compare
 from asd_trainer.evaluation.score import evaluations_of
@@ -135,7 +136,7 @@ def test_an_alarm_says_what_it_can(plan):
     mixed = BundleScorer(bundle(plan, "mixed"))
     (score,) = mixed.score(anomaly(plan), "01", "source", explained="all")
     assert "spreads" in score.explanation.text
-    assert mixed.excess(anomaly(plan), "01", "source") is None
+    assert mixed.anomaly_map(anomaly(plan), "01", "source") is None
 
 
 def test_a_site_adds_what_was_heard_to_the_bank(plan):

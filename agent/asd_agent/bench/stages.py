@@ -76,13 +76,13 @@ def _stages(scorer: BundleScorer, condition: Condition, window: Window) -> Itera
         yield (
             _observation(members[use.member]),
             use.member,
-            partial(scorer.observe, features, use.member, condition.section),
+            partial(scorer.infer, features, use.member, condition.section),
         )
-        seen = scorer.observe(features, use.member, condition.section)
+        seen = scorer.infer(features, use.member, condition.section)
         arrays = scorer_arrays(scorer.bundle.scorers, use.scorer)
         yield "density and pooling", use.member, partial(member_scores, seen, use, arrays)
     first = uses[0]
-    seen = scorer.observe(features, first.member, condition.section)
+    seen = scorer.infer(features, first.member, condition.section)
     arrays = scorer_arrays(scorer.bundle.scorers, first.scorer)
     yield "explanation", first.member, partial(explain, members[first.member], seen[0], arrays, window)
     yield "whole window", "", whole_window(scorer, condition, window, ring, limits)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from asd_agent.calibrate.settings import Arrays, DensitySettings, Observations
-from asd_agent.inference.bank import cosine_distances, embeddings, unit
+from asd_agent.inference.densities import cosine_distances, embeddings, unit
 
 Float = npt.NDArray[np.float64]
 LEAST_SHARE = 0.1
@@ -30,7 +30,7 @@ def fit_bank(parts: Sequence[Observations], settings: DensitySettings, seed: int
         seed: Of the choice of centres.
 
     Returns:
-        The arrays that `asd_agent.inference.bank` measures by, with `usual_mean` and `usual_std` of all observations,
+        Arrays for `asd_agent.inference.densities`, with `usual_mean` and `usual_std` of all observations,
         shape (dimensions,).
 
     Raises:

@@ -21,7 +21,7 @@ from asd_agent.bundle.manifest import (
 from asd_agent.calibrate.condition import Calibrated, standardisation
 from asd_agent.calibrate.settings import Arrays
 from asd_agent.errors import DataError
-from asd_agent.inference.ensemble import combine, combine_available, standardise
+from asd_agent.inference.ensemble import available_ensemble_score, ensemble_score, standardise
 
 Float = npt.NDArray[np.float64]
 REFERENCE = "reference"
@@ -138,7 +138,7 @@ def compose(
 def expert_scores(expert: FittedExpert) -> Float:
     """An expert's score of each reference clip, shape (clips,); NaN where no member of it has judged."""
     references = [m.calibrated.reference for m in expert.members]
-    return combine_available(
+    return available_ensemble_score(
         np.stack(references),
         [m.calibrated.standardisation for m in expert.members],
         [_sorted(r) for r in references],
@@ -153,7 +153,9 @@ def total_scores(scores: Sequence[Float], combination: Combination) -> Float:
     references = [_sorted(s) for s in scores]
     total = np.full(stacked.shape[1], np.nan)
     if judged.any():
-        total[judged] = combine(stacked[:, judged], [standardisation(r) for r in references], references, combination)
+        total[judged] = ensemble_score(
+            stacked[:, judged], [standardisation(r) for r in references], references, combination
+        )
     return total
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
 
 from asd_agent.calibrate.bank import extend_bank, fit_bank
 from asd_agent.calibrate.settings import Arrays, DensitySettings, Observations
-from asd_agent.inference.densities import anomaly_scores, log_likelihood
+from asd_agent.inference.densities import anomaly_scores, log_likelihood, registered
+
+Float = npt.NDArray[np.float64]
 
 SHRINKAGES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """How far a target's means may move from the source's: 0 keeps the source scorer, 1 takes the target's own location."""
@@ -19,28 +24,56 @@ def fit_density(observations: Observations, settings: DensitySettings, seed: int
     """Fit a density.
 
     Args:
-        observations: Shape (clips, rows, dimensions).
-        settings: What to fit.
+        observations: Output of a member, shape (clips, rows, dimensions).
+        settings: Density and its settings.
         seed: Of the mixture's initialisation.
 
     Returns:
         Arrays for `asd_agent.inference.densities`, with `usual_mean` and `usual_std`, shape (dimensions,).
+
+    Raises:
+        AsdError: No such density is registered.
     """
-    if settings.density == "bank":
-        return fit_bank([observations], settings, seed)
-    x = np.asarray(observations, dtype=np.float64).reshape(-1, observations.shape[-1])
+    return _registered(settings).fit(observations, settings, seed)
+
+
+def _usual(x: Float) -> Arrays:
     mean, std = x.mean(axis=0), x.std(axis=0)
-    std = np.where(std > 1e-8 * np.maximum(1.0, np.abs(mean)), std, 1.0)  # a constant says nothing
-    z = (x - mean) / std
-    usual = {"usual_mean": mean, "usual_std": std}
-    if settings.density == "mean":
-        return usual
-    if settings.density == "posterior_distance":
-        gamma = np.array(settings.gamma)
-        return usual | {"gamma": gamma, "distance_mean": mean[1:2].copy(), "distance_std": std[1:2].copy()}
-    return usual | (
-        _shrunk(z, mean, std) if settings.density == "mahalanobis" else _mixture(z, mean, std, settings, seed)
-    )
+    std = np.where(std > 1e-8 * np.maximum(1.0, np.abs(mean)), std, 1.0)  # a constant carries no information
+    return {"usual_mean": mean, "usual_std": std}
+
+
+def _rows(observations: Observations) -> Float:
+    return np.asarray(observations, dtype=np.float64).reshape(-1, observations.shape[-1])
+
+
+def _fit_mean(observations: Observations, _settings: DensitySettings, _seed: int) -> Arrays:
+    return _usual(_rows(observations))
+
+
+def _fit_posterior_distance(observations: Observations, settings: DensitySettings, _seed: int) -> Arrays:
+    usual = _usual(_rows(observations))
+    mean, std = usual["usual_mean"], usual["usual_std"]
+    gamma = np.array(settings.gamma)
+    return usual | {"gamma": gamma, "distance_mean": mean[1:2].copy(), "distance_std": std[1:2].copy()}
+
+
+def _fit_mahalanobis(observations: Observations, _settings: DensitySettings, _seed: int) -> Arrays:
+    x = _rows(observations)
+    usual = _usual(x)
+    mean, std = usual["usual_mean"], usual["usual_std"]
+    return usual | _shrunk((x - mean) / std, mean, std)
+
+
+def _fit_mixture(observations: Observations, settings: DensitySettings, seed: int) -> Arrays:
+    x = _rows(observations)
+    usual = _usual(x)
+    mean, std = usual["usual_mean"], usual["usual_std"]
+    return usual | _mixture((x - mean) / std, mean, std, settings, seed)
+
+
+def _fit_bank(observations: Observations, settings: DensitySettings, seed: int) -> Arrays:
+    return fit_bank([observations], settings, seed)
 
 
 def _shrunk(z: npt.NDArray[np.float64], mean: npt.NDArray[np.float64], std: npt.NDArray[np.float64]) -> Arrays:
@@ -98,12 +131,11 @@ def shift_density(source: Arrays, target: Observations, share: float) -> Arrays:
 def choose_shrinkage(source: Arrays, target: Observations, settings: DensitySettings) -> float:
     """The share whose density, shifted by all target clips but one, finds the one left out likeliest on average.
 
-    One clip alone tells nothing of how it would generalise; then half of the way is taken.
+    One clip alone does not show how it would generalise; then half of the way is taken.
     """
-    if settings.density == "mean":
-        return 0.0  # no density is there to move
-    if settings.density == "bank":
-        return 1.0  # nothing moves: items are added
+    fixed = _registered(settings).fixed_share
+    if fixed is not None:
+        return fixed
     if len(target) < 2:
         return 0.5
     return max(SHRINKAGES, key=lambda share: _left_out_likelihood(source, target, settings, share))
@@ -117,15 +149,63 @@ def _left_out_likelihood(source: Arrays, target: Observations, settings: Density
 
 
 def mean_log_likelihood(density: Arrays, observations: Observations, settings: DensitySettings) -> float:
-    """How likely a density finds observations, shape (clips, rows, dimensions): mean over rows, up to a constant."""
-    x = np.asarray(observations, dtype=np.float64).reshape(-1, observations.shape[-1])
-    if settings.density == "gmm":
-        return float(log_likelihood(x, density).mean())
-    if settings.density == "bank":
-        return -float(anomaly_scores(x, "bank", density).mean())
-    if settings.density == "posterior_distance":
-        distance = (x[:, 1] - density["distance_mean"]) / density["distance_std"]
-        return float(-np.log(density["distance_std"]).item() - 0.5 * np.square(distance).mean())
+    """Mean log-likelihood of observations under a density, up to a constant; shape (clips, rows, dimensions).
+
+    Raises:
+        AsdError: No such density is registered.
+    """
+    return _registered(settings).mean_log_likelihood(_rows(observations), density)
+
+
+def _mixture_likelihood(x: Float, density: Arrays) -> float:
+    return float(log_likelihood(x, density).mean())
+
+
+def _bank_likelihood(x: Float, density: Arrays) -> float:
+    return -float(anomaly_scores(x, "bank", density).mean())
+
+
+def _posterior_likelihood(x: Float, density: Arrays) -> float:
+    distance = (x[:, 1] - density["distance_mean"]) / density["distance_std"]
+    return float(-np.log(density["distance_std"]).item() - 0.5 * np.square(distance).mean())
+
+
+def _mahalanobis_likelihood(x: Float, density: Arrays) -> float:
     deviation = x - density["mean"]
     squared = np.einsum("nd,de,ne->n", deviation, density["precision"], deviation)
     return float(0.5 * (np.linalg.slogdet(density["precision"])[1] - squared.mean()))
+
+
+def _no_likelihood(_x: Float, _density: Arrays) -> float:
+    raise ValueError("the density `mean` has no likelihood")
+
+
+@dataclass(frozen=True)
+class DensityFit:
+    """Fitting of one kind of density; `asd_agent.inference.densities.DENSITIES` evaluates the same names.
+
+    Attributes:
+        fit: Arrays from observations, settings and a seed.
+        mean_log_likelihood: Of rows, shape (rows, dimensions), under the arrays, up to a constant.
+        fixed_share: Share by which a target always moves it; None where `choose_shrinkage` searches.
+    """
+
+    fit: Callable[[Observations, DensitySettings, int], Arrays]
+    mean_log_likelihood: Callable[[Float, Arrays], float]
+    fixed_share: float | None = None
+
+
+FITS: Mapping[str, DensityFit] = MappingProxyType(
+    {
+        "gmm": DensityFit(_fit_mixture, _mixture_likelihood),
+        "mahalanobis": DensityFit(_fit_mahalanobis, _mahalanobis_likelihood),
+        "mean": DensityFit(_fit_mean, _no_likelihood, fixed_share=0.0),  # there is no density to move
+        "bank": DensityFit(_fit_bank, _bank_likelihood, fixed_share=1.0),  # nothing moves: items are added
+        "posterior_distance": DensityFit(_fit_posterior_distance, _posterior_likelihood),
+    }
+)
+"""Fitting of each density by its name in the manifest."""
+
+
+def _registered(settings: DensitySettings) -> DensityFit:
+    return registered(FITS, settings.density, "density")

@@ -11,8 +11,7 @@ from asd_agent.audio.quality import level_dbfs
 from asd_agent.bundle.manifest import DomainName
 from asd_agent.calibrate.site import BATCH, SiteSound
 from asd_agent.features.log_mel import mel_centres
-from asd_agent.inference.anomaly_map import AnomalyMap
-from asd_agent.inference.explanation import bands_text, stretches
+from asd_agent.inference.explanation import AnomalyMap, bands_text, stretches
 from asd_agent.inference.scorer import BundleScorer
 
 SURE = 0.01
@@ -138,7 +137,7 @@ def _bands(scorer: BundleScorer, section: str, like: DomainName, sound: SiteSoun
     found: AnomalyMap | None = None
     profiles = []
     for start in range(0, len(sound), BATCH):
-        found = scorer.excess(sound.windows[start : start + BATCH], section, like)
+        found = scorer.anomaly_map(sound.windows[start : start + BATCH], section, like)
         if found is None:
             return ""
         profiles.append(found.cells.mean(axis=1))

@@ -148,7 +148,7 @@ def _fit(
     parts = []
     for start in range(0, len(sound), BATCH):
         windows = sound.windows[start : start + BATCH]
-        parts.append(scorer.observe(WindowFeatures(windows), use.member, section))
+        parts.append(scorer.infer(WindowFeatures(windows), use.member, section))
         steps.add(len(windows))
     data = DomainData(np.concatenate(parts), recordings)
     arrays = scorer.bundle.scorers

@@ -17,8 +17,9 @@ from asd_agent.bench import Capacity, Effort, Stage, capacity, window_stages
 from asd_agent.bundle import Bundle
 from asd_agent.commands.console import print_json
 from asd_agent.demo.assets import demo_bundle
+from asd_agent.inference.provider_check import check_golden
 from asd_agent.inference.providers import Sessions
-from asd_agent.inference.scorer import BundleScorer, check_golden
+from asd_agent.inference.scorer import BundleScorer
 
 DEMO = "demo"
 _TOLD = ("numpy", "scipy", "onnxruntime")

@@ -154,7 +154,7 @@ def _excess(job: Job) -> Layer | None:
         return None
     if starts[-1] + window < len(samples):
         starts.append(len(samples) - window)
-    found = job.scorer.excess(np.stack([samples[s : s + window] for s in starts]), job.section, job.domain)
+    found = job.scorer.anomaly_map(np.stack([samples[s : s + window] for s in starts]), job.section, job.domain)
     if found is None:
         return None
     hop = found.spec.hop_length

@@ -1,1 +1,1 @@
-"""From a window of sound to a score: observation, density, pooling, combination."""
+"""Inference: from a window of sound through features, members, densities and pooling to the ensemble's score."""

@@ -1,30 +1,38 @@
-"""Several scores as one, each made comparable by frozen statistics of normal clips.
+"""Ensembles: several scores as one, each made comparable by frozen statistics of normal clips.
 
-The paper normalises over the evaluation set; a box that hears one window at a time cannot, so means, spreads and
+The paper normalises over the evaluation set. A box receives one window at a time and cannot, so means, spreads and
 reference scores come from held-out normals at training time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import numpy.typing as npt
 
 from asd_agent.bundle.manifest import Combination, Standardisation
+from asd_agent.inference.densities import registered
 
 Float = npt.NDArray[np.float64]
+_Z_METHODS: Mapping[str, Callable[..., Float]] = {
+    "average": np.mean,
+    "median": np.median,
+    "maximum": np.max,
+    "minimum": np.min,
+}
+"""Combinations of z-scores; `ranking` combines tail probabilities instead."""
 
 
 def standardise(scores: npt.NDArray[np.floating], by: Standardisation) -> Float:
-    """z-scores; any shape."""
+    """Return z-scores; any shape."""
     return (np.asarray(scores, dtype=np.float64) - by.mean) / by.std
 
 
 def tail_score(scores: npt.NDArray[np.floating], reference: npt.NDArray[np.floating]) -> Float:
-    """-log10 of the tail probability against sorted reference scores, strictly increasing.
+    """Return -log10 of the tail probability against sorted reference scores, strictly increasing.
 
-    Between reference scores the empirical tail is interpolated; beyond the largest (and below the smallest) it goes on
+    Between reference scores the empirical tail is interpolated. Beyond the largest and below the smallest it continues
     exponentially, with the mean spacing of the upper fifth as its scale.
 
     Args:
@@ -43,56 +51,56 @@ def tail_score(scores: npt.NDArray[np.floating], reference: npt.NDArray[np.float
     return np.asarray(inside + above + below)
 
 
-def combine(
+def ensemble_score(
     scores: Float, standardisations: list[Standardisation], references: list[Float], combination: Combination
 ) -> Float:
-    """One score a window from several.
+    """Combine several scores of each window.
 
     Args:
-        scores: Raw scores, shape (parts, windows).
-        standardisations: One for each part.
-        references: Sorted raw reference scores of each part; `ranking` alone uses them.
-        combination: Method and clipping. A single part is standardised and passed on unclipped.
+        scores: Raw scores, shape (members, windows): of members, or of experts.
+        standardisations: One for each member.
+        references: Sorted raw reference scores of each member; `ranking` alone uses them.
+        combination: Method and clipping. A single member is standardised and not clipped.
 
     Returns:
         Shape (windows,).
     """
     if len(scores) == 1:
         return standardise(scores[0], standardisations[0])
-    return _together(scores, standardisations, references, combination)
+    return _combine(scores, standardisations, references, combination)
 
 
-def combine_available(
+def available_ensemble_score(
     scores: Float, standardisations: list[Standardisation], references: list[Float], combination: Combination
 ) -> Float:
-    """The same where not every part has judged every window, as when members hold out different clips.
+    """Combine the scores that exist where members hold out different clips.
 
     Args:
-        scores: Raw scores, shape (parts, windows), NaN where a part has not judged.
-        standardisations: One for each part.
-        references: Sorted raw reference scores of each part.
-        combination: As above.
+        scores: Raw scores, shape (members, windows), NaN where a member has no score.
+        standardisations: One for each member.
+        references: Sorted raw reference scores of each member.
+        combination: Method and clipping, as for `ensemble_score`.
 
     Returns:
-        Shape (windows,): of the parts that have judged; NaN where none has.
+        Shape (windows,), combined from the members that have a score; NaN where none has.
     """
     if len(scores) == 1:
         return standardise(scores[0], standardisations[0])
-    there = np.isfinite(scores)
+    present = np.isfinite(scores)
     combined = np.full(scores.shape[1], np.nan)
-    for pattern in np.unique(there, axis=1).T:
-        parts, windows = np.flatnonzero(pattern), (there == pattern[:, None]).all(axis=0)
-        if len(parts):
-            combined[windows] = _together(
+    for pattern in np.unique(present, axis=1).T:
+        members, windows = np.flatnonzero(pattern), (present == pattern[:, None]).all(axis=0)
+        if len(members):
+            combined[windows] = _combine(
                 scores[np.ix_(pattern, windows)],
-                [standardisations[i] for i in parts],
-                [references[i] for i in parts],
+                [standardisations[i] for i in members],
+                [references[i] for i in members],
                 combination,
             )
     return combined
 
 
-def _together(
+def _combine(
     scores: Float, standardisations: list[Standardisation], references: list[Float], combination: Combination
 ) -> Float:
     if combination.method == "ranking":
@@ -100,10 +108,4 @@ def _together(
         return np.asarray(tails.mean(axis=0))
     z = np.stack([standardise(s, by) for s, by in zip(scores, standardisations, strict=True)])
     z = np.clip(z, -combination.clip, combination.clip)
-    pick: dict[str, Callable[..., Float]] = {
-        "average": np.mean,
-        "median": np.median,
-        "maximum": np.max,
-        "minimum": np.min,
-    }
-    return pick[combination.method](z, axis=0)
+    return registered(_Z_METHODS, combination.method, "combination")(z, axis=0)

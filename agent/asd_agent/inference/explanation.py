@@ -1,8 +1,13 @@
-"""Which bands, times or quantities of a window stood out, in numbers and in words."""
+"""Explanation of a window: bands, times or quantities that stood out, in numbers, in words, and as a map.
+
+One registry, `EXPLAINERS`, says how each kind of member is explained; `ANOMALY_MAPS` says which kinds have a map.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -12,23 +17,28 @@ from asd_agent.bundle.manifest import Member
 from asd_agent.features.indicators import names
 from asd_agent.features.log_mel import FeatureSpec, log_mel, mel_centres
 from asd_agent.features.periodicity import period, unaliased
-from asd_agent.inference.anomaly_map import deviation_from_normal
+from asd_agent.inference.densities import registered
+from asd_agent.inference.members import ModelOutput, WindowFeatures
 
-_FINER = 4
-"""Steps a frame in which a rhythm is looked for that is too fast for frames."""
-UNLIKE = "unlike every normal sound of the bank"
-"""All that an embedding can tell."""
+Float = npt.NDArray[np.float64]
+Scorer = Mapping[str, Any]
+"""Arrays of one member's scorer, with `usual_mean` and `usual_std`, shape (dimensions,)."""
+_FINE_STEPS = 4
+"""Steps a frame in which a rhythm is searched that is too fast for frames."""
+UNLIKE_BANK = "unlike every normal sound of the bank"
+"""The whole explanation of an embedding, which knows neither bands nor times."""
+_UNLIKE_SECTION = "unlike this section's sound"
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """What stood out in one window.
+    """Explanation of one window.
 
     Attributes:
         text: In words, such as "2.0–4.1 kHz at 1.2 s and 3.9 s" or "2.0–4.1 kHz, every 0.83 s".
         bands_hz: Frequency bands, lowest and highest in Hz.
         times_s: Times from the window's start, first and last in seconds.
-        period_s: Seconds from one time to the next, where it comes again and again; else None.
+        period_s: Seconds from one time to the next where they repeat; else None.
     """
 
     text: str
@@ -37,37 +47,98 @@ class Explanation:
     period_s: float | None = None
 
 
+@dataclass(frozen=True)
+class AnomalyMap:
+    """Excess over the normal level in time and frequency.
+
+    Attributes:
+        cells: Shape (windows, frames, n_mels); zero is usual.
+        spec: Front end whose frames and bands they are.
+        unit: `spreads` of normal errors, or `dB` above the normal level.
+    """
+
+    cells: Float
+    spec: FeatureSpec
+    unit: str
+
+
 def explain(
-    member: Member,
-    observation: npt.NDArray[np.floating],
-    scorer: dict[str, Any],
-    window: npt.NDArray[np.floating],
+    member: Member, output: npt.NDArray[np.floating], scorer: Scorer, window: npt.NDArray[np.floating]
 ) -> Explanation:
     """Explain one window.
 
     Args:
-        member: Whose observation it is.
-        observation: Shape (rows, dimensions).
-        scorer: Its arrays, with what was normal in calibration.
+        member: Member whose output it is.
+        output: Its output, shape (rows, dimensions).
+        scorer: Its arrays, with the normal mean and spread of calibration.
         window: The window itself, shape (samples,).
+
+    Raises:
+        AsdError: No such kind of member is registered.
     """
-    if member.kind == "embedding":
-        return Explanation(UNLIKE)
-    excess = deviation_from_normal(observation, scorer)
-    if member.kind == "level":
-        return Explanation(f"level {excess[0, 0]:+.1f} spreads from the usual")
-    if member.kind == "indicators":
-        return _of_indicators(excess[0])
-    if member.kind == "section_classifier":
-        return _of_excerpts(excess[:, 0])
-    if member.kind == "classifier":
-        return _of_excerpts(excess[:, 1])
+    return registered(EXPLAINERS, member.kind, "kind of member")(member, output, scorer, window)
+
+
+def deviation_from_normal(output: npt.NDArray[np.floating], scorer: Scorer) -> Float:
+    """Deviation of an output, shape (rows, dimensions), from its normal mean, in normal spreads."""
+    return np.asarray((np.asarray(output, dtype=np.float64) - scorer["usual_mean"]) / scorer["usual_std"])
+
+
+def _level(
+    _member: Member, output: npt.NDArray[np.floating], scorer: Scorer, _window: npt.NDArray[np.floating]
+) -> Explanation:
+    return Explanation(f"level {deviation_from_normal(output, scorer)[0, 0]:+.1f} spreads from the usual")
+
+
+def _embedding(
+    _member: Member, _output: npt.NDArray[np.floating], _scorer: Scorer, _window: npt.NDArray[np.floating]
+) -> Explanation:
+    return Explanation(UNLIKE_BANK)
+
+
+def _indicators(
+    _member: Member, output: npt.NDArray[np.floating], scorer: Scorer, _window: npt.NDArray[np.floating]
+) -> Explanation:
+    deviation = deviation_from_normal(output, scorer)[0]
+    order = np.argsort(-np.abs(deviation))[:3]
+    words = [f"{names()[i]} {'higher' if deviation[i] > 0 else 'lower'} ({deviation[i]:+.1f} spreads)" for i in order]
+    return Explanation(", ".join(words))
+
+
+def _section_classifier(
+    _member: Member, output: npt.NDArray[np.floating], scorer: Scorer, _window: npt.NDArray[np.floating]
+) -> Explanation:
+    return _excerpts(deviation_from_normal(output, scorer)[:, 0])
+
+
+def _classifier(
+    _member: Member, output: npt.NDArray[np.floating], scorer: Scorer, _window: npt.NDArray[np.floating]
+) -> Explanation:
+    return _excerpts(deviation_from_normal(output, scorer)[:, 1])
+
+
+def _excerpts(deviation: Float, seconds: float = 10.0) -> Explanation:
+    if len(deviation) == 1:
+        return Explanation(_UNLIKE_SECTION)
+    times = stretches(deviation, (np.arange(len(deviation)) + 0.5) * (seconds / len(deviation)))
+    return Explanation(_UNLIKE_SECTION + _times_text(times), times_s=times)
+
+
+def _mel_statistics(
+    member: Member, output: npt.NDArray[np.floating], scorer: Scorer, _window: npt.NDArray[np.floating]
+) -> Explanation:
     spec = member.features or FeatureSpec()
-    if member.kind == "mel_statistics":
-        profile = np.asarray(np.abs(excess[0]).reshape(2, spec.n_mels).max(axis=0), dtype=np.float64)
-        bands = stretches(profile, mel_centres(spec))
-        return Explanation(bands_text(bands), bands)
-    cells = excess[:, : spec.n_mels]
+    deviation = deviation_from_normal(output, scorer)
+    profile = np.asarray(np.abs(deviation[0]).reshape(2, spec.n_mels).max(axis=0), dtype=np.float64)
+    bands = stretches(profile, mel_centres(spec))
+    return Explanation(bands_text(bands), bands)
+
+
+def _frame_errors(
+    member: Member, output: npt.NDArray[np.floating], scorer: Scorer, window: npt.NDArray[np.floating]
+) -> Explanation:
+    spec = member.features or FeatureSpec()
+    cells = deviation_from_normal(output, scorer)[:, : spec.n_mels]
     bands_index = _indices(cells.mean(axis=0))
     bands = tuple((float(mel_centres(spec)[a]), float(mel_centres(spec)[b])) for a, b in bands_index)
     chosen = np.concatenate([np.arange(a, b + 1) for a, b in bands_index])
@@ -81,23 +152,61 @@ def explain(
     return Explanation(bands_text(bands) + (" throughout" if steady else _times_text(times)), bands, times)
 
 
+Explainer = Callable[[Member, npt.NDArray[np.floating], Scorer, npt.NDArray[np.floating]], Explanation]
+EXPLAINERS: Mapping[str, Explainer] = MappingProxyType(
+    {
+        "autoencoder": _frame_errors,
+        "dense_autoencoder": _frame_errors,
+        "section_classifier": _section_classifier,
+        "classifier": _classifier,
+        "embedding": _embedding,
+        "level": _level,
+        "mel_statistics": _mel_statistics,
+        "indicators": _indicators,
+    }
+)
+"""Explanation of each kind of member."""
+
+
+def _error_map(member: Member, output: ModelOutput, _features: WindowFeatures, scorer: Scorer) -> AnomalyMap:
+    spec = member.features or FeatureSpec()
+    windows, rows, dimensions = output.shape
+    excess = deviation_from_normal(output.reshape(-1, dimensions), scorer).reshape(windows, rows, dimensions)
+    return AnomalyMap(excess[:, :, : spec.n_mels], spec, "spreads")
+
+
+def _level_map(member: Member, _output: ModelOutput, features: WindowFeatures, scorer: Scorer) -> AnomalyMap:
+    spec = member.features or FeatureSpec()
+    usual = np.asarray(scorer["usual_mean"][: spec.n_mels], dtype=np.float64)
+    return AnomalyMap(features.log_mel(spec) - usual, spec, "dB")
+
+
+ANOMALY_MAPS: Mapping[str, Callable[[Member, ModelOutput, WindowFeatures, Scorer], AnomalyMap]] = MappingProxyType(
+    {"autoencoder": _error_map, "mel_statistics": _level_map}
+)
+"""Anomaly map of each kind of member that has one, the kind that judges every frame first.
+
+Arguments: the member, its output of shape (windows, rows, dimensions), the features of the same windows, its scorer.
+"""
+
+
 def _rhythm(
     over_time: npt.NDArray[np.floating],
     window: npt.NDArray[np.floating],
     spec: FeatureSpec,
     bands: npt.NDArray[np.intp],
 ) -> float | None:
-    """Seconds between what stands out in these bands; None where it has no clear rhythm."""
+    """Seconds between repeats in these bands; None where there is no clear rhythm."""
     frames = period(over_time)
     if frames is not None:
-        fine = spec.model_copy(update={"hop_length": max(1, spec.hop_length // _FINER)})
-        level = log_mel(window, fine)[:, bands].mean(axis=1)
-        frames = unaliased(frames, level, spec.hop_length // fine.hop_length)
+        fine = spec.model_copy(update={"hop_length": max(1, spec.hop_length // _FINE_STEPS)})
+        levels = log_mel(window, fine)[:, bands].mean(axis=1)
+        frames = unaliased(frames, levels, spec.hop_length // fine.hop_length)
     return None if frames is None else frames * spec.frame_seconds()
 
 
 def _indices(profile: npt.NDArray[np.floating], most: int = 3) -> list[tuple[int, int]]:
-    """Runs above half the maximum, the strongest first, at most `most`."""
+    """Runs above half the maximum, of which the strongest `most` are kept, in order of place."""
     above = profile >= 0.5 * profile.max() if profile.max() > 0 else profile == profile.max()
     edges = np.flatnonzero(np.diff(np.concatenate([[0], above.astype(int), [0]])))
     runs = [(int(a), int(b) - 1) for a, b in zip(edges[::2], edges[1::2], strict=True)]
@@ -110,19 +219,6 @@ def stretches(
 ) -> tuple[tuple[float, float], ...]:
     """First and last place on the axis of each run above half the profile's maximum, at most `most` of them."""
     return tuple((float(axis[a]), float(axis[b])) for a, b in _indices(profile, most))
-
-
-def _of_indicators(excess: npt.NDArray[np.float64]) -> Explanation:
-    order = np.argsort(-np.abs(excess))[:3]
-    words = [f"{names()[i]} {'higher' if excess[i] > 0 else 'lower'} ({excess[i]:+.1f} spreads)" for i in order]
-    return Explanation(", ".join(words))
-
-
-def _of_excerpts(doubts: npt.NDArray[np.float64], seconds: float = 10.0) -> Explanation:
-    if len(doubts) == 1:
-        return Explanation("unlike this section's sound")
-    times = stretches(doubts, (np.arange(len(doubts)) + 0.5) * (seconds / len(doubts)))
-    return Explanation("unlike this section's sound" + _times_text(times), times_s=times)
 
 
 def bands_text(bands: tuple[tuple[float, float], ...]) -> str:

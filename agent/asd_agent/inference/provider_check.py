@@ -1,4 +1,4 @@
-"""Which execution provider a bundle runs on: the first configured one that gives its golden scores."""
+"""Provider check: a bundle runs on the first configured execution provider that gives its golden scores."""
 
 from __future__ import annotations
 
@@ -6,21 +6,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from asd_agent.bundle import Bundle
 from asd_agent.errors import BundleError
 from asd_agent.inference.providers import Pool, Sessions, load_runtime
-from asd_agent.inference.scorer import BundleScorer, check_golden
+from asd_agent.inference.scorer import BundleScorer
 
 
 @dataclass(frozen=True)
 class ProviderCheck:
-    """A bundle that scores as its export did.
+    """A bundle that gives its golden scores here.
 
     Attributes:
         scorer: Ready to score.
-        provider: Really in use, by all of its sessions.
+        provider: Execution provider really in use, by all of its sessions.
         worst: Largest difference to a golden score.
-        complaints: In words, why configured providers before it are not in use.
+        complaints: Reasons why configured providers before it are not in use, one sentence each.
     """
 
     scorer: BundleScorer
@@ -30,7 +32,7 @@ class ProviderCheck:
 
 
 def absent(providers: Sequence[str], runtime: Any = None) -> list[str]:
-    """In words, each configured provider that the installed ONNX Runtime lacks.
+    """Return a sentence for each configured provider that the installed ONNX Runtime lacks.
 
     Raises:
         AsdError: ONNX Runtime is not installed.
@@ -48,11 +50,11 @@ def check_providers(
         bundle: A verified bundle.
         providers: In order of preference.
         pool: Sessions to share.
-        runtime: Stands for the module `onnxruntime`.
+        runtime: Replacement for the module `onnxruntime`.
 
     Raises:
         AsdError: ONNX Runtime is not installed, or has none of the providers.
-        BundleError: No provider passes; all are named.
+        BundleError: No provider passes; the message names all of them.
     """
     has_network = any(m.graph is not None for m in bundle.manifest.members)
     complaints = absent(providers, runtime) if has_network else []
@@ -74,3 +76,33 @@ def check_providers(
             scorer, sessions.provider(), worst, tuple(dict.fromkeys([*complaints, *sessions.complaints]))
         )
     raise BundleError(f"{bundle.path}: no execution provider is configured", "Name one, such as CPUExecutionProvider.")
+
+
+def check_golden(scorer: BundleScorer) -> float:
+    """Score a bundle's golden windows again.
+
+    Returns:
+        Largest difference to the scores that the export stored.
+
+    Raises:
+        BundleError: A difference is larger than the manifest's tolerance, or there are no golden windows.
+    """
+    golden, tolerance = scorer.bundle.golden(), scorer.bundle.manifest.tolerance
+    worst = 0.0
+    if not len(golden.get("windows", ())):
+        raise BundleError(f"{scorer.bundle.path}: holds no golden windows", "Export the bundle again.")
+    for index, (section, domain) in enumerate(zip(golden["sections"], golden["domains"], strict=True)):
+        window = golden["windows"][index : index + 1].astype(np.float32) / 32768.0
+        got = scorer.score(window, str(section), str(domain))[0]
+        pairs = [("the ensemble", got.score, float(golden["scores"][index]))]
+        pairs += [(f"member {m}", got.members[m], float(golden[f"member/{m}"][index])) for m in got.members]
+        for name, value, wanted in pairs:
+            difference = abs(value - wanted)
+            if not difference <= tolerance * max(1.0, abs(wanted)):
+                raise BundleError(
+                    f"{scorer.bundle.path}: golden window {index} (section {section}, {domain}): {name} gives "
+                    f"{value:.6g}, the export gave {wanted:.6g}",
+                    "The execution provider computes differently here; use another one, or export the bundle again.",
+                )
+            worst = max(worst, difference)
+    return worst

@@ -1,4 +1,4 @@
-"""ONNX Runtime sessions: one a graph however many members and bundles share it, idle when there is nothing to do."""
+"""ONNX Runtime sessions: one session a graph, shared by members and bundles, without idle threads that spin."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ _INSTALL = "Install one: `pip install 'asd[cpu]'`, or 'asd[gpu]' on an x86 CUDA 
 _OPTIONS = {"CUDAExecutionProvider": {"use_tf32": "0"}}
 """TF32 keeps 10 bits of a float32's 23: golden scores would be missed."""
 NO_NETWORK = "numpy"
-"""Said in a provider's place where a bundle holds no network."""
+"""Reported as the provider of a bundle without a network."""
 
 _BATCHED = {"CUDAExecutionProvider": 16}
-"""Windows that one call takes. On a CPU a batch costs as much a window as single calls do, or more once it outgrows the
-caches; a TensorRT engine is built for one size."""
+"""Windows in one call. On a CPU a batch costs as much a window as single calls, or more when it outgrows the caches; a
+TensorRT engine is built for one size."""
 
 Pool = MutableMapping[tuple[tuple[str, ...], str], Any]
-"""Sessions by the providers that were wanted and the graph's digest."""
+"""Sessions by wanted providers and the graph's digest."""
 
 
 class Sessions:
-    """Creates sessions, each with the first provider that can be used, and notes which one that is.
+    """Sessions of graphs, each on the first execution provider that can be used.
 
     Args:
         providers: Execution providers in order of preference.
         threads: Threads of one session's computation.
-        pool: Where sessions are kept, to share them; by default for this object alone.
-        runtime: Stands for the module `onnxruntime`.
+        pool: Sessions to share; by default none.
+        runtime: Replacement for the module `onnxruntime`.
     """
 
     def __init__(
@@ -46,10 +46,10 @@ class Sessions:
         self._runtime = runtime
         self._used: dict[str, str] = {}
         self.complaints: list[str] = []
-        """In words, each provider that could not be used for a graph."""
+        """A sentence for each provider that could not be used for a graph."""
 
     def get(self, graph: Path, digest: str) -> Any:
-        """The session of a graph.
+        """Return the session of a graph.
 
         Raises:
             AsdError: ONNX Runtime is not installed, or has none of the providers.
@@ -64,7 +64,7 @@ class Sessions:
         return session
 
     def provider(self) -> str:
-        """The providers really in use, the wanted ones first; `NO_NETWORK` while there is no session."""
+        """Return the providers really in use, the wanted ones first; `NO_NETWORK` while there is no session."""
         used = set(self._used.values())
         known = [p for p in self._providers if p in used]
         return ", ".join([*known, *sorted(used - set(known))]) or NO_NETWORK
@@ -85,7 +85,7 @@ class Sessions:
                 continue
             if _first(session) == wanted:
                 break
-            # ONNX Runtime fell to another one by itself, in silence.
+            # ONNX Runtime fell back to another provider without an error.
             reasons.append(f"{wanted}: ONNX Runtime cannot use it here")
             if _first(session) in usable:
                 break
@@ -106,14 +106,14 @@ class Sessions:
 
 
 def windows_at_once(session: Any) -> int:
-    """How many windows a session's provider is given in one call."""
+    """Return the number of windows in one call of a session."""
     return _BATCHED.get(_first(session), 1)
 
 
 def load_runtime() -> Any:
-    """The module `onnxruntime`, which reports to nobody.
+    """Import `onnxruntime` with its telemetry off.
 
-    From 1.29 on its Linux builds send telemetry to their maker unless this variable says no before it is loaded.
+    From 1.29 on its Linux builds send telemetry to their maker unless this variable is set before it is imported.
 
     Raises:
         AsdError: It is not installed.

@@ -1,4 +1,4 @@
-"""A bundle's scores: the one path that windows take, on the box and in the trainer's evaluation."""
+"""Scores of a bundle: the one path from windows to scores, on the box and in the trainer's evaluation."""
 
 from __future__ import annotations
 
@@ -12,32 +12,29 @@ import numpy.typing as npt
 
 from asd_agent.bundle import Bundle
 from asd_agent.bundle.manifest import Condition, ExpertUse, MemberUse
-from asd_agent.errors import BundleError
-from asd_agent.inference.anomaly_map import ANOMALY_MAP_KINDS, AnomalyMap, anomaly_map_of
-from asd_agent.inference.densities import anomaly_scores
-from asd_agent.inference.ensemble import combine, standardise
-from asd_agent.inference.explanation import UNLIKE, Explanation, explain
-from asd_agent.inference.members import Observation, Observer, WindowFeatures, Windows, observer
-from asd_agent.inference.pooling import pool_frames
+from asd_agent.inference.densities import anomaly_scores, pool_frames
+from asd_agent.inference.ensemble import ensemble_score, standardise
+from asd_agent.inference.explanation import ANOMALY_MAPS, UNLIKE_BANK, AnomalyMap, Explanation, explain
+from asd_agent.inference.members import Inference, ModelOutput, WindowFeatures, Windows, load_member
 from asd_agent.inference.providers import Sessions
 
-Explained = Literal["none", "unusual", "all"]
-"""Which windows tell what stood out; `unusual` are those at their clear level and above."""
+ExplainedWindows = Literal["none", "unusual", "all"]
+"""Windows that get an explanation; `unusual` are those at their clear level and above."""
 
 
 @dataclass(frozen=True)
 class WindowScore:
-    """What one window got.
+    """Score of one window.
 
     Attributes:
         score: Standardised on held-out normals; higher is more anomalous.
-        section: Whose it is.
-        domain: The domain that judged it.
-        threshold: The raise level it is held against.
-        clear_level: The level below which it helps to clear.
-        experts: Each expert's own standardised score.
-        members: Each member's raw score.
-        explanation: What stood out, if asked for.
+        section: Section whose statistics judged it.
+        domain: Domain whose statistics judged it.
+        threshold: Raise level of that section and domain.
+        clear_level: Level below which the window helps to clear an alarm.
+        experts: Standardised score of each expert.
+        members: Raw score of each member.
+        explanation: Bands, times or quantities that stood out, where they were asked for.
     """
 
     score: float
@@ -51,34 +48,37 @@ class WindowScore:
 
 
 def scorer_arrays(arrays: dict[str, npt.NDArray[np.floating]], prefix: str) -> dict[str, npt.NDArray[np.floating]]:
-    """The arrays of one scorer, by their names without the prefix."""
+    """Arrays of one scorer, by their names without the prefix."""
     start = prefix + "/"
     return {k.removeprefix(start): v for k, v in arrays.items() if k.startswith(start)}
 
 
 def member_scores(
-    observation: Observation, use: MemberUse, scorer: dict[str, npt.NDArray[np.floating]]
+    output: ModelOutput, use: MemberUse, scorer: dict[str, npt.NDArray[np.floating]]
 ) -> npt.NDArray[np.float64]:
-    """Raw scores of one member, shape (windows, rows, dimensions) to (windows,)."""
-    windows, rows, dimensions = observation.shape
-    frames = anomaly_scores(observation.reshape(-1, dimensions), use.density, scorer).reshape(windows, rows)
+    """Raw scores of one member's output, shape (windows, rows, dimensions) to (windows,)."""
+    windows, rows, dimensions = output.shape
+    frames = anomaly_scores(output.reshape(-1, dimensions), use.density, scorer).reshape(windows, rows)
     return pool_frames(frames, use.pooling)
 
 
 class BundleScorer:
-    """Scores windows with a bundle.
+    """Scorer of windows by the members, experts and statistics of a bundle.
 
     Args:
         bundle: A verified bundle.
         sessions: Shared ONNX Runtime sessions.
+
+    Raises:
+        AsdError: A member or density is not known here, or ONNX Runtime cannot load a graph.
     """
 
     def __init__(self, bundle: Bundle, sessions: Sessions | None = None) -> None:
         self.bundle = bundle
         self._sessions = sessions or Sessions()
         manifest = bundle.manifest
-        self._observers: dict[str, Observer] = {
-            m.id: observer(m, bundle.path, manifest.files, bundle.scorers, self._sessions) for m in manifest.members
+        self._members: dict[str, Inference] = {
+            m.id: load_member(m, bundle.path, manifest.files, bundle.scorers, self._sessions) for m in manifest.members
         }
         self._scorers = {
             use.scorer: scorer_arrays(bundle.scorers, use.scorer)
@@ -88,15 +88,16 @@ class BundleScorer:
         }
 
     def score(
-        self, windows: Windows, section: str, domain: str = "source", *, explained: Explained = "none"
+        self, windows: Windows, section: str, domain: str = "source", *, explained: ExplainedWindows = "none"
     ) -> list[WindowScore]:
         """Score windows of one section.
 
         Args:
             windows: Shape (windows, samples), 16 kHz, full scale ±1; each as long as the bundle's window.
             section: Its two digits.
-            domain: `source`, `target`, or `auto`: of both, the one whose threshold is exceeded less.
-            explained: Which windows also tell what stood out, which may take longer than their scores.
+            domain: `source`, `target`, `site`, or `auto`: of source and target, the one whose threshold is exceeded
+                less.
+            explained: Windows that get an explanation, which may take longer than their scores.
 
         Raises:
             BundleError: The bundle has no such section or domain.
@@ -105,18 +106,18 @@ class BundleScorer:
         return self.score_each(windows, [(section, domain)] * len(windows), explained=explained)
 
     def score_each(
-        self, windows: Windows, asked: Sequence[tuple[str, str]], *, explained: Explained = "none"
+        self, windows: Windows, asked: Sequence[tuple[str, str]], *, explained: ExplainedWindows = "none"
     ) -> list[WindowScore]:
-        """Score windows of different sections and domains together: what their networks share is done once.
+        """Score windows of different sections and domains together, so that each network runs once.
 
         Args:
             windows: As for `score`.
-            asked: Section and domain of each.
-            explained: Which windows also tell what stood out, which may take longer than their scores.
+            asked: Section and domain of each window.
+            explained: Windows that get an explanation, which may take longer than their scores.
 
         Raises:
             BundleError: The bundle has no such section or domain.
-            ValueError: The windows have another length, or there are not as many as are asked for.
+            ValueError: The windows have another length, or their number is not that of `asked`.
         """
         if windows.ndim != 2 or windows.shape[1] != self.bundle.manifest.window_samples:
             raise ValueError(f"windows of shape {windows.shape}, wanted (…, {self.bundle.manifest.window_samples})")
@@ -127,74 +128,74 @@ class BundleScorer:
         alike: dict[frozenset[str], list[int]] = defaultdict(list)
         for row, (_, conditions) in enumerate(zip(windows, judges, strict=True)):
             alike[frozenset(_members(conditions))].append(row)
-        found: dict[int, WindowScore] = {}
+        by_row: dict[int, WindowScore] = {}
         for members, rows in alike.items():
             own = windows if len(rows) == len(windows) else windows[rows]
             features = WindowFeatures(np.asarray(own, dtype=np.float32))
             sections = [asked[row][0] for row in rows]
-            observations = {m: self._observers[m](features, sections) for m in sorted(members)}
-            scores = self._judge_each(observations, [judges[r] for r in rows], features.windows, explained)
-            found.update(zip(rows, scores, strict=True))
-        return [found[row] for row in range(len(windows))]
+            outputs = {m: self._members[m](features, sections) for m in sorted(members)}
+            scores = self._judge_each(outputs, [judges[r] for r in rows], features.windows, explained)
+            by_row.update(zip(rows, scores, strict=True))
+        return [by_row[row] for row in range(len(windows))]
 
     def _judge_each(
         self,
-        observations: dict[str, Observation],
+        outputs: dict[str, ModelOutput],
         judges: Sequence[Sequence[Condition]],
         windows: Windows,
-        explained: Explained,
+        explained: ExplainedWindows,
     ) -> list[WindowScore]:
-        """Each window by its own conditions, those of one condition together."""
+        """Judge each window under its own conditions, the windows of one condition together."""
         rows_of: dict[tuple[str, str], list[int]] = defaultdict(list)
         for row, conditions in enumerate(judges):
             for condition in conditions:
                 rows_of[condition.section, condition.domain].append(row)
         judged: list[list[WindowScore]] = [[] for _ in judges]
         for (section, domain), rows in rows_of.items():
-            own = {m: seen[rows] for m, seen in observations.items()}
+            own = {m: output[rows] for m, output in outputs.items()}
             scores = self._judge(own, self.bundle.condition(section, domain), windows[rows], explained)
             for row, score in zip(rows, scores, strict=True):
                 judged[row].append(score)
         return [min(of_window, key=lambda s: s.score - s.threshold) for of_window in judged]
 
-    def excess(self, windows: Windows, section: str, domain: str) -> AnomalyMap | None:
-        """Where in time and frequency windows of one section lay above the usual; None where no member can tell.
+    def anomaly_map(self, windows: Windows, section: str, domain: str) -> AnomalyMap | None:
+        """Map the excess of windows of one section over the normal level; None where no member has a map.
 
         Args:
             windows: As for `score`.
             section: Its two digits.
-            domain: The one that judged them.
+            domain: Domain that judged them.
         """
         uses = [use for e in self.bundle.condition(section, domain).experts for use in e.members]
-        for kind in ANOMALY_MAP_KINDS:
+        for kind, make in ANOMALY_MAPS.items():
             for use in uses:
                 member = self.bundle.manifest.member(use.member)
                 if member.kind == kind:
                     features = WindowFeatures(np.asarray(windows, dtype=np.float32))
-                    observation = self.observe(features, member.id, section)
-                    return anomaly_map_of(member, observation, features, self._scorers[use.scorer])
+                    output = self.infer(features, member.id, section)
+                    return make(member, output, features, self._scorers[use.scorer])
         return None
 
-    def observe(self, features: WindowFeatures, member: str, section: str) -> Observation:
-        """What one member observes of windows of one section, shape (windows, rows, dimensions)."""
-        return self._observers[member](features, [section] * len(features.windows))
+    def infer(self, features: WindowFeatures, member: str, section: str) -> ModelOutput:
+        """Run one member on windows of one section: output of shape (windows, rows, dimensions)."""
+        return self._members[member](features, [section] * len(features.windows))
 
     def _judge(
-        self, observations: dict[str, Observation], condition: Condition, windows: Windows, explained: Explained
+        self, outputs: dict[str, ModelOutput], condition: Condition, windows: Windows, explained: ExplainedWindows
     ) -> list[WindowScore]:
         arrays = self.bundle.scorers
         raw: dict[str, npt.NDArray[np.float64]] = {}
         experts: dict[str, npt.NDArray[np.float64]] = {}
         for expert in condition.experts:
             for use in expert.members:
-                raw[use.member] = member_scores(observations[use.member], use, self._scorers[use.scorer])
-            experts[expert.name] = combine(
+                raw[use.member] = member_scores(outputs[use.member], use, self._scorers[use.scorer])
+            experts[expert.name] = ensemble_score(
                 np.stack([raw[u.member] for u in expert.members]),
                 [u.standardisation for u in expert.members],
                 [arrays[u.reference] for u in expert.members],
                 expert.combination,
             )
-        combined = combine(
+        combined = ensemble_score(
             np.stack(list(experts.values())),
             [e.standardisation for e in condition.experts],
             [arrays[e.reference] for e in condition.experts],
@@ -203,7 +204,7 @@ class BundleScorer:
         total = standardise(combined, condition.standardisation)
         by_expert = {e.name: standardise(experts[e.name], e.standardisation) for e in condition.experts}
         level = condition.threshold
-        told = {"none": np.inf, "unusual": level.clear_level, "all": -np.inf}[explained]
+        explained_from = {"none": np.inf, "unusual": level.clear_level, "all": -np.inf}[explained]
         return [
             WindowScore(
                 score=float(total[i]),
@@ -213,8 +214,8 @@ class BundleScorer:
                 clear_level=level.clear_level,
                 experts={k: float(v[i]) for k, v in by_expert.items()},
                 members={k: float(v[i]) for k, v in raw.items()},
-                explanation=self._explain(observations, condition, by_expert, i, windows[i])
-                if total[i] >= told
+                explanation=self._explain(outputs, condition, by_expert, i, windows[i])
+                if total[i] >= explained_from
                 else None,
             )
             for i in range(len(total))
@@ -222,27 +223,27 @@ class BundleScorer:
 
     def _explain(
         self,
-        observations: dict[str, Observation],
+        outputs: dict[str, ModelOutput],
         condition: Condition,
         by_expert: dict[str, npt.NDArray[np.float64]],
         index: int,
         window: npt.NDArray[np.floating],
     ) -> Explanation:
-        def told(experts: Sequence[ExpertUse]) -> Explanation:
+        def explain_loudest(experts: Sequence[ExpertUse]) -> Explanation:
             loudest: ExpertUse = max(experts, key=lambda e: float(by_expert[e.name][index]))
             use = loudest.members[0]
             member = self.bundle.manifest.member(use.member)
-            return explain(member, observations[use.member][index], self._scorers[use.scorer], window)
+            return explain(member, outputs[use.member][index], self._scorers[use.scorer], window)
 
-        found = told(condition.experts)
-        if found.text != UNLIKE:
-            return found
-        # An embedding knows no bands; an expert that is less excited may.
+        explanation = explain_loudest(condition.experts)
+        if explanation.text != UNLIKE_BANK:
+            return explanation
+        # An embedding knows no bands; an expert with a lower score may.
         others = [e for e in condition.experts if self._kind(e) != "embedding"]
         if not others:
-            return found
-        other = told(others)
-        return replace(other, text=f"{UNLIKE}; {other.text}")
+            return explanation
+        other = explain_loudest(others)
+        return replace(other, text=f"{UNLIKE_BANK}; {other.text}")
 
     def _kind(self, expert: ExpertUse) -> str:
         return self.bundle.manifest.member(expert.members[0].member).kind
@@ -252,43 +253,13 @@ def _members(conditions: Sequence[Condition]) -> set[str]:
     return {use.member for c in conditions for e in c.experts for use in e.members}
 
 
-def check_golden(scorer: BundleScorer) -> float:
-    """Score a bundle's golden windows again.
-
-    Returns:
-        The largest difference to the scores that the export wrote down.
-
-    Raises:
-        BundleError: It is larger than the manifest's tolerance, or there is none.
-    """
-    golden, tolerance = scorer.bundle.golden(), scorer.bundle.manifest.tolerance
-    worst = 0.0
-    if not len(golden.get("windows", ())):
-        raise BundleError(f"{scorer.bundle.path}: holds no golden windows", "Export the bundle again.")
-    for index, (section, domain) in enumerate(zip(golden["sections"], golden["domains"], strict=True)):
-        window = golden["windows"][index : index + 1].astype(np.float32) / 32768.0
-        got = scorer.score(window, str(section), str(domain))[0]
-        pairs = [("the ensemble", got.score, float(golden["scores"][index]))]
-        pairs += [(f"member {m}", got.members[m], float(golden[f"member/{m}"][index])) for m in got.members]
-        for name, value, wanted in pairs:
-            difference = abs(value - wanted)
-            if not difference <= tolerance * max(1.0, abs(wanted)):
-                raise BundleError(
-                    f"{scorer.bundle.path}: golden window {index} (section {section}, {domain}): {name} gives "
-                    f"{value:.6g}, the export gave {wanted:.6g}",
-                    "The execution provider computes differently here; use another one, or export the bundle again.",
-                )
-            worst = max(worst, difference)
-    return worst
-
-
 def score_long(
     scorer: BundleScorer,
     signal: npt.NDArray[np.float32],
     section: str,
     domain: str,
     *,
-    explained: Explained = "none",
+    explained: ExplainedWindows = "none",
 ) -> WindowScore:
     """Score a clip of any length from one window on: the mean of its windows at hop 5 s, the last flush with its end.
 

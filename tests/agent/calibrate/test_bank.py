@@ -9,8 +9,7 @@ from asd_agent.calibrate.bank import LEAST_SHARE, extend_bank, fit_bank
 from asd_agent.calibrate.condition import calibrate_near
 from asd_agent.calibrate.density import fit_density
 from asd_agent.errors import DataError
-from asd_agent.inference.bank import bank_distance
-from asd_agent.inference.densities import anomaly_scores
+from asd_agent.inference.densities import anomaly_scores, bank_distance
 
 BANK = DensitySettings(density="bank")
 POOLING = FramePooling()

@@ -10,7 +10,8 @@ import soundfile
 from asd_agent.bundle import Bundle
 from asd_agent.demo.assets import demo_bundle, demo_recording, demo_truth
 from asd_agent.demo.play import Demo
-from asd_agent.inference.scorer import BundleScorer, check_golden
+from asd_agent.inference.provider_check import check_golden
+from asd_agent.inference.scorer import BundleScorer
 
 
 def demo(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -1,12 +1,16 @@
-"""Eq. 2 and Mahalanobis distances against numbers worked by hand and against scikit-learn."""
+"""Densities and pooling against numbers worked by hand and against scikit-learn; one registry of their names."""
+
+from typing import get_args
 
 import numpy as np
 import pytest
 from sklearn.mixture import GaussianMixture
 
+from asd_agent.bundle.manifest import Density, FramePooling
 from asd_agent.calibrate import DensitySettings
-from asd_agent.calibrate.density import choose_shrinkage, fit_density, mean_log_likelihood, shift_density
-from asd_agent.inference.densities import anomaly_scores, log_likelihood, mahalanobis
+from asd_agent.calibrate.density import FITS, choose_shrinkage, fit_density, mean_log_likelihood, shift_density
+from asd_agent.errors import AsdError
+from asd_agent.inference.densities import DENSITIES, anomaly_scores, log_likelihood, mahalanobis, pool_frames
 
 
 def test_a_single_gaussian_by_hand():
@@ -101,3 +105,52 @@ def test_equation_7_by_hand_and_fitted_by_the_normal_distances():
     assert mean_log_likelihood(moved, np.array([[[0.9, 5.0, 5.0]]]), settings) > mean_log_likelihood(
         fitted, np.array([[[0.9, 5.0, 5.0]]]), settings
     )
+
+
+def test_every_density_of_the_manifest_can_be_evaluated_and_fitted_and_no_other():
+    assert set(DENSITIES) == set(FITS) == set(get_args(Density))
+    unknown = DensitySettings.model_construct(density="copula")
+    x = np.zeros((2, 3, 4))
+    for refused in (
+        lambda: anomaly_scores(x[0], "copula", {}),
+        lambda: fit_density(x, unknown),
+        lambda: choose_shrinkage({}, x, unknown),
+        lambda: mean_log_likelihood({}, x, unknown),
+    ):
+        with pytest.raises(AsdError, match=r"density 'copula' is not known here\. Known: bank, gmm"):
+            refused()
+
+
+@pytest.mark.parametrize("density", get_args(Density))
+def test_a_fitted_density_has_the_arrays_that_its_evaluation_needs(density: Density):
+    rng = np.random.default_rng(2)
+    arrays = fit_density(rng.normal(size=(12, 3, 4)), DensitySettings(density=density, components=2))
+    needed = DENSITIES[density].needed
+    assert {name: arrays[name].ndim in axes for name, axes in needed.items()} == dict.fromkeys(needed, True)
+
+
+FRAMES = np.array([[1.0, 4.0, 2.0, 3.0]])
+
+
+@pytest.mark.parametrize(
+    ("pooling", "wanted"),
+    [
+        (FramePooling(), 2.5),
+        (FramePooling(alpha=None), 4.0),
+        (FramePooling(trim_low=0.25, trim_high=0.25), 2.5),
+        (FramePooling(trim_high=0.25), 2.0),
+        (FramePooling(trim_high=0.25, alpha=None), 3.0),
+    ],
+)
+def test_mean_maximum_and_trimming(pooling, wanted):
+    assert pool_frames(FRAMES, pooling)[0] == pytest.approx(wanted)
+
+
+def test_softmax_weights_by_hand():
+    # Scores 0 and log 3 with alpha 1 weigh 1 : 3.
+    frames = np.array([[0.0, np.log(3.0)]])
+    assert pool_frames(frames, FramePooling(alpha=1.0))[0] == pytest.approx(0.75 * np.log(3.0))
+
+
+def test_huge_scores_do_not_overflow():
+    assert pool_frames(np.array([[1e6, 0.0]]), FramePooling(alpha=10.0))[0] == pytest.approx(1e6)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asd_agent.bundle.manifest import Combination, Standardisation
-from asd_agent.inference.ensemble import combine, combine_available, tail_score
+from asd_agent.inference.ensemble import available_ensemble_score, ensemble_score, tail_score
 
 UNIT = Standardisation(mean=0.0, std=1.0)
 
@@ -15,17 +15,17 @@ UNIT = Standardisation(mean=0.0, std=1.0)
 def test_combinations_of_z_scores(method, wanted):
     scores = np.array([[10.0], [2.0], [0.0]])  # z: (10-0)/2 = 5, (2-1)/1 = 1, 0
     by = [Standardisation(mean=0, std=2), Standardisation(mean=1, std=1), UNIT]
-    assert combine(scores, by, [np.zeros(1)] * 3, Combination(method=method))[0] == wanted
+    assert ensemble_score(scores, by, [np.zeros(1)] * 3, Combination(method=method))[0] == wanted
 
 
 def test_one_collapsed_score_cannot_drown_the_others():
     scores = np.array([[1.0], [1.0]])
     by = [Standardisation(mean=0, std=1e-6), UNIT]
-    assert combine(scores, by, [np.zeros(1)] * 2, Combination(clip=4.0))[0] == pytest.approx(2.5)
+    assert ensemble_score(scores, by, [np.zeros(1)] * 2, Combination(clip=4.0))[0] == pytest.approx(2.5)
 
 
 def test_a_single_score_is_not_clipped():
-    assert combine(np.array([[50.0]]), [UNIT], [np.zeros(1)], Combination(clip=4.0))[0] == 50.0
+    assert ensemble_score(np.array([[50.0]]), [UNIT], [np.zeros(1)], Combination(clip=4.0))[0] == 50.0
 
 
 def test_tail_score_inside_the_reference_is_the_empirical_tail():
@@ -39,14 +39,14 @@ def test_tail_score_inside_the_reference_is_the_empirical_tail():
 def test_parts_that_have_not_judged_are_left_out(method, wanted):
     nan = np.nan
     scores = np.array([[2.0, nan, 2.0, nan], [4.0, 4.0, nan, nan]])
-    found = combine_available(scores, [UNIT, UNIT], [np.zeros(1)] * 2, Combination(method=method))
+    found = available_ensemble_score(scores, [UNIT, UNIT], [np.zeros(1)] * 2, Combination(method=method))
     np.testing.assert_array_equal(found, [*wanted, nan])
 
 
 def test_one_of_several_ranks_is_still_a_rank():
     reference = np.arange(1.0, 11.0)
     scores = np.array([[10.0, 10.0], [np.nan, 1.0]])
-    found = combine_available(scores, [UNIT, UNIT], [reference] * 2, Combination(method="ranking"))
+    found = available_ensemble_score(scores, [UNIT, UNIT], [reference] * 2, Combination(method="ranking"))
     assert found[0] == pytest.approx(-np.log10(0.05))
     assert found[1] == pytest.approx((-np.log10(0.05) - np.log10(0.95)) / 2)
 
@@ -58,7 +58,9 @@ def test_with_every_part_there_it_is_the_combination_itself():
     for method in ("average", "median", "maximum", "minimum", "ranking"):
         how = Combination(method=method)
         np.testing.assert_allclose(
-            combine_available(scores, by, references, how), combine(scores, by, references, how), rtol=1e-12
+            available_ensemble_score(scores, by, references, how),
+            ensemble_score(scores, by, references, how),
+            rtol=1e-12,
         )
 
 

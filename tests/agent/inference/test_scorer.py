@@ -7,7 +7,8 @@ import pytest
 
 from asd_agent.bundle import Bundle
 from asd_agent.errors import BundleError
-from asd_agent.inference.scorer import BundleScorer, check_golden, score_long
+from asd_agent.inference.provider_check import check_golden
+from asd_agent.inference.scorer import BundleScorer, score_long
 from rigs.bundles import RATE, hum
 
 

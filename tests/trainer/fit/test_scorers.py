@@ -10,8 +10,9 @@ from asd_agent.calibrate import DensitySettings
 from asd_agent.calibrate.compose import ThresholdSettings
 from asd_agent.errors import DataError
 from asd_agent.features.log_mel import FeatureSpec
+from asd_agent.inference.provider_check import check_golden
 from asd_agent.inference.providers import Sessions
-from asd_agent.inference.scorer import BundleScorer, check_golden
+from asd_agent.inference.scorer import BundleScorer
 from asd_trainer.fit.bundle import Fitter
 from asd_trainer.fit.scorers import ExpertPlan, MemberScorers
 from rigs.bundles import clip_windows

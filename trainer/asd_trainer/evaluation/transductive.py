@@ -11,7 +11,7 @@ from asd_agent.audio.files import read_clip
 from asd_agent.bundle.manifest import Condition, MemberUse
 from asd_agent.calibrate.condition import standardisation
 from asd_agent.inference.densities import posterior_distance
-from asd_agent.inference.ensemble import combine
+from asd_agent.inference.ensemble import ensemble_score
 from asd_agent.inference.members import WindowFeatures
 from asd_agent.inference.scorer import BundleScorer, WindowScore, scorer_arrays
 from asd_trainer.data.layout import Clip
@@ -33,9 +33,11 @@ def transductive_scores(
     experts: list[Float] = []
     for expert in condition.experts:
         raw = np.array([_raw(scorer, use, clips, scores, condition) for use in expert.members])
-        experts.append(combine(raw, [standardisation(r) for r in raw], [np.sort(r) for r in raw], expert.combination))
+        experts.append(
+            ensemble_score(raw, [standardisation(r) for r in raw], [np.sort(r) for r in raw], expert.combination)
+        )
     stacked = np.stack(experts)
-    found = combine(
+    found = ensemble_score(
         stacked, [standardisation(e) for e in stacked], [np.sort(e) for e in stacked], condition.combination
     )
     return [float(value) for value in found]
@@ -54,7 +56,7 @@ def _raw(
     size = scorer.bundle.manifest.window_samples
     windows = np.stack([read_clip(clip.path).samples[:size] for clip in clips])
     seen = np.concatenate(
-        [scorer.observe(WindowFeatures(windows[i : i + 1]), use.member, condition.section) for i in range(len(windows))]
+        [scorer.infer(WindowFeatures(windows[i : i + 1]), use.member, condition.section) for i in range(len(windows))]
     )[:, :, :2].mean(axis=1, dtype=np.float64)
     own = scorer_arrays(scorer.bundle.scorers, use.scorer)
     spread = standardisation(seen[:, 1])

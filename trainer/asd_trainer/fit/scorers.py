@@ -15,7 +15,7 @@ from asd_agent.bundle.manifest import Combination, DomainName, FramePooling, Mem
 from asd_agent.calibrate import DensitySettings, DomainData, calibrate_bank, calibrate_source, calibrate_target
 from asd_agent.calibrate.condition import PROVISIONAL_BELOW, Calibrated, borrowed, judge_of, standardisation
 from asd_agent.errors import DataError
-from asd_agent.inference.members import WindowFeatures, observer
+from asd_agent.inference.members import WindowFeatures, load_member
 from asd_agent.inference.providers import Sessions
 from asd_trainer.data.clip_windows import ClipWindows, Progress
 from asd_trainer.data.layout import Clip
@@ -151,11 +151,11 @@ class MemberScorers:
             where = plan.graphs[member.graph]
             folder, local = where.parent, member.model_copy(update={"graph": where.name})
             digests[where.name] = digests[member.graph]
-        observe = observer(local, folder, digests, self._arrays, self._sessions)
+        infer = load_member(local, folder, digests, self._arrays, self._sessions)
         parts = []
         for start in range(0, len(windows), BATCH):
             batch = windows.floats(slice(start, start + BATCH))
-            parts.append(observe(WindowFeatures(batch), [section] * len(batch)))
+            parts.append(infer(WindowFeatures(batch), [section] * len(batch)))
             if self._progress:
                 done = min(start + BATCH, len(windows))
                 self._progress(f"{member.id}, section {section}: clips observed", done, len(windows))

@@ -200,7 +200,8 @@ def export_run(run: Run, out: Path, metrics: dict[str, Any] | None = None) -> Bu
         BundleError: The run's bundle is damaged or does not give its own golden scores.
     """
     from asd_agent.bundle.bundle import GOLDEN, SCORERS, load_arrays, write_bundle
-    from asd_agent.inference.scorer import BundleScorer, check_golden
+    from asd_agent.inference.provider_check import check_golden
+    from asd_agent.inference.scorer import BundleScorer
 
     bundle = Bundle.open(run.bundle)
     check_golden(BundleScorer(bundle))

@@ -139,7 +139,7 @@ def _clip(scorer: BundleScorer, cell: CellReport, judged: Judged) -> ShownClip:
     section, domain = cell.condition.section, cell.condition.domain
     got = score_long(scorer, signal, section, domain, explained="all")
     window = signal[: scorer.bundle.manifest.window_samples]
-    excess = scorer.excess(window[None], section, domain)
+    excess = scorer.anomaly_map(window[None], section, domain)
     spec = excess.spec if excess else _any_spec(scorer)
     picture = plots.spectrogram(
         WindowFeatures(window[None]).log_mel(spec)[0],

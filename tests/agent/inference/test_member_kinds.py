@@ -1,0 +1,46 @@
+"""Every kind of member has its computation and its explanation; another kind is refused by name."""
+
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pytest
+
+from asd_agent.bundle.manifest import Kind, Member
+from asd_agent.errors import AsdError
+from asd_agent.inference.explanation import ANOMALY_MAPS, EXPLAINERS, explain
+from asd_agent.inference.members import MEMBER_KINDS, WindowFeatures, load_member
+from asd_agent.inference.providers import Sessions
+
+
+def load(member: Member):
+    return load_member(member, Path(), {}, {}, Sessions())
+
+
+def test_the_registries_hold_every_kind_of_the_manifest():
+    assert set(MEMBER_KINDS) == set(EXPLAINERS) == set(get_args(Kind))
+    assert set(ANOMALY_MAPS) <= set(MEMBER_KINDS)
+
+
+def test_an_unknown_kind_is_refused_by_name():
+    member = Member.model_construct(id="m", kind="oracle", graph=None)
+    with pytest.raises(AsdError, match="kind of member 'oracle' is not known here"):
+        load(member)
+    with pytest.raises(AsdError, match="kind of member 'oracle' is not known here"):
+        explain(member, np.zeros((1, 1)), {}, np.zeros(160_000))
+
+
+@pytest.mark.parametrize("kind", [k for k in get_args(Kind) if MEMBER_KINDS[k].compute is None])
+def test_a_network_without_its_graph_is_refused(kind: Kind):
+    with pytest.raises(AsdError, match="lacks its graph or its features"):
+        load(Member.model_construct(id="m", kind=kind, graph=None, features=None, inputs={}))
+
+
+@pytest.mark.parametrize("kind", [k for k in get_args(Kind) if MEMBER_KINDS[k].compute is not None])
+def test_a_plain_detector_needs_no_graph_and_refuses_one(kind: Kind):
+    sound = np.random.default_rng(1).normal(size=(2, 160_000)).astype(np.float32) * 0.1
+    output = load(Member(id="m", kind=kind))(WindowFeatures(sound), ["00", "00"])
+    assert output.shape[:2] == (2, 1)
+    assert np.isfinite(output).all()
+    with pytest.raises(AsdError, match="has a graph"):
+        load(Member(id="m", kind=kind, graph="members/m.onnx"))
