@@ -10,7 +10,7 @@ from asd_agent.audio.files import SAMPLE_RATE, Signal
 from asd_agent.audio.quality import Limits, Quality, assess
 from asd_agent.audio.ring import Missing
 from asd_agent.audio.source import CaptureSource
-from asd_agent.config.model import FileSettings, MonitorSettings, TopicGate
+from asd_agent.config.model import MonitorSettings, TopicGate
 from asd_agent.inference.scorer import BundleScorer, WindowScore
 from asd_agent.mqtt.mapping import Identity
 
@@ -111,7 +111,7 @@ class Monitor:
         self._window = manifest.window_samples
         self._hop = max(1, round(settings.hop_seconds * SAMPLE_RATE))
         self._column = source.column(settings.channel)
-        self._waits = isinstance(source.settings, FileSettings)
+        self._waits = not source.settings.is_live
 
     def hear_gate(self, text: str) -> None:
         """A message on the topic that says whether the machine runs; until the first one it is taken to run."""

@@ -12,8 +12,8 @@ import os
 import signal
 import sys
 import threading
-from pathlib import Path
-from typing import Any
+from importlib import import_module
+from typing import Any, Protocol, cast
 
 from asd_agent.audio.protocol import Notice
 from asd_agent.audio.sender import send
@@ -22,8 +22,29 @@ from asd_agent.errors import AsdError
 _PR_SET_PDEATHSIG = 1
 
 
+class CaptureModule(Protocol):
+    """Module that reads the sound of one source kind; named by `SourceKind.capture_module`."""
+
+    def capture(self, settings: dict[str, Any], pipe: int, anchor: float | None) -> None:
+        """Send frames until the sound ends or is lost.
+
+        Args:
+            settings: The source's settings as JSON holds them.
+            pipe: File descriptor to write frames to.
+            anchor: Monotonic seconds of the first sample of an earlier child; None in the first child, and for
+                sources that are live.
+
+        Raises:
+            AudioError: The source cannot be opened, or was lost.
+        """
+
+
 def main(request: dict[str, Any]) -> int:
-    """Serve a request: `parent` and one of `microphone`, `file`, `list`."""
+    """Serve a request and return the exit status.
+
+    Args:
+        request: `parent` (process id), and either `capture` (a module) with `settings` and perhaps `anchor`, or `list`.
+    """
     _die_with(request["parent"])
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     pipe = os.dup(sys.stdout.fileno())
@@ -40,23 +61,9 @@ def main(request: dict[str, Any]) -> int:
 
 
 def _serve(request: dict[str, Any], pipe: int) -> None:
-    if "microphone" in request:
-        from asd_agent.audio.microphone import listen
-
-        wanted = request["microphone"]
-        listen(wanted["device"], tuple(wanted["channels"]), wanted["rate"], pipe)
-    elif "file" in request:
-        from asd_agent.audio.player import play
-
-        wanted = request["file"]
-        play(
-            Path(wanted["path"]),
-            tuple(wanted["channels"]),
-            wanted["speed"],
-            pipe,
-            loop=wanted["loop"],
-            anchor=request.get("anchor"),
-        )
+    if "capture" in request:
+        module = cast("CaptureModule", import_module(request["capture"]))
+        module.capture(request["settings"], pipe, request.get("anchor"))
     else:
         from asd_agent.audio.microphone import list_inputs
 

@@ -33,6 +33,11 @@ def load_portaudio() -> Any:
     return sounddevice
 
 
+def capture(settings: dict[str, Any], pipe: int, anchor: float | None) -> None:  # noqa: ARG001 - a microphone has no past
+    """See `asd_agent.audio.child.CaptureModule`."""
+    listen(settings["device"], tuple(settings["channels"]), settings["rate"], pipe)
+
+
 def listen(device: str, channels: tuple[int, ...], rate: int | None, pipe: int) -> None:
     """Open a microphone and send what it hears, until it is lost.
 

@@ -20,6 +20,18 @@ _BLOCK_SECONDS = 0.1
 _SUFFIXES = {".wav", ".flac"}
 
 
+def capture(settings: dict[str, Any], pipe: int, anchor: float | None) -> None:
+    """See `asd_agent.audio.child.CaptureModule`."""
+    play(
+        Path(settings["path"]),
+        tuple(settings["channels"]),
+        settings["speed"],
+        pipe,
+        loop=settings["loop"],
+        anchor=anchor,
+    )
+
+
 def play(path: Path, channels: tuple[int, ...], speed: float, pipe: int, *, loop: bool, anchor: float | None) -> None:
     """Send recordings as if a microphone heard them, then say that they are over.
 

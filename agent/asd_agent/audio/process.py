@@ -21,7 +21,7 @@ def spawn(request: dict[str, Any]) -> subprocess.Popen[bytes]:
     It ends when the calling *thread* does, which is the kernel's idea of a parent; call from one that lives on.
 
     Args:
-        request: One of `microphone`, `file`, `list`; see `asd_agent.audio.child`.
+        request: See `asd_agent.audio.child`.
 
     Raises:
         OSError: The system cannot start a process now.

@@ -20,7 +20,7 @@ from asd_agent.audio.ring import Ring
 from asd_agent.audio.sample_clock import SampleClock
 from asd_agent.audio.source_state import Change, Order, SourceStateMachine, SourceTimeouts, State
 from asd_agent.clock import Clock, SystemClock
-from asd_agent.config.model import FileSettings, MicrophoneSettings
+from asd_agent.config.sources import SourceKind
 from asd_agent.errors import AsdError
 
 _POLL_SECONDS = 0.1
@@ -41,7 +41,7 @@ class CaptureSource:
     def __init__(
         self,
         name: str,
-        settings: MicrophoneSettings | FileSettings,
+        settings: SourceKind,
         *,
         clock: Clock | None = None,
         seconds: float = 60.0,
@@ -53,8 +53,8 @@ class CaptureSource:
         self.ring = Ring(seconds, len(settings.channels))
         self._clock = clock or SystemClock()
         self._notify = notify or (lambda: None)
-        live = isinstance(settings, MicrophoneSettings)
-        self._placement = SampleClock(self.ring, self._clock, speed=None if live else _speed(settings))
+        live = settings.is_live
+        self._placement = SampleClock(self.ring, self._clock, speed=None if live else settings.playback_speed)
         self._life = SourceStateMachine(self._clock.monotonic(), patience, live=live)
         self._lock = threading.Lock()
         self._heard = Counters()
@@ -252,7 +252,7 @@ class CaptureSource:
 
     def _wait_for_room(self, count: int) -> None:
         """Let a recording wait rather than overwrite what is still needed."""
-        while isinstance(self.settings, FileSettings) and not self._stopping.is_set():
+        while not self.settings.is_live and not self._stopping.is_set():
             if self._needed is None or self.ring.end + count - self._needed <= self.ring.capacity:
                 return
             self._room.wait(_POLL_SECONDS)
@@ -295,11 +295,10 @@ class CaptureSource:
         self._notify()
 
     def _request(self) -> dict[str, Any]:
-        request: dict[str, Any] = {self.settings.kind: self.settings.model_dump(mode="json", exclude={"kind"})}
-        if isinstance(self.settings, FileSettings) and self._placement.timeline.anchored:
+        request: dict[str, Any] = {
+            "capture": self.settings.capture_module,
+            "settings": self.settings.model_dump(mode="json"),
+        }
+        if not self.settings.is_live and self._placement.timeline.anchored:
             request["anchor"] = self._placement.timeline.monotonic(0)
         return request
-
-
-def _speed(settings: MicrophoneSettings | FileSettings) -> float:
-    return settings.speed if isinstance(settings, FileSettings) else 1.0

@@ -15,7 +15,7 @@ import numpy as np
 from asd_agent.audio.files import SAMPLE_RATE, Signal
 from asd_agent.audio.ring import Missing, Ring
 from asd_agent.audio.source import CaptureSource
-from asd_agent.config.model import FileSettings, MicrophoneSettings
+from asd_agent.config.sources import SourceKind
 from asd_agent.errors import AudioError
 from asd_agent.service.control import SOCKET_NAME, ControlError, ControlRefusedError, ask
 
@@ -58,7 +58,7 @@ class WindowSource(Protocol):
         """Listen no longer."""
 
 
-def hear(state: Path | None, name: str, settings: MicrophoneSettings | FileSettings, channel: int) -> WindowSource:
+def hear(state: Path | None, name: str, settings: SourceKind, channel: int) -> WindowSource:
     """Listen through the running service where there is one, else by a source of one's own.
 
     Args:
@@ -73,7 +73,7 @@ def hear(state: Path | None, name: str, settings: MicrophoneSettings | FileSetti
     """
     if channel not in settings.channels:
         raise AudioError(f"source {name} has no channel {channel}", f"It has: {list(settings.channels)}.")
-    if state is not None and isinstance(settings, MicrophoneSettings) and (state / SOCKET_NAME).exists():
+    if state is not None and settings.is_live and (state / SOCKET_NAME).exists():
         ears = ServiceWindowSource(state / SOCKET_NAME, name, channel)
         if ears.answers():
             return ears

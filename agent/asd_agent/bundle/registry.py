@@ -21,7 +21,7 @@ from asd_agent.bundle.bundle import Bundle
 from asd_agent.bundle.history import History, Use, exchange
 from asd_agent.bundle.importer import ImportLimits, import_bundle, sync_folder
 from asd_agent.clock import iso_utc
-from asd_agent.config.model import NAME
+from asd_agent.config.base import NAME
 from asd_agent.errors import AsdError, BundleError, UsageError
 
 STORE = ".store"

@@ -14,7 +14,7 @@ from asd_agent.audio.devices import Input, list_inputs
 from asd_agent.audio.quality import FLOOR_DBFS
 from asd_agent.audio.source import CaptureSource
 from asd_agent.commands.console import print_json
-from asd_agent.config.model import MicrophoneSettings
+from asd_agent.config.sources import MicrophoneSettings
 from asd_agent.errors import AudioError, UsageError
 
 _TICK_SECONDS = 0.2

@@ -13,8 +13,9 @@ from asd_agent.audio.quality import FLOOR_DBFS
 from asd_agent.audio.recording import CLIP_SAMPLES, CLIP_SECONDS, Place, Tally, keep
 from asd_agent.audio.window_source import hear
 from asd_agent.commands.console import print_json
+from asd_agent.config.base import NAME
 from asd_agent.config.file import load_config
-from asd_agent.config.model import NAME, FileSettings, MicrophoneSettings
+from asd_agent.config.sources import FileSettings, MicrophoneSettings, SourceKind
 from asd_agent.errors import UsageError
 
 
@@ -85,7 +86,7 @@ def _place(out: Path, machine: str, section: str, domain: str) -> Place:
 
 def _source(
     config: Path | None, source: str | None, device: str | None, file: Path | None, channel: int
-) -> tuple[Path | None, str, MicrophoneSettings | FileSettings]:
+) -> tuple[Path | None, str, SourceKind]:
     if sum(x is not None for x in (config, device, file)) != 1:
         raise UsageError("where from?", "Give one of --config, --device and --file.")
     if device is not None:
@@ -104,7 +105,7 @@ def _source(
 def _listen(
     state: Path | None,
     name: str,
-    settings: MicrophoneSettings | FileSettings,
+    settings: SourceKind,
     channel: int,
     place: Place,
     wanted: int,

@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from asd_agent.config.model import Config
+from asd_agent.config.sources import SOURCE_KINDS
 from asd_agent.errors import ConfigError
 
 _YAML = "Look at this line and the one above: brackets and quotes close, indentation is blanks and no tabs"
@@ -158,6 +159,12 @@ def _finding(error: Any, root: yaml.Node | None, model: type[BaseModel]) -> Find
         remedy = f"Did you mean '{near[0]}'?" if near else "Remove it."
     elif error["type"] == "missing":
         text = "is missing"
+    elif error["type"] == "union_tag_invalid":
+        # The one union by tag is that of source kinds.
+        text = f"there is no source kind {error['ctx']['tag']!r}"
+        remedy = f"Kinds are: {', '.join(sorted(SOURCE_KINDS))}."
+        at = _child(node, "kind")
+        line, keys = (at[0], [*keys, "kind"]) if at else (line, keys)
     elif error["type"] == "reference":
         remedy = error["ctx"]["remedy"]
     return Finding(line, ".".join(keys), text[:1].lower() + text[1:] if text[:2] != "MQ" else text, remedy)

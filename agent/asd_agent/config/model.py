@@ -8,39 +8,13 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    GetJsonSchemaHandler,
-    ModelWrapValidatorHandler,
-    ValidationError,
-    WithJsonSchema,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, GetJsonSchemaHandler, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-NAME = re.compile(r"[A-Za-z0-9_-]+\Z")
-_IN_SCHEMA = WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9_-]+$"})
-
-
-def _name(value: str) -> str:
-    if not NAME.match(value):
-        raise ValueError(f"{value!r} may hold only letters, digits, '_' and '-'")
-    return value
-
-
-Name = Annotated[str, AfterValidator(_name), _IN_SCHEMA]
-
-
-class Strict(BaseModel):
-    """A part of the configuration: fixed once read, no unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+from asd_agent.config.base import Name, Strict
+from asd_agent.config.sources import SourceSettings
 
 
 class AgentSettings(Strict):
@@ -129,45 +103,6 @@ class MqttSettings(Strict):
         if not 0 < shortest <= longest:
             raise ValueError(f"'reconnect_seconds' is shortest then longest, both above 0, not {shortest}, {longest}")
         return self
-
-
-def _channels(value: tuple[int, ...]) -> tuple[int, ...]:
-    if not value or min(value) < 0 or len(set(value)) < len(value):
-        raise ValueError(f"{list(value)} is no list of different channels, counted from 0")
-    return value
-
-
-Channels = Annotated[tuple[int, ...], AfterValidator(_channels)]
-
-
-class MicrophoneSettings(Strict):
-    """A microphone, by a name that survives a reboot."""
-
-    kind: Literal["microphone"]
-    device: str = Field(min_length=1)
-    channels: Channels = (0,)
-    rate: int | None = Field(default=None, ge=8000, le=384_000)
-    """Hz to open the device with; by default 16 kHz where the device offers it, else its own."""
-
-    @field_validator("device")
-    @classmethod
-    def _no_index(cls, value: str) -> str:
-        if value.strip().isdigit() or re.search(r"hw:\d", value):
-            raise ValueError(f"an index ({value}) changes at the next reboot; `asd-agent devices` lists stable names")
-        return value
-
-
-class FileSettings(Strict):
-    """A recording or a folder of recordings, played as if a microphone heard it."""
-
-    kind: Literal["file"]
-    path: Path
-    channels: Channels = (0,)
-    speed: float = Field(default=1.0, gt=0, le=10_000)
-    loop: bool = False
-
-
-SourceSettings = Annotated[MicrophoneSettings | FileSettings, Field(discriminator="kind")]
 
 
 class RaiseAfter(Strict):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from asd_agent.config.finding import Finding, ok, problem, warning
-from asd_agent.config.model import Config, FileSettings
+from asd_agent.config.model import Config
 from asd_agent.doctor.person import Person
 
 _READ, _WRITE = 4, 7
@@ -28,7 +28,7 @@ def check_permissions(config: Config, file: Path, who: Person) -> list[Finding]:
         ("mqtt.tls.key", mqtt.tls.key if mqtt.tls else None, _READ),
         ("paths.state", config.paths.state, _WRITE),
     ]
-    wanted += [(f"sources.{n}.path", s.path, _READ) for n, s in config.sources.items() if isinstance(s, FileSettings)]
+    wanted += [(f"sources.{n}.path", path, _READ) for n, s in config.sources.items() for path in s.files]
     for name, monitor in config.monitors.items():
         wanted.append((f"monitors.{name}.bundle", config.bundle_path(monitor.bundle) / "manifest.json", _READ))
     found = [f for key, path, want in wanted if path is not None for f in _judge(key, path, want, who)]

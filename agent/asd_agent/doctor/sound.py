@@ -16,7 +16,7 @@ from asd_agent.audio.ring import Missing
 from asd_agent.audio.source import CaptureSource
 from asd_agent.bundle import Bundle
 from asd_agent.config.finding import Finding, ok, problem, warning
-from asd_agent.config.model import Config, MicrophoneSettings
+from asd_agent.config.model import Config
 from asd_agent.doctor.cards import Recorder
 
 LISTEN_SECONDS = 3.0
@@ -87,8 +87,8 @@ def judge_source(
     settings = config.sources[name]
     key = f"sources.{name}"
     if heard.samples is None or len(heard.samples) == 0:
-        if isinstance(settings, MicrophoneSettings):
-            return [_not_opened(key, settings, heard, devices)]
+        if settings.hardware is not None:
+            return [_not_opened(key, settings.hardware, heard, devices)]
         return [problem(f"{key}.path", heard.complaint or "no sound came", "Name a wav or flac recording")]
     found = []
     if heard.rate is not None and heard.rate < SAMPLE_RATE:
@@ -102,10 +102,10 @@ def judge_source(
     return found
 
 
-def _not_opened(key: str, settings: MicrophoneSettings, heard: Heard, devices: Sequence[Recorder]) -> Finding:
+def _not_opened(key: str, hardware: str, heard: Heard, devices: Sequence[Recorder]) -> Finding:
     # What the child advises is for the log of a service that waits; the doctor knows more.
     said = heard.complaint.split(": waiting for it")[0] or "no sound came"
-    meant = [d for d in devices if settings.device in d.names or f"{settings.device}:" in d.names] or list(devices)
+    meant = [d for d in devices if hardware in d.names or f"{hardware}:" in d.names] or list(devices)
     for device in meant:
         if not device.allowed:
             remedy = "Add the service's user to the group of that file: `usermod -aG audio asd`, then restart it"

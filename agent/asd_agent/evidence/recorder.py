@@ -12,7 +12,7 @@ from asd_agent.alarm import ClockReading, Event, EvidenceSummary, PendingEvidenc
 from asd_agent.audio.files import SAMPLE_RATE
 from asd_agent.audio.source import CaptureSource
 from asd_agent.clock import Clock
-from asd_agent.config.model import EvidenceSettings, FileSettings
+from asd_agent.config.model import EvidenceSettings
 from asd_agent.evidence.clip import cut
 from asd_agent.evidence.job import Job
 from asd_agent.evidence.record import Record
@@ -251,5 +251,5 @@ def _heard_all(pending: _Pending, *, judging: bool) -> bool:
         return False
     length = pending.window[1] - pending.window[0]
     judged = not judging or monitor.needs_from + length > min(pending.end, heard)
-    waits = isinstance(source.settings, FileSettings)  # a recording, until its windows are judged
+    waits = not source.settings.is_live  # a recording, until its windows are judged
     return judged or (not waits and heard - pending.first > 0.9 * source.ring.capacity)

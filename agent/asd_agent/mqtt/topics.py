@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from asd_agent.config.model import NAME
+from asd_agent.config.base import NAME
 
 
 @dataclass(frozen=True)

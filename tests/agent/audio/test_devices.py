@@ -125,7 +125,7 @@ def test_a_sound_system_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pyte
 
 def test_a_source_says_that_portaudio_is_missing(no_portaudio: dict[str, str], monkeypatch: pytest.MonkeyPatch):
     from asd_agent.audio.source import CaptureSource
-    from asd_agent.config.model import MicrophoneSettings
+    from asd_agent.config.sources import MicrophoneSettings
     from rigs.listening import Listener
 
     monkeypatch.setenv("PYTHONPATH", no_portaudio["PYTHONPATH"])

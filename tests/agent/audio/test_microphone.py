@@ -16,7 +16,7 @@ import soundfile
 from asd_agent.audio.quality import assess
 from asd_agent.audio.ring import Stretch
 from asd_agent.audio.source import CaptureSource
-from asd_agent.config.model import MicrophoneSettings
+from asd_agent.config.sources import MicrophoneSettings
 from rigs.listening import Listener
 from rigs.microphone import DEVICE, VirtualMicrophone
 

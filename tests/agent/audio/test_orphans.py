@@ -16,7 +16,7 @@ from asd_agent.audio.process import spawn
 _AGENT = """
 import sys, time
 from asd_agent.audio.source import CaptureSource
-from asd_agent.config.model import FileSettings
+from asd_agent.config.sources import FileSettings
 
 source = CaptureSource("press", FileSettings(kind="file", path=sys.argv[1], speed=0.1))
 source.start()
@@ -49,7 +49,12 @@ def test_a_child_dies_with_the_agent(recording: Path, end: signal.Signals, stopp
 
 
 def test_a_child_ends_with_the_pipe_that_its_parent_holds(recording: Path):
-    child = spawn({"file": {"path": str(recording), "channels": [0], "speed": 0.001, "loop": True}})
+    child = spawn(
+        {
+            "capture": "asd_agent.audio.player",
+            "settings": {"path": str(recording), "channels": [0], "speed": 0.001, "loop": True},
+        }
+    )
     child.stdin.close()
     assert child.wait(10) == 1
     child.stdout.close()

@@ -11,7 +11,7 @@ import soundfile
 
 from asd_agent.audio.files import resample
 from asd_agent.audio.source import CaptureSource
-from asd_agent.config.model import FileSettings
+from asd_agent.config.sources import FileSettings
 from rigs.listening import Listener
 
 SPEED = 40.0

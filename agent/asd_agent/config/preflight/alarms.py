@@ -11,7 +11,7 @@ from asd_agent.bundle.bundle import SITE
 from asd_agent.bundle.manifest import Condition
 from asd_agent.bundle.overlay import with_site
 from asd_agent.config.finding import Finding, ok, problem, warning
-from asd_agent.config.model import Config, FileSettings, LevelGate, MonitorSettings
+from asd_agent.config.model import Config, LevelGate, MonitorSettings
 from asd_agent.errors import AsdError
 
 
@@ -31,7 +31,7 @@ def preflight_monitors(config: Config, bundles: Mapping[Path, Bundle]) -> list[F
     for name in config.sources:
         if all(m.source != name for m in config.monitors.values()):
             found.append(warning(f"sources.{name}", "no monitor listens to it", "Remove it, or name it in a monitor"))
-    if config.monitors and all(isinstance(s, FileSettings) and not s.loop for s in config.sources.values()):
+    if config.monitors and all(s.ends for s in config.sources.values()):
         found.append(ok("sources", "recordings alone: the agent ends when they are over"))
     return found
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from asd_agent.clock import iso_utc
 from asd_agent.config.finding import Finding, problem, warning
-from asd_agent.config.model import Config, FileSettings, MqttSettings, Secret, Tls
+from asd_agent.config.model import Config, MqttSettings, Secret, Tls
 from asd_agent.doctor.certificates import validities
 from asd_agent.mqtt.connection import tls_context
 
@@ -31,9 +31,10 @@ def preflight_files(config: Config, utc: float) -> list[Finding]:
     if config.mqtt.tls is not None:
         found += _tls(config.mqtt.tls, utc)
     for name, source in config.sources.items():
-        if isinstance(source, FileSettings) and not source.path.exists():
-            text = f"{source.path}: no such file or folder"
-            found.append(problem(f"sources.{name}.path", text, "Name a recording, or a folder of them"))
+        for path in source.files:
+            if not path.exists():
+                text = f"{path}: no such file or folder"
+                found.append(problem(f"sources.{name}.path", text, "Name a recording, or a folder of them"))
     if config.metrics is not None and importlib.util.find_spec("prometheus_client") is None:
         text = "the library prometheus-client is not installed"
         found.append(problem("metrics", text, "Run `pip install 'asd[metrics]'`, or remove 'metrics'"))

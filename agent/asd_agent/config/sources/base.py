@@ -1,0 +1,63 @@
+"""Base class of every kind of source: its settings in agent.yaml, and the properties by which the agent treats it.
+
+The rest of the agent asks for these properties and never for the class, so that a new kind needs no change elsewhere.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from pydantic import AfterValidator
+
+from asd_agent.config.base import Strict
+
+
+def _valid_channels(value: tuple[int, ...]) -> tuple[int, ...]:
+    if not value or min(value) < 0 or len(set(value)) < len(value):
+        raise ValueError(f"{list(value)} is no list of different channels, counted from 0")
+    return value
+
+
+Channels = Annotated[tuple[int, ...], AfterValidator(_valid_channels)]
+
+
+class SourceKind(Strict):
+    """Settings of one source, of any kind.
+
+    Attributes:
+        is_live: The sound arrives in real time and waits for no reader. A recording waits for its readers instead.
+        capture_module: Module with `capture(settings, pipe, anchor)`, which the capture child imports and calls.
+            It is named and not imported, so that the child starts without pydantic and the agent without PortAudio.
+    """
+
+    is_live: ClassVar[bool]
+    capture_module: ClassVar[str]
+
+    kind: str
+    channels: Channels = (0,)
+
+    @property
+    def playback_speed(self) -> float:
+        """Seconds of sound that arrive per second; 1 for a live source."""
+        return 1.0
+
+    @property
+    def ends(self) -> bool:
+        """True for a source that is over at some time; the agent ends once all its sources are."""
+        return False
+
+    @property
+    def sample_rate(self) -> int | None:
+        """Rate in Hz that the configuration asks for; None leaves it to the source."""
+        return None
+
+    @property
+    def hardware(self) -> str | None:
+        """Name of the sound device that the source opens; None where it opens none."""
+        return None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Files and folders that the source reads."""
+        return ()
