@@ -14,7 +14,7 @@ from asd_agent.alarm import EvidenceSummary
 from asd_agent.audio.files import SAMPLE_RATE
 from asd_agent.clock import iso_utc
 from asd_agent.evidence.clip import Cut, to_flac
-from asd_agent.evidence.picture import Layer, Scene, draw
+from asd_agent.evidence.picture import PictureContent, SpectrogramLayer, draw
 from asd_agent.evidence.record import ClipEntry, FileEntry, Record, ScoreEntry, Span
 from asd_agent.evidence.store import CLIP, PICTURE, RECORD
 from asd_agent.features.log_mel import FeatureSpec, log_mel
@@ -120,22 +120,22 @@ def _scores(job: Job) -> tuple[ScoreEntry, ...]:
     )
 
 
-def _scene(job: Job, scores: tuple[ScoreEntry, ...]) -> Scene:
+def _scene(job: Job, scores: tuple[ScoreEntry, ...]) -> PictureContent:
     alert, samples = job.alert, job.cut.samples
-    excess = _excess(job)
-    spec = excess.spec if excess else FeatureSpec()
+    anomaly_map = _anomaly_map(job)
+    spec = anomaly_map.spec if anomaly_map else FeatureSpec()
     said = (alert.get("explanation") or {}).get("text", "")
     score, threshold = alert.get("score"), alert.get("threshold")
     beyond = f", score {score:.2f} over {threshold:.2f}" if score is not None and threshold is not None else ""
-    return Scene(
+    return PictureContent(
         titles=(
             f"{job.monitor}: {alert['machine']}, section {job.section}, severity {alert['severity']}",
             f"{str(alert.get('window_end') or '')[:19].replace('T', ' ')} UTC{beyond}",
             *([said] if said else []),
         ),
         seconds=len(samples) / SAMPLE_RATE,
-        sound=Layer(log_mel(np.nan_to_num(samples), spec), spec, "sound", "dB"),
-        excess=excess,
+        sound=SpectrogramLayer(log_mel(np.nan_to_num(samples), spec), spec, "sound", "dB"),
+        anomaly_map=anomaly_map,
         scores=scores,
         window=_span(job, *job.window),
         gaps=tuple(_span(job, g.first, g.end) for g in job.cut.gaps),
@@ -146,7 +146,7 @@ def _span(job: Job, first: int, end: int) -> Span:
     return Span(start=job.cut.seconds(first), end=job.cut.seconds(end))
 
 
-def _excess(job: Job) -> Layer | None:
+def _anomaly_map(job: Job) -> SpectrogramLayer | None:
     """What was unusual of the clip: windows side by side, the last one flush with its end."""
     samples, window = np.nan_to_num(job.cut.samples), job.scorer.bundle.manifest.window_samples
     starts = list(range(0, len(samples) - window + 1, window))
@@ -162,4 +162,4 @@ def _excess(job: Job) -> Layer | None:
     for start, cells in zip(starts, found.cells, strict=True):
         there = joined[round(start / hop) :][: len(cells)]
         there[:] = cells[: len(there)]
-    return Layer(joined, found.spec, _TITLES[found.unit], found.unit, excess=True)
+    return SpectrogramLayer(joined, found.spec, _TITLES[found.unit], found.unit, is_anomaly_map=True)
