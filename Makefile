@@ -1,4 +1,5 @@
 # `make demo` shows the agent at work; `make test` passes every check. Both install what they need.
+# CONTRIBUTING.md lists the targets.
 # As root, `make install` puts the agent on this box as a service; docs/install.md.
 PYTHON ?= python3
 VENV ?= .venv
@@ -6,7 +7,7 @@ AGENT_VENV ?= .venv-agent
 SPEED ?= 10
 STAMP = .installed
 
-.PHONY: demo test check lint types imports unit unit-agent unit-trainer agent-alone bundles clean
+.PHONY: demo test check lint types imports unit unit-agent unit-trainer agent-alone docs packages release bundles clean
 
 demo: $(AGENT_VENV)/$(STAMP)
 	$(AGENT_VENV)/bin/asd-agent demo --speed $(SPEED)
@@ -37,6 +38,17 @@ unit-trainer: $(VENV)/$(STAMP)
 
 agent-alone: $(AGENT_VENV)/$(STAMP)
 	scripts/agent-alone $(AGENT_VENV)
+
+# Pages: links and commands exist, words are those of docs/glossary.md.
+docs: $(VENV)/$(STAMP)
+	$(VENV)/bin/pytest tests/scripts/test_docs.py
+	$(VENV)/bin/python scripts/check-words docs README.md CONTRIBUTING.md SECURITY.md CHANGELOG.md
+
+packages: $(VENV)/$(STAMP)
+	scripts/build-packages $(PYTHON) $(VENV)
+
+release:
+	scripts/release
 
 .PHONY: system
 system:
