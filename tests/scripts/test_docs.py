@@ -130,6 +130,8 @@ def test_every_page_is_in_the_index() -> None:
     listed = {target.partition("#")[0] for target in LINK.findall(index)}
     top = {page.name for page in (ROOT / "docs").glob("*.md")} - {"index.md"}
     assert top <= listed
+    decisions = (ROOT / "docs" / "adr" / "README.md").read_text(encoding="utf-8")
+    assert {page.name for page in (ROOT / "docs" / "adr").glob("0*.md")} <= set(LINK.findall(decisions))
 
 
 def test_the_version_has_notes() -> None:
