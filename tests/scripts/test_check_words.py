@@ -68,6 +68,7 @@ def test_a_replaced_term_is_found_with_its_line_and_remedy(
         '"""Embeddings that tell a fan apart from a pump."""\n',
         '"""A level that is hardly told from noise."""\n',
         '"""A waterproof housing."""\n',
+        '"""Recordings of what people say near a microphone."""\n',
         "weekdays = moments = essay = 1\n",  # parts of words
         "x = {'told': 1}\n",  # a key, no prose
         "import told_you\n",  # a use, no definition
