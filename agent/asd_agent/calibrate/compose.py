@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ from asd_agent.bundle.manifest import (
     ExpertUse,
     FramePooling,
     MemberUse,
+    Threshold,
 )
 from asd_agent.calibrate.condition import Calibrated, standardisation
 from asd_agent.calibrate.settings import Arrays
@@ -26,8 +28,10 @@ from asd_agent.inference.ensemble import available_ensemble_score, ensemble_scor
 Float = npt.NDArray[np.float64]
 REFERENCE = "reference"
 """Key of a member's sorted reference scores, beside the arrays of its scorer."""
+EXPERTS = "experts"
+"""Between a condition's key and an expert's: a detector without a network has its expert's name."""
 LEVEL_MARGIN_DB = 10.0
-"""So far beyond the levels heard in calibration a window is suspect."""
+"""A window is suspect when its level is this far outside the levels of calibration."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +101,8 @@ def compose(
         members = [_use(f"{prefix}/{m.member}", m, arrays) for m in expert.members]
         scores = expert_scores(expert)
         combined.append(scores)
-        key = f"{prefix}/{expert.name}/{REFERENCE}"
-        arrays[key] = _sorted(scores)
+        key = f"{prefix}/{EXPERTS}/{expert.name}/{REFERENCE}"
+        _store(arrays, key, _sorted(scores))
         uses.append(
             ExpertUse(
                 name=expert.name,
@@ -117,7 +121,7 @@ def compose(
         )
     overall = standardisation(total)
     key = f"{prefix}/{REFERENCE}"
-    arrays[key] = np.sort(standardise(total, overall))
+    _store(arrays, key, np.sort(standardise(total, overall)))
     condition = Condition(
         section=section,
         domain=domain,
@@ -127,12 +131,65 @@ def compose(
         reference=key,
         clips=heard.clips,
         provisional=heard.provisional,
-        level_dbfs=(min(heard.levels_dbfs) - LEVEL_MARGIN_DB, max(heard.levels_dbfs) + LEVEL_MARGIN_DB),
-        threshold=fit_threshold(
-            arrays[key], alarms_per_day=asked.false_alarms_per_day, rule=asked.rule, method=asked.method
-        ),
+        level_dbfs=_levels(heard),
+        threshold=_threshold(arrays[key], asked),
     )
     return condition, arrays
+
+
+def compose_moved(
+    base: Condition,
+    references: Mapping[str, npt.NDArray[Any]],
+    domain: ConditionName,
+    members: Mapping[str, FittedMember],
+    heard: Heard,
+    asked: ThresholdSettings,
+) -> tuple[Condition, Arrays]:
+    """Put a condition together whose members have a location of their own and all else from another condition.
+
+    A moved member's z-scores of its reference clips are those of the base. So the experts' and the condition's own
+    statistics are the base's too. They cannot be computed again: a bundle holds reference scores sorted, and those of
+    different members no longer belong to the same clips.
+
+    Args:
+        base: The condition that spread and tail come from.
+        references: Arrays that it names.
+        domain: Domain of the new condition.
+        members: Moved members, by their ids.
+        heard: The few clips that moved them.
+        asked: What the user asks of thresholds.
+
+    Returns:
+        As for `compose`.
+    """
+    prefix = f"{base.section}/{domain}"
+    arrays: Arrays = {}
+    uses = []
+    for expert in base.experts:
+        key = f"{prefix}/{EXPERTS}/{expert.name}/{REFERENCE}"
+        _store(arrays, key, np.asarray(references[expert.reference]))
+        moved = [_use(f"{prefix}/{use.member}", members[use.member], arrays) for use in expert.members]
+        uses.append(expert.model_copy(update={"members": moved, "reference": key}))
+    key = f"{prefix}/{REFERENCE}"
+    _store(arrays, key, np.asarray(references[base.reference]))
+    update = {
+        "domain": domain,
+        "experts": uses,
+        "reference": key,
+        "clips": heard.clips,
+        "provisional": heard.provisional,
+        "level_dbfs": _levels(heard),
+        "threshold": _threshold(arrays[key], asked),
+    }
+    return base.model_copy(update=update), arrays
+
+
+def _levels(heard: Heard) -> tuple[float, float]:
+    return min(heard.levels_dbfs) - LEVEL_MARGIN_DB, max(heard.levels_dbfs) + LEVEL_MARGIN_DB
+
+
+def _threshold(reference: Float, asked: ThresholdSettings) -> Threshold:
+    return fit_threshold(reference, alarms_per_day=asked.false_alarms_per_day, rule=asked.rule, method=asked.method)
 
 
 def expert_scores(expert: FittedExpert) -> Float:
@@ -161,8 +218,8 @@ def total_scores(scores: Sequence[Float], combination: Combination) -> Float:
 
 def _use(prefix: str, fitted: FittedMember, arrays: Arrays) -> MemberUse:
     for key, array in fitted.calibrated.scorer.items():
-        arrays[f"{prefix}/{key}"] = array
-    arrays[f"{prefix}/{REFERENCE}"] = _sorted(fitted.calibrated.reference)
+        _store(arrays, f"{prefix}/{key}", array)
+    _store(arrays, f"{prefix}/{REFERENCE}", _sorted(fitted.calibrated.reference))
     return MemberUse(
         member=fitted.member,
         density=fitted.density,
@@ -171,6 +228,13 @@ def _use(prefix: str, fitted: FittedMember, arrays: Arrays) -> MemberUse:
         standardisation=fitted.calibrated.standardisation,
         reference=f"{prefix}/{REFERENCE}",
     )
+
+
+def _store(arrays: Arrays, key: str, array: npt.NDArray[Any]) -> None:
+    """Add an array under a key of its own: two experts or members of one name would overwrite each other in silence."""
+    if key in arrays:
+        raise ValueError(f"two arrays of one condition have the key {key!r}")
+    arrays[key] = array
 
 
 def _sorted(scores: Float) -> Float:

@@ -15,7 +15,16 @@ import numpy as np
 from asd_agent.audio.quality import level_dbfs
 from asd_agent.bundle import Bundle
 from asd_agent.bundle.manifest import Condition, DomainName, ExpertUse, MemberUse
-from asd_agent.calibrate.compose import REFERENCE, FittedExpert, FittedMember, Heard, ThresholdSettings, compose
+from asd_agent.bundle.references import raw_reference
+from asd_agent.calibrate.compose import (
+    REFERENCE,
+    FittedExpert,
+    FittedMember,
+    Heard,
+    ThresholdSettings,
+    compose,
+    compose_moved,
+)
 from asd_agent.calibrate.condition import (
     FOLDS,
     PROVISIONAL_BELOW,
@@ -107,7 +116,7 @@ def calibrate_site(
     experts = [
         FittedExpert(
             expert.name,
-            [_fit(scorer, use, density_settings(bundle, expert), section, sound, cut, steps) for use in expert.members],
+            [_fit(scorer, expert, use, sound, cut, section, steps) for use in expert.members],
             expert.combination,
         )
         for expert in base.experts
@@ -115,6 +124,9 @@ def calibrate_site(
     wanted = base.threshold.wanted_per_day if false_alarms_per_day is None else false_alarms_per_day
     heard = Heard(len(sound), [level_dbfs(w) for w in sound.windows], provisional=len(sound) < PROVISIONAL_BELOW)
     asked = ThresholdSettings(base.threshold.method, wanted)
+    if heard.provisional:
+        moved = {m.member: m for e in experts for m in e.members}
+        return compose_moved(base, bundle.scorers, "site", moved, heard, asked)
     return compose(section, "site", experts, base.combination, heard, asked)
 
 
@@ -138,13 +150,14 @@ def density_settings(bundle: Bundle, expert: ExpertUse) -> DensitySettings:
 
 def _fit(
     scorer: BundleScorer,
+    expert: ExpertUse,
     use: MemberUse,
-    settings: DensitySettings,
-    section: str,
     sound: SiteSound,
     recordings: Sequence[str],
+    section: str,
     steps: _Steps,
 ) -> FittedMember:
+    settings = density_settings(scorer.bundle, expert)
     parts = []
     for start in range(0, len(sound), BATCH):
         windows = sound.windows[start : start + BATCH]
@@ -154,7 +167,7 @@ def _fit(
     arrays = scorer.bundle.scorers
     known = {k: np.asarray(v) for k, v in scorer_arrays(arrays, use.scorer).items() if k != REFERENCE}
     if len(sound) < PROVISIONAL_BELOW:
-        reference = np.asarray(arrays[use.reference], dtype=np.float64)
+        reference = raw_reference(scorer.bundle, expert, use)
         fitted = calibrate_target(data, Calibrated(known, reference, use.standardisation), settings, use.pooling)
     else:
         fitted = calibrate_near(data, known, settings, use.pooling)

@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from asd_agent.bundle import Bundle
+from asd_agent.bundle.references import EXPORT_AGAIN, overwritten_references, overwritten_text
 from asd_agent.commands import shelf
-from asd_agent.commands.console import print_json
+from asd_agent.commands.console import print_json, warn
 from asd_agent.inference.provider_check import check_providers
 
 app = typer.Typer(help="Look into bundles, check them on this box, install them.", no_args_is_help=True)
@@ -73,15 +74,25 @@ def verify(
     bundle = Bundle.open(path)
     gate = check_providers(bundle, provider or ["CPUExecutionProvider"])
     windows = len(bundle.golden()["scores"])
+    damaged = overwritten_references(bundle)
+    warnings = [f"{overwritten_text(damaged)}; windows are scored as before. {EXPORT_AGAIN}"] if damaged else []
     if json:
         print_json(
-            {"digest": bundle.digest, "provider": gate.provider, "windows": windows, "largest_difference": gate.worst}
+            {
+                "digest": bundle.digest,
+                "provider": gate.provider,
+                "windows": windows,
+                "largest_difference": gate.worst,
+                "warnings": warnings,
+            }
         )
         return
     sys.stdout.write(
         f"{path}: {len(bundle.manifest.files)} files as exported; {windows} golden windows on {gate.provider} "
         f"differ by at most {gate.worst:.2g} (allowed {bundle.manifest.tolerance:g})\n"
     )
+    for text in warnings:
+        warn(f"{path}: {text}")
 
 
 shelf.register(app)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asd_agent.commands.console import print_json
+from asd_agent.commands.console import print_json, warn
 from asd_agent.config.file import load_config
 from asd_agent.config.model import MonitorSettings
 from asd_agent.errors import DataError, UsageError
@@ -111,6 +111,7 @@ def _calibrate(
     from rich.progress import Progress
 
     from asd_agent.bundle.overlay import SiteOverlay, add_overlay
+    from asd_agent.bundle.references import EXPORT_AGAIN, overwritten_references, overwritten_text
     from asd_agent.calibrate.difference import compare_site
     from asd_agent.calibrate.site import calibrate_site
     from asd_agent.inference.providers import Sessions
@@ -121,6 +122,8 @@ def _calibrate(
     console = Console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal) as bars:
         sound, heard_from = _sound(settings, wanted, minutes, clips, bundle.manifest.window_samples, bars)
+        if damaged := overwritten_references(bundle):
+            warn(f"{bundle.path}: {overwritten_text(damaged)}; they are computed anew. {EXPORT_AGAIN}")
         scorer = BundleScorer(bundle, Sessions(settings.providers))
         task = bars.add_task("fitting", total=None)
         condition, arrays = calibrate_site(
@@ -216,7 +219,9 @@ def _files(paths: list[Path]) -> list[Path]:
 def _windows_of(path: Path, channel: int, samples: int) -> list[Signal]:
     from asd_agent.audio.files import read_clip
 
-    signal = read_clip(path, channel=channel or None).samples
+    # A recording of one channel is what `record` made of the monitor's own, whatever its number.
+    audio = read_clip(path)
+    signal = (read_clip(path, channel=channel) if audio.channels_in > 1 else audio).samples
     return [signal[s : s + samples] for s in range(0, len(signal) - samples + 1, samples)]
 
 

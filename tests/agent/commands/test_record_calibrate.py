@@ -14,6 +14,7 @@ import pytest
 import soundfile
 import yaml
 
+from asd_agent.audio.quality import level_dbfs
 from asd_agent.cli import main
 from rigs.agent import running, write_config
 from rigs.broker import Broker, Listener
@@ -69,6 +70,20 @@ def test_from_recordings_to_a_site_that_is_checked_scored_and_taken_back(bundle_
 
     assert agent("calibrate", "m", "-c", config, "--undo").returncode == 0
     assert agent("check", "-c", config).returncode == 78
+
+
+def test_of_a_stereo_recording_the_monitors_channel_is_taken(bundle_path: Path, tmp_path: Path):
+    left, right = hum(60, 1), 4 * hum(60, 2)
+    stereo = write_wav(tmp_path / "stereo.wav", np.stack([left, right], axis=1))
+    for channel, sound in ((0, left), (1, right)):
+        source = {"kind": "file", "path": str(stereo), "channels": [0, 1]}
+        config = write_config(tmp_path, bundle_path, source, 1, channel=channel)
+        done = call(main, "calibrate", "m", "-c", config, "--clips", stereo, "--dry-run", "--json")
+        assert done.returncode == 0, done.stderr
+        found = json.loads(done.stdout)["difference"]["level_dbfs"]
+        assert found == pytest.approx(level_dbfs(sound[:160_000]), abs=0.3)  # the mean of both is 4 dB off either
+    mono = write_wav(tmp_path / "mono.wav", left)  # as `record` writes it of any channel
+    assert call(main, "calibrate", "m", "-c", config, "--clips", mono, "--dry-run").returncode == 0
 
 
 @pytest.mark.parametrize(
