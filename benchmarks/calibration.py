@@ -31,8 +31,7 @@ from asd_agent.calibrate.site import SiteSound, calibrate_site
 from asd_agent.inference.members import Inference, ModelOutput, WindowFeatures
 from asd_agent.inference.providers import Sessions
 from asd_agent.inference.scorer import BundleScorer
-from asd_trainer.data.dataset import scan
-from asd_trainer.data.machine_clips import labelled_clips
+from asd_trainer.data.dataset import labelled_clips, scan
 from asd_trainer.evaluation.metrics.roc import auc
 from asd_trainer.jobs.runs import Run, find_runs
 

@@ -26,8 +26,8 @@ from asd_trainer.data.clip_windows import load_windows
 from asd_trainer.data.dataset import scan
 from asd_trainer.evaluation.metrics.roc import auc, harmonic_mean, pauc
 from asd_trainer.fit.pruning import prune_run
-from asd_trainer.fit.pruning_settings import Prune
 from asd_trainer.jobs.runs import Run, find_runs, read_settings
+from asd_trainer.recipes.recipe import Prune
 
 BATCH = 16
 

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from asd_trainer.data.clips import attribute_files, attributes_of, hold_out_for_test
 from asd_trainer.data.dataset import scan
-from asd_trainer.data.layout import parse, split_attributes
+from asd_trainer.data.layout import attribute_files, attributes_of, hold_out_for_test, parse, split_attributes
 
 DATA = Path(os.environ.get("ASD_TEST_DATA", "../shared/data"))
 N, A = "normal", "anomaly"

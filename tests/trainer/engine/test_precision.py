@@ -29,12 +29,12 @@ from asd_trainer.families.settings import (
     ClassifierExpert,
     ConformerSettings,
     EmbeddingExpert,
-    MaskSettings,
     NetworkExpert,
     OneCycleSettings,
     TrainingSettings,
 )
 from asd_trainer.features.log_mel import LogMel
+from asd_trainer.features.settings import MaskSettings
 from asd_trainer.recipes.recipe import Recipe, load_recipe, recipe_names
 
 CPU = torch.device("cpu")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from asd_trainer.families.settings import MaskSettings
+from asd_trainer.features.settings import MaskSettings
 from asd_trainer.features.spec_augment import keep_mask, mask_bank
 
 PAPER = MaskSettings()

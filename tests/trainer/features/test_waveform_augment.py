@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from asd_trainer.families.settings import SoundAugmentation
+from asd_trainer.features.settings import SoundAugmentation
 from asd_trainer.features.waveform_augment import augment, beta, mixup
 
 NONE = SoundAugmentation(noise=0, volume=0, mixup=0)

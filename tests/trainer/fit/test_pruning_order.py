@@ -7,7 +7,7 @@ from asd_agent.calibrate.compose import FittedExpert, FittedMember
 from asd_agent.calibrate.condition import Calibrated, standardisation
 from asd_agent.errors import DataError
 from asd_trainer.fit.pruning_order import LEAST_CLIPS, Candidate, Order, order_members
-from asd_trainer.fit.pruning_settings import Prune
+from asd_trainer.recipes.recipe import Prune
 
 CLIPS = 60
 

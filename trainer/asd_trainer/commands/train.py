@@ -169,8 +169,8 @@ def _pruned(run: Run, members: int | None, agreement: float | None, budget_ms: f
     if members is None and agreement is None and budget_ms is None:
         return None
     from asd_trainer.fit.pruning import member_costs, prune_run, within_budget
-    from asd_trainer.fit.pruning_settings import Prune
     from asd_trainer.jobs.runs import read_settings
+    from asd_trainer.recipes.recipe import Prune
 
     settings = read_settings(run)
     costs = None

@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from asd_agent.calibrate.condition import PROVISIONAL_BELOW
 from asd_agent.errors import DataError
-from asd_trainer.data.clip_windows import Progress, load_windows
+from asd_trainer.data.clip_windows import load_windows
 from asd_trainer.data.layout import Clip
-from asd_trainer.data.split import by_section, held_out_clips, held_out_of_machine
-from asd_trainer.recipes.recipe import HeldOut
+from asd_trainer.data.split import HeldOut, by_section, held_out_clips, held_out_of_machine
+from asd_trainer.engine.progress import StageProgress
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def learnt_clips(clips: Sequence[Clip], settings: HeldOut, seed: int, fold: int 
     return found
 
 
-def class_set(clips: Sequence[Clip], progress: Progress | None = None) -> ClassSet:
+def class_set(clips: Sequence[Clip], progress: StageProgress | None = None) -> ClassSet:
     """Read clips and tell their classes: machine × section × domain × attributes.
 
     Raises:

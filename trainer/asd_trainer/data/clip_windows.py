@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,11 +11,10 @@ import numpy.typing as npt
 from asd_agent.audio.files import SAMPLE_RATE, read_clip
 from asd_agent.errors import DataError
 from asd_trainer.data.layout import Clip
+from asd_trainer.engine.progress import StageProgress
 
 WINDOW_SECONDS = 10.0
 WINDOW_SAMPLES = round(WINDOW_SECONDS * SAMPLE_RATE)
-Progress = Callable[[str, int, int], None]
-"""Called with what is done, how many of it are, and how many there will be."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class ClipWindows:
         return ClipWindows(tuple(self.clips[i] for i in index), self.samples[np.asarray(index, dtype=np.intp)])
 
 
-def load_windows(clips: Sequence[Clip], progress: Progress | None = None) -> ClipWindows:
+def load_windows(clips: Sequence[Clip], progress: StageProgress | None = None) -> ClipWindows:
     """Read clips.
 
     Raises:

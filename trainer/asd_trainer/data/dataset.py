@@ -6,8 +6,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from asd_agent.errors import DataError
-from asd_trainer.data.clips import attribute_files, attributes_of, hold_out_for_test
-from asd_trainer.data.layout import SUFFIXES, Clip, Domain, Label, Split, parse, with_attributes
+from asd_trainer.data.layout import (
+    SUFFIXES,
+    Clip,
+    Domain,
+    Label,
+    Split,
+    attribute_files,
+    attributes_of,
+    hold_out_for_test,
+    parse,
+    with_attributes,
+)
 
 _OFFICIAL = "Name it as in DCASE Task 2, such as fan/train/section_00_source_train_normal_0000.wav."
 
@@ -90,3 +100,8 @@ def scan(root: Path) -> DataSet:
     clips = list(hold_out_for_test(clips))
     clips.sort(key=lambda c: (c.machine, c.split, c.section, c.domain or "", c.label or "", c.index, c.path.name))
     return DataSet(root, tuple(clips), tuple(problems))
+
+
+def labelled_clips(data: DataSet, machine: str) -> list[Clip]:
+    """Return the test clips of a machine whose labels are known."""
+    return [c for c in data.select(machine=machine, split="test") if c.label is not None]

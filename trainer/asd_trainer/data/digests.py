@@ -9,8 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from asd_agent.bundle.bundle import file_digest
-from asd_trainer.data.clip_windows import Progress
 from asd_trainer.data.layout import Clip
+from asd_trainer.engine.progress import StageProgress
 from asd_trainer.engine.whole_files import write_json
 
 REMEMBERED = "digests.json"
@@ -33,7 +33,7 @@ class Digests:
             except ValueError:  # only a memory: what is lost is read again
                 self._known = {}
 
-    def of(self, clips: Iterable[Clip], root: Path, progress: Progress | None = None) -> str:
+    def of(self, clips: Iterable[Clip], root: Path, progress: StageProgress | None = None) -> str:
         """SHA-256 over the names, recordings and contents of clips, in the order of their names.
 
         Args:

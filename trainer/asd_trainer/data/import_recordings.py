@@ -16,8 +16,9 @@ import numpy.typing as npt
 from asd_agent.audio.files import SAMPLE_RATE, Signal
 from asd_agent.audio.quality import Limits, assess
 from asd_agent.errors import AudioError, DataError, UsageError
-from asd_trainer.data.clip_windows import WINDOW_SECONDS, Progress
+from asd_trainer.data.clip_windows import WINDOW_SECONDS
 from asd_trainer.data.layout import Domain, Label, Split, parse
+from asd_trainer.engine.progress import StageProgress
 from asd_trainer.engine.whole_files import whole_file
 
 _WHY = {
@@ -118,7 +119,7 @@ def cut(
     *,
     channel: int | None = None,
     seconds: float = WINDOW_SECONDS,
-    progress: Progress | None = None,
+    progress: StageProgress | None = None,
 ) -> list[CutRecording]:
     """Cut recordings of any rate and number of channels into clips of 16 kHz, mono, 16 bit.
 

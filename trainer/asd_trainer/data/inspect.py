@@ -14,10 +14,11 @@ from asd_agent.audio.files import SAMPLE_RATE, Signal, read_clip
 from asd_agent.audio.quality import Limits, constant_share
 from asd_agent.bundle.bundle import file_digest
 from asd_agent.errors import AudioError
-from asd_trainer.data.clip_windows import WINDOW_SAMPLES, WINDOW_SECONDS, Progress
+from asd_trainer.data.clip_windows import WINDOW_SAMPLES, WINDOW_SECONDS
 from asd_trainer.data.dataset import DataSet, Problem, scan
 from asd_trainer.data.layout import SUFFIXES, Clip, Domain, Label, Split
 from asd_trainer.data.permits import permits
+from asd_trainer.engine.progress import StageProgress
 
 Kind = Literal[
     "unreadable",
@@ -144,7 +145,7 @@ class Report:
         }
 
 
-def inspect(root: Path, progress: Progress | None = None) -> Report:
+def inspect(root: Path, progress: StageProgress | None = None) -> Report:
     """Open every clip of a data set.
 
     Args:

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from asd_agent.calibrate.condition import PROVISIONAL_BELOW
 from asd_trainer.data.layout import Clip, Domain
-from asd_trainer.data.split import LEAST_HELD_OUT
-from asd_trainer.fit.scorers import LEAST_RECORDINGS
+from asd_trainer.data.split import LEAST_HELD_OUT, LEAST_RECORDINGS
 
 _DOMAINS: tuple[Domain, ...] = ("source", "target")
 

@@ -9,6 +9,7 @@ from functools import partial
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from asd_agent.bundle.bundle import file_digest
 from asd_agent.errors import DataError
@@ -16,11 +17,26 @@ from asd_agent.features.log_mel import FeatureSpec, log_mel
 from asd_trainer.data.cache import Cache
 from asd_trainer.data.clip_windows import WINDOW_SAMPLES, load_windows
 from asd_trainer.data.layout import Clip
-from asd_trainer.recipes.recipe import HeldOut
+from asd_trainer.settings import Settings
 
 MANY_CLIPS = 100
 """From so many clips on the held-out fraction serves; below, folds by recording that rotate over the members."""
 LEAST_HELD_OUT = 2
+"""Recordings held out of each fold, and left for training: a spread needs two."""
+LEAST_RECORDINGS = 2
+"""Recordings that a scorer is fitted to: it is judged by those that a fit leaves out."""
+
+
+class HeldOut(Settings):
+    """Normal clips that no network learns from, for scorers and thresholds.
+
+    Attributes:
+        fraction: Share held out where there are clips enough.
+        folds: Folds by recording where there are not.
+    """
+
+    fraction: float = Field(default=0.1, gt=0, lt=1)
+    folds: int = Field(default=5, ge=2)
 
 
 def by_section(clips: Sequence[Clip], domain: str) -> dict[str, list[Clip]]:

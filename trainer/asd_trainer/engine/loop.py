@@ -17,13 +17,10 @@ from torch import Tensor, nn
 from asd_trainer.engine.checkpoint import Checkpoints, State
 from asd_trainer.engine.loss_log import STEPS_PER_READING, DivergedError, Reading, Readings
 from asd_trainer.engine.metrics_file import MetricsLog
+from asd_trainer.engine.progress import StepProgress
 from asd_trainer.engine.randomness import Chance, Sampler
 
-__all__ = ["ClipLosses", "Course", "DivergedError", "Progress", "Trainee", "train_steps"]
-
-Progress = Callable[[int, int, float, float], None]
-"""Called with the step, the number of steps, the loss and the seconds left: after each step, but on CUDA after those
-steps alone whose losses are read."""
+__all__ = ["ClipLosses", "Course", "DivergedError", "Trainee", "train_steps"]
 
 ClipLosses = Callable[[npt.NDArray[np.int64]], Tensor]
 """From indices of clips, shape (batch,), to the loss of each, shape (batch,)."""
@@ -84,7 +81,7 @@ def train_steps(
     *,
     folder: Path,
     checkpoint_every: int,
-    progress: Progress | None = None,
+    progress: StepProgress | None = None,
     clock: Callable[[], float] = time.monotonic,
     read_every: int | None = None,
 ) -> None:
@@ -99,7 +96,7 @@ def train_steps(
         checkpoints: Where to go on from.
         folder: For the metrics.
         checkpoint_every: Steps between checkpoints.
-        progress: See `Progress`.
+        progress: Called after each step.
         clock: Seconds.
         read_every: Steps between two readings; what suits the device where it is not given.
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from asd_trainer.families.settings import Computation
+from asd_trainer.engine.settings import Computation
 
 LOW_PRECISION_ON = ("cuda",)
 """Kinds of devices that compute networks in bfloat16 where a recipe wants it."""

@@ -11,8 +11,8 @@ import numpy as np
 from asd_agent.bundle import Bundle
 from asd_agent.errors import DataError
 from asd_agent.inference.scorer import BundleScorer
-from asd_trainer.data.clip_windows import Progress
 from asd_trainer.data.dataset import scan
+from asd_trainer.engine.progress import StageProgress
 from asd_trainer.jobs.executor import Observe
 from asd_trainer.jobs.plan import make_plan
 from asd_trainer.jobs.train import carry_out
@@ -52,7 +52,7 @@ class Reproduction:
 
 
 def reproduce(
-    path: Path, data: Path, out: Path, *, progress: Progress | None = None, observe: Observe | None = None
+    path: Path, data: Path, out: Path, *, progress: StageProgress | None = None, observe: Observe | None = None
 ) -> Reproduction:
     """Train a bundle again and compare.
 

@@ -23,11 +23,10 @@ from asd_agent.bundle.manifest import Condition
 from asd_agent.errors import DataError
 from asd_agent.inference.providers import Sessions
 from asd_agent.inference.scorer import BundleScorer, WindowScore, score_long
-from asd_trainer.data.clip_windows import Progress
-from asd_trainer.data.dataset import scan
+from asd_trainer.data.dataset import labelled_clips, scan
 from asd_trainer.data.digests import Digests
 from asd_trainer.data.layout import Clip
-from asd_trainer.data.machine_clips import labelled_clips
+from asd_trainer.engine.progress import StageProgress
 from asd_trainer.engine.whole_files import whole_file
 from asd_trainer.evaluation.metrics.bootstrap import DRAWS, Cell, interval, resampled
 from asd_trainer.evaluation.metrics.result import measure, to_csv
@@ -101,7 +100,7 @@ def evaluate_runs(
     return [read_evaluation(run) for run in runs]
 
 
-def evaluate_run(run: Run, progress: Progress | None = None) -> Evaluation:
+def evaluate_run(run: Run, progress: StageProgress | None = None) -> Evaluation:
     """The same for one run."""
     (one,) = evaluate_runs([run], observe=tell(progress) if progress else None)
     return one

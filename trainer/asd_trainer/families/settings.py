@@ -10,7 +10,6 @@ from pydantic import Field
 from asd_trainer.families.autoencoder.settings import (
     AutoencoderExpert,
     ConformerSettings,
-    MaskSettings,
     Replicas,
     TrainingSettings,
     Variant,
@@ -22,11 +21,10 @@ from asd_trainer.families.classifier.settings import (
     LossSettings,
     OneCycleSettings,
     PseudoAnomalies,
-    SoundAugmentation,
     TuningSettings,
 )
 from asd_trainer.families.embedding.settings import AdamWSettings, EmbeddingExpert, EmbeddingSettings
-from asd_trainer.families.settings_parts import Computation, Expert, NetworkExpert, Part, changed
+from asd_trainer.families.settings_parts import Expert, NetworkExpert
 from asd_trainer.families.statistics.settings import PlainExpert
 
 MachineNetwork = AutoencoderExpert | DenseExpert | SectionExpert
@@ -42,7 +40,6 @@ __all__ = [
     "BaselineExpert",
     "ClassifierExpert",
     "ClassifierSettings",
-    "Computation",
     "ConformerSettings",
     "DenseExpert",
     "EmbeddingExpert",
@@ -51,17 +48,13 @@ __all__ = [
     "Expert",
     "LossSettings",
     "MachineNetwork",
-    "MaskSettings",
     "NetworkExpert",
     "OneCycleSettings",
-    "Part",
     "PlainExpert",
     "PseudoAnomalies",
     "Replicas",
     "SectionExpert",
-    "SoundAugmentation",
     "TrainingSettings",
     "TuningSettings",
     "Variant",
-    "changed",
 ]

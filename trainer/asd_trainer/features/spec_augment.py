@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from asd_trainer.families.settings import MaskSettings
+from asd_trainer.features.settings import MaskSettings
 
 
 def keep_mask(batch: int, frames: int, n_mels: int, settings: MaskSettings, generator: torch.Generator) -> Tensor:

@@ -8,7 +8,7 @@ from scipy.special import betaincinv
 from torch import Tensor
 
 from asd_trainer.engine.device_dataset import send
-from asd_trainer.families.settings import SoundAugmentation
+from asd_trainer.features.settings import SoundAugmentation
 
 
 def augment(x: Tensor, settings: SoundAugmentation, generator: torch.Generator) -> Tensor:

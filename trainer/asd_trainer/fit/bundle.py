@@ -22,10 +22,11 @@ from asd_agent.calibrate.compose import FittedExpert, FittedMember, Heard, Thres
 from asd_agent.calibrate.condition import PROVISIONAL_BELOW
 from asd_agent.inference.providers import Sessions
 from asd_agent.inference.scorer import BundleScorer
-from asd_trainer.data.clip_windows import ClipWindows, Progress
+from asd_trainer.data.clip_windows import ClipWindows
+from asd_trainer.engine.progress import StageProgress
 from asd_trainer.fit.pruning_order import Candidate, Order, order_members
-from asd_trainer.fit.pruning_settings import Prune
 from asd_trainer.fit.scorers import ExpertPlan, Fitted, MemberScorers, domain_name
+from asd_trainer.recipes.recipe import Prune
 
 Float = npt.NDArray[np.float64]
 Arrays = dict[str, npt.NDArray[Any]]
@@ -58,7 +59,7 @@ class Fitter:
         combination: Combination | None = None,
         only: Mapping[str, str] | None = None,
         seed: int = 0,
-        progress: Progress | None = None,
+        progress: StageProgress | None = None,
         prune: Prune | None = None,
     ) -> None:
         self._machine, self._plans, self._only, self._seed = machine, plans, only or {}, seed

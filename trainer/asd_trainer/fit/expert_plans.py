@@ -13,9 +13,10 @@ import numpy.typing as npt
 from asd_agent.bundle.manifest import DomainName, MaskBank, Member
 from asd_agent.errors import DataError
 from asd_trainer.data.attribute_classes import held_out_of_domains
-from asd_trainer.data.clip_windows import WINDOW_SAMPLES, ClipWindows, Progress, load_windows
+from asd_trainer.data.clip_windows import WINDOW_SAMPLES, ClipWindows, load_windows
 from asd_trainer.data.layout import Clip
-from asd_trainer.data.split import by_section, held_out_clips, held_out_of_machine, section_values
+from asd_trainer.data.split import LEAST_RECORDINGS, by_section, held_out_clips, held_out_of_machine, section_values
+from asd_trainer.engine.progress import StageProgress
 from asd_trainer.families.classifier.job import LEFT_OUT, SOURCE_GRAPH, TARGET_GRAPH
 from asd_trainer.families.settings import (
     AnyNetwork,
@@ -24,12 +25,12 @@ from asd_trainer.families.settings import (
     ClassifierExpert,
     EmbeddingExpert,
     MachineNetwork,
-    MaskSettings,
     NetworkExpert,
     PlainExpert,
     SectionExpert,
 )
-from asd_trainer.fit.scorers import LEAST_RECORDINGS, ExpertPlan, Place, domain_name
+from asd_trainer.features.settings import MaskSettings
+from asd_trainer.fit.scorers import ExpertPlan, Place, domain_name
 from asd_trainer.recipes.recipe import Recipe
 
 ROTATING = ("average", "median", "ranking")
@@ -110,7 +111,7 @@ class MachineData:
         return sorted(self.source)
 
 
-def load_machine(clips: Sequence[Clip], machine: str, progress: Progress | None = None) -> MachineData:
+def load_machine(clips: Sequence[Clip], machine: str, progress: StageProgress | None = None) -> MachineData:
     """Read a machine's training clips.
 
     Raises:

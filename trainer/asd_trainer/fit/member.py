@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from asd_trainer.data.split import TrainingSet
-from asd_trainer.engine.loop import Progress
 from asd_trainer.engine.onnx_export import Exportable
+from asd_trainer.engine.progress import StepProgress
 from asd_trainer.families.autoencoder.training import load_autoencoder, train_autoencoder
 from asd_trainer.families.settings import AutoencoderExpert, MachineNetwork
 from asd_trainer.recipes.recipe import Recipe
@@ -19,7 +19,7 @@ def train_member(
     out: Path,
     *,
     seed: int,
-    progress: Progress | None = None,
+    progress: StepProgress | None = None,
 ) -> Exportable:
     """Train one member, going on where an earlier call was interrupted.
 

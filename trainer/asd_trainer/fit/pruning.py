@@ -14,14 +14,13 @@ from asd_agent.errors import DataError
 from asd_agent.inference.scorer import BundleScorer
 from asd_trainer.data.dataset import scan
 from asd_trainer.fit.pruning_order import Order
-from asd_trainer.fit.pruning_settings import Prune
 from asd_trainer.jobs import digests
 from asd_trainer.jobs.executor import Observe
 from asd_trainer.jobs.plan import BUNDLE, make_plan
 from asd_trainer.jobs.runs import Run, jobs_of
 from asd_trainer.jobs.store import folder_of
 from asd_trainer.jobs.train import carry_out
-from asd_trainer.recipes.recipe import Recipe
+from asd_trainer.recipes.recipe import Prune, Recipe
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from scipy.stats import spearmanr
 from asd_agent.bundle.manifest import Combination
 from asd_agent.calibrate.compose import FittedExpert, expert_scores, total_scores
 from asd_agent.errors import DataError
-from asd_trainer.fit.pruning_settings import Prune
+from asd_trainer.recipes.recipe import Prune
 
 Float = npt.NDArray[np.float64]
 LEAST_CLIPS = 10

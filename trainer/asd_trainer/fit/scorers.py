@@ -17,14 +17,14 @@ from asd_agent.calibrate.condition import PROVISIONAL_BELOW, Calibrated, borrowe
 from asd_agent.errors import DataError
 from asd_agent.inference.members import WindowFeatures, load_member
 from asd_agent.inference.providers import Sessions
-from asd_trainer.data.clip_windows import ClipWindows, Progress
+from asd_trainer.data.clip_windows import ClipWindows
 from asd_trainer.data.layout import Clip
+from asd_trainer.data.split import LEAST_RECORDINGS
+from asd_trainer.engine.progress import StageProgress
 
 Fitted = dict[tuple[str, DomainName], Calibrated]
 """By section and domain; reference scores in the order of the section's clips, NaN for those that were learnt."""
 Arrays = dict[str, npt.NDArray[Any]]
-LEAST_RECORDINGS = 2
-"""That a scorer is fitted to and judged by."""
 BATCH = 16
 
 
@@ -117,7 +117,7 @@ class MemberScorers:
     """
 
     def __init__(
-        self, machine: str, arrays: Arrays, sessions: Sessions, seed: int = 0, progress: Progress | None = None
+        self, machine: str, arrays: Arrays, sessions: Sessions, seed: int = 0, progress: StageProgress | None = None
     ) -> None:
         self._machine, self._arrays, self._sessions = machine, arrays, sessions
         self._seed, self._progress = seed, progress

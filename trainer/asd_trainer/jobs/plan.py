@@ -9,15 +9,15 @@ from typing import Any
 
 from asd_agent.bundle.manifest import ARITHMETIC_VERSION, SCHEMA_VERSION
 from asd_agent.errors import UsageError
-from asd_trainer.data.clip_windows import Progress
 from asd_trainer.data.dataset import DataSet
 from asd_trainer.data.digests import Digests
-from asd_trainer.data.machine_clips import MachineClips
+from asd_trainer.engine.progress import StageProgress
 from asd_trainer.families.settings import ClassifierExpert, EmbeddingExpert, NetworkExpert
 from asd_trainer.fit.expert_plans import check_permits, numbered
 from asd_trainer.fit.selection_by_labels import check_labels
 from asd_trainer.jobs import Job
 from asd_trainer.jobs import digests as job_digests
+from asd_trainer.jobs.machine_clips import MachineClips
 from asd_trainer.jobs.plan_networks import code_version, network_jobs
 from asd_trainer.jobs.runs import JOBS, Run, data_names
 from asd_trainer.recipes.recipe import Recipe
@@ -68,7 +68,7 @@ def make_plan(
     *,
     machines: Collection[str] = (),
     evaluations: bool = False,
-    progress: Progress | None = None,
+    progress: StageProgress | None = None,
 ) -> Plan:
     """Everything that recipes on data sets ask for. With several data sets, runs lie in RUNS/<data>/<recipe>/….
 

@@ -11,7 +11,6 @@ from typing import Any
 from asd_agent.bundle.bundle import file_digest
 from asd_trainer.data.attribute_classes import class_names, learnt_clips
 from asd_trainer.data.layout import Clip
-from asd_trainer.data.machine_clips import MachineClips
 from asd_trainer.data.split import by_section, held_out_of_machine
 from asd_trainer.families.classifier.pseudo_anomalies import folder_sounds, needs_transforms, sources_of
 from asd_trainer.families.settings import (
@@ -25,6 +24,7 @@ from asd_trainer.families.settings import (
 )
 from asd_trainer.fit.expert_plans import Numbered
 from asd_trainer.jobs import Job
+from asd_trainer.jobs.machine_clips import MachineClips
 from asd_trainer.recipes.recipe import Recipe
 
 ARITHMETIC = 1

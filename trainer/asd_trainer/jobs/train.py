@@ -13,9 +13,9 @@ from typing import Any
 from asd_agent.bundle import Bundle
 from asd_agent.bundle.manifest import Provenance
 from asd_trainer.data.cache import Cache
-from asd_trainer.data.clip_windows import Progress
 from asd_trainer.data.dataset import DataSet, scan
 from asd_trainer.data.layout import Clip
+from asd_trainer.engine.progress import StageProgress
 from asd_trainer.families.settings import BaselineExpert, ClassifierExpert, EmbeddingExpert, NetworkExpert, PlainExpert
 from asd_trainer.fit.selection_by_labels import choice_of
 from asd_trainer.jobs import JobStatus, Task, run_jobs
@@ -59,7 +59,7 @@ def carry_out(plan: Plan, *, workers: int | Launcher = 1, observe: Observe | Non
 
 
 def train_machine(
-    data: DataSet, machine: str, recipe: Recipe, seed: int, out: Path, progress: Progress | None = None
+    data: DataSet, machine: str, recipe: Recipe, seed: int, out: Path, progress: StageProgress | None = None
 ) -> Run:
     """Train one machine: networks, scorers, thresholds, bundle. An interrupted call goes on, a finished one returns.
 
@@ -72,7 +72,7 @@ def train_machine(
     return run
 
 
-def tell(progress: Progress) -> Observe:
+def tell(progress: StageProgress) -> Observe:
     """Tell of running jobs as stages of a whole."""
 
     def observe(statuses: Sequence[JobStatus]) -> None:

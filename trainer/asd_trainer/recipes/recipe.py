@@ -17,6 +17,7 @@ from asd_agent.bundle.manifest import Combination
 from asd_agent.config.file import load_settings
 from asd_agent.errors import ConfigError
 from asd_agent.features.log_mel import FeatureSpec
+from asd_trainer.data.split import HeldOut
 from asd_trainer.families.settings import (
     AnyExpert,
     AnyNetwork,
@@ -26,9 +27,8 @@ from asd_trainer.families.settings import (
     Expert,
     MachineNetwork,
     NetworkExpert,
-    Part,
 )
-from asd_trainer.fit.pruning_settings import Prune
+from asd_trainer.settings import Settings
 
 FOLDER = Path(__file__).parent
 LEAST_EXPERTS = 2
@@ -37,19 +37,7 @@ TABLE = FOLDER / "table.yaml"
 """The recipes that a table compares where none is named."""
 
 
-class HeldOut(Part):
-    """Normal clips that no network has seen, for scorers and thresholds.
-
-    Attributes:
-        fraction: Share held out where there are clips enough.
-        folds: Folds by recording where there are not.
-    """
-
-    fraction: float = Field(default=0.1, gt=0, lt=1)
-    folds: int = Field(default=5, ge=2)
-
-
-class Thresholds(Part):
+class Thresholds(Settings):
     """See `asd_agent.alarm.rate`.
 
     Attributes:
@@ -61,7 +49,7 @@ class Thresholds(Part):
     false_alarms_per_day: float = Field(default=0.1, gt=0)
 
 
-class Dimension(Part):
+class Dimension(Settings):
     """What a search may set one value of a recipe to: some values, or a range of numbers.
 
     Attributes:
@@ -90,7 +78,25 @@ class Dimension(Part):
         return self
 
 
-class Recipe(Part):
+class Prune(Settings):
+    """Members of a recipe that are kept, in the order of `asd_trainer.fit.pruning_order`.
+
+    Attributes:
+        members: Number of members.
+        agreement: Keep as few as order normal clips like all members do, up to this rank correlation.
+    """
+
+    members: int | None = Field(default=None, ge=1)
+    agreement: float | None = Field(default=None, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _one(self) -> Prune:
+        if (self.members is None) == (self.agreement is None):
+            raise ValueError("give `members:` or `agreement:`, and not both")
+        return self
+
+
+class Recipe(Settings):
     """Everything that decides a training besides the data and the seed.
 
     Attributes:
@@ -279,7 +285,7 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
     return load_settings(FOLDER / f"{path.name}.yaml", Recipe)
 
 
-class TableRecipes(Part):
+class TableRecipes(Settings):
     """A file that names recipes to compare, such as recipes/table.yaml and recipes/ablations.yaml.
 
     Attributes:

@@ -12,9 +12,8 @@ import numpy.typing as npt
 
 from asd_agent.bundle import Bundle
 from asd_agent.bundle.manifest import Condition
-from asd_trainer.data.dataset import scan
+from asd_trainer.data.dataset import labelled_clips, scan
 from asd_trainer.data.layout import Clip
-from asd_trainer.data.machine_clips import labelled_clips
 from asd_trainer.evaluation.metrics.submission import read_submission
 from asd_trainer.evaluation.score import Evaluation
 from asd_trainer.families.classifier.job import WITHOUT

@@ -17,7 +17,7 @@ from asd_agent.features.log_mel import FeatureSpec, mel_centres
 from asd_agent.inference.members import WindowFeatures
 from asd_agent.inference.providers import Sessions
 from asd_agent.inference.scorer import BundleScorer, score_long
-from asd_trainer.data.clip_windows import Progress
+from asd_trainer.engine.progress import StageProgress
 from asd_trainer.engine.whole_files import whole_file
 from asd_trainer.evaluation.score import Evaluation
 from asd_trainer.evaluation.table import make_table
@@ -68,7 +68,7 @@ def write_report(
     *,
     reference: str | None = None,
     clips: int = CLIPS,
-    progress: Progress | None = None,
+    progress: StageProgress | None = None,
 ) -> None:
     """Write the page, whole or not at all.
 

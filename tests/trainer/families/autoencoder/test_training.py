@@ -11,7 +11,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from asd_agent.errors import AsdError, ConfigError, DataError
 from asd_trainer.engine.checkpoint import CheckpointError, read_checkpoint
 from asd_trainer.families.autoencoder.training import band_statistics, load_autoencoder, train_autoencoder
-from asd_trainer.families.settings import AutoencoderExpert, ConformerSettings, MaskSettings, TrainingSettings
+from asd_trainer.families.settings import AutoencoderExpert, ConformerSettings, TrainingSettings
+from asd_trainer.features.settings import MaskSettings
 from asd_trainer.recipes.recipe import Recipe
 
 NETWORK = ConformerSettings(blocks=1, units=16, heads=2, kernel=3, feedforward=16)

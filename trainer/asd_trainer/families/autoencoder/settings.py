@@ -7,10 +7,13 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from asd_agent.features.log_mel import FeatureSpec
-from asd_trainer.families.settings_parts import Computation, NetworkExpert, Part, changed
+from asd_trainer.engine.settings import Computation
+from asd_trainer.families.settings_parts import NetworkExpert
+from asd_trainer.features.settings import MaskSettings
+from asd_trainer.settings import Settings, with_changes
 
 
-class ConformerSettings(Part):
+class ConformerSettings(Settings):
     """The network of Gulati et al. 2020.
 
     Attributes:
@@ -38,31 +41,6 @@ class ConformerSettings(Part):
         return self
 
 
-class MaskSettings(Part):
-    """SpecAugment (Park et al. 2019) and input dropout, in training and at inference.
-
-    Attributes:
-        time_masks: Masks along time.
-        time_width: Narrowest and widest, in frames.
-        freq_masks: Masks along frequency.
-        freq_width: Narrowest and widest, in mel bands.
-        input_dropout: Share of the single cells hidden.
-    """
-
-    time_masks: int = Field(default=50, ge=0)
-    time_width: tuple[int, int] = (1, 5)
-    freq_masks: int = Field(default=5, ge=0)
-    freq_width: tuple[int, int] = (0, 10)
-    input_dropout: float = Field(default=0.2, ge=0, lt=1)
-
-    @model_validator(mode="after")
-    def _possible(self) -> MaskSettings:
-        for low, high in (self.time_width, self.freq_width):
-            if not 0 <= low <= high:
-                raise ValueError(f"a width goes from {low} to {high}; give [narrowest, widest]")
-        return self
-
-
 class TrainingSettings(Computation):
     """Adam with a warm-up schedule.
 
@@ -81,7 +59,7 @@ class TrainingSettings(Computation):
     clip_norm: float = Field(default=5.0, gt=0)
 
 
-class Replicas(Part):
+class Replicas(Settings):
     """Test-time replicas of a window, each with its own masks from the bundle's fixed bank.
 
     Attributes:
@@ -105,7 +83,7 @@ class Replicas(Part):
         return self
 
 
-class Variant(Part):
+class Variant(Settings):
     """How some members of a pool differ from the expert's own settings; what is not named stays.
 
     Attributes:
@@ -139,9 +117,9 @@ class AutoencoderExpert(NetworkExpert):
     @model_validator(mode="after")
     def _variants_possible(self) -> AutoencoderExpert:
         for variant in self.variants:
-            changed(self.features or FeatureSpec(), variant.features)
-            changed(self.network, variant.network)
-            changed(self.masks, variant.masks)
+            with_changes(self.features or FeatureSpec(), variant.features)
+            with_changes(self.network, variant.network)
+            with_changes(self.masks, variant.masks)
         return self
 
     def member(self, number: int, features: FeatureSpec) -> AutoencoderExpert:
@@ -149,9 +127,9 @@ class AutoencoderExpert(NetworkExpert):
         variant = self.variants[number % len(self.variants)] if self.variants else Variant()
         return self.model_copy(
             update={
-                "features": changed(self.features or features, variant.features),
-                "network": changed(self.network, variant.network),
-                "masks": changed(self.masks, variant.masks),
+                "features": with_changes(self.features or features, variant.features),
+                "network": with_changes(self.network, variant.network),
+                "masks": with_changes(self.masks, variant.masks),
                 "variants": [],
             }
         )

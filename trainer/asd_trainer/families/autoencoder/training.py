@@ -15,8 +15,9 @@ from torch import Tensor
 from asd_agent.errors import AsdError, DataError
 from asd_trainer.engine.checkpoint import CheckpointError, Checkpoints, read_checkpoint
 from asd_trainer.engine.device_dataset import Resident
-from asd_trainer.engine.loop import ClipLosses, Course, Progress, Trainee, train_steps
+from asd_trainer.engine.loop import ClipLosses, Course, Trainee, train_steps
 from asd_trainer.engine.precision import autocast, compiled, tensor_cores
+from asd_trainer.engine.progress import StepProgress
 from asd_trainer.engine.randomness import BatchSampler, Chance, own_randomness
 from asd_trainer.engine.schedule import warmup_rate
 from asd_trainer.families.autoencoder.network import Autoencoder, AutoencoderShape
@@ -37,7 +38,7 @@ def train_autoencoder(
     out: Path,
     *,
     seed: int,
-    progress: Progress | None = None,
+    progress: StepProgress | None = None,
     expert: AutoencoderExpert | None = None,
 ) -> Path:
     """Train one member, going on where an earlier call was interrupted.

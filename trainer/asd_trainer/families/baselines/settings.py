@@ -8,10 +8,11 @@ from pydantic import Field
 
 from asd_agent.calibrate import DensitySettings
 from asd_agent.features.log_mel import FeatureSpec
-from asd_trainer.families.settings_parts import NetworkExpert, Part
+from asd_trainer.families.settings_parts import NetworkExpert
+from asd_trainer.settings import Settings
 
 
-class EpochSettings(Part):
+class EpochSettings(Settings):
     """Adam at a constant rate over whole epochs, as the official baselines are trained.
 
     Attributes:

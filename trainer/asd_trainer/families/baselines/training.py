@@ -17,8 +17,9 @@ from torch.nn import functional
 from asd_agent.errors import DataError
 from asd_trainer.engine.checkpoint import CheckpointError, Checkpoints, read_checkpoint
 from asd_trainer.engine.device_dataset import Resident
-from asd_trainer.engine.loop import ClipLosses, Course, Progress, Trainee, train_steps
+from asd_trainer.engine.loop import ClipLosses, Course, Trainee, train_steps
 from asd_trainer.engine.precision import tensor_cores
+from asd_trainer.engine.progress import StepProgress
 from asd_trainer.engine.randomness import BatchSampler, Chance, own_randomness
 from asd_trainer.families.autoencoder.training import choose_device
 from asd_trainer.families.baselines.network import DenseAutoencoder, DenseShape, SectionClassifier, SectionShape
@@ -40,7 +41,7 @@ def train_baseline(
     out: Path,
     *,
     seed: int,
-    progress: Progress | None = None,
+    progress: StepProgress | None = None,
 ) -> Path:
     """Train one member, going on where an earlier call was interrupted.
 

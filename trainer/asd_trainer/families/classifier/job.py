@@ -19,7 +19,7 @@ from asd_trainer.jobs import Task
 from asd_trainer.recipes.recipe import Recipe
 
 if TYPE_CHECKING:
-    from asd_trainer.engine.loop import Progress
+    from asd_trainer.engine.progress import StepProgress
 
 SOURCE_GRAPH, TARGET_GRAPH, LEFT_OUT = "model.onnx", "target.onnx", "left-out.npy"
 """Files of a job: the source's network, the one tuned to the target, and what networks that were tuned without some of
@@ -114,7 +114,7 @@ class _Stages:
         self._task, self._before, self._last = task, 0, 0
         self._total = expert.training.steps + (tunings * tuning.steps if tuning is not None else 0)
 
-    def stage(self) -> Progress:
+    def stage(self) -> StepProgress:
         """The progress of the next of them."""
         self._before += self._last
         before = self._before

@@ -9,13 +9,16 @@ from pydantic import Field, model_validator
 
 from asd_agent.calibrate import DensitySettings
 from asd_agent.features.log_mel import FeatureSpec
-from asd_trainer.families.settings_parts import Computation, NetworkExpert, Part, changed
+from asd_trainer.engine.settings import Computation
+from asd_trainer.families.settings_parts import NetworkExpert
+from asd_trainer.features.settings import SoundAugmentation
+from asd_trainer.settings import Settings, with_changes
 
 EMBEDDING = 2
 """Column of a classifier's observation where the embedding begins, after posterior and distance."""
 
 
-class ClassifierSettings(Part):
+class ClassifierSettings(Settings):
     """The network.
 
     Attributes:
@@ -35,7 +38,7 @@ class ClassifierSettings(Part):
     dropout: float = Field(default=0.3, ge=0, lt=1)
 
 
-class LossSettings(Part):
+class LossSettings(Settings):
     """Losses beside the binary cross-entropy (Eq. 4).
 
     Attributes:
@@ -51,31 +54,7 @@ class LossSettings(Part):
     scale: float = Field(default=30.0, gt=0)
 
 
-class SoundAugmentation(Part):
-    """What is done to sounds while a network learns.
-
-    Attributes:
-        noise: Share of the items that get Gaussian noise.
-        snr_db: Lowest and highest ratio of sound to noise.
-        volume: Share of the items that become louder or softer.
-        volume_db: By at most so much.
-        mixup: α of the Beta(α, α) by which items are mixed with others, labels too; 0 mixes none.
-    """
-
-    noise: float = Field(default=0.5, ge=0, le=1)
-    snr_db: tuple[float, float] = (5.0, 20.0)
-    volume: float = Field(default=0.5, ge=0, le=1)
-    volume_db: float = Field(default=10.0, ge=0)
-    mixup: float = Field(default=0.2, ge=0)
-
-    @model_validator(mode="after")
-    def _possible(self) -> SoundAugmentation:
-        if not self.snr_db[0] <= self.snr_db[1]:
-            raise ValueError(f"snr_db goes from {self.snr_db[0]} to {self.snr_db[1]}; give [lowest, highest]")
-        return self
-
-
-class PseudoAnomalies(Part):
+class PseudoAnomalies(Settings):
     """Where the sounds come from that a network learns to tell from a section's own; never from test clips.
 
     Attributes:
@@ -120,7 +99,7 @@ class OneCycleSettings(Computation):
     clip_norm: float = Field(default=5.0, gt=0)
 
 
-class TuningSettings(Part):
+class TuningSettings(Settings):
     """From the source's network to the target's.
 
     Attributes:
@@ -138,7 +117,7 @@ class TuningSettings(Part):
     folds: int = Field(default=3, ge=2)
 
 
-class ClassifierVariant(Part):
+class ClassifierVariant(Settings):
     """How some members of a pool differ from the expert's own settings; what is not named stays."""
 
     features: dict[str, Any] = Field(default_factory=dict)
@@ -191,11 +170,11 @@ class ClassifierExpert(NetworkExpert):
         variant = self.variants[number % len(self.variants)] if self.variants else ClassifierVariant()
         return self.model_copy(
             update={
-                "features": changed(self.features or features, variant.features),
-                "network": changed(self.network, variant.network),
-                "losses": changed(self.losses, variant.losses),
-                "augmentation": changed(self.augmentation, variant.augmentation),
-                "outliers": changed(self.outliers, variant.outliers),
+                "features": with_changes(self.features or features, variant.features),
+                "network": with_changes(self.network, variant.network),
+                "losses": with_changes(self.losses, variant.losses),
+                "augmentation": with_changes(self.augmentation, variant.augmentation),
+                "outliers": with_changes(self.outliers, variant.outliers),
                 "variants": [],
             }
         )

@@ -13,8 +13,9 @@ import numpy as np
 from asd_agent.errors import DataError
 from asd_trainer.data.clip_sounds import Sounds
 from asd_trainer.engine.checkpoint import CheckpointError, Checkpoints, read_checkpoint
-from asd_trainer.engine.loop import Course, Progress, train_steps
+from asd_trainer.engine.loop import Course, train_steps
 from asd_trainer.engine.precision import tensor_cores
+from asd_trainer.engine.progress import StepProgress
 from asd_trainer.engine.randomness import Chance, own_randomness
 from asd_trainer.engine.schedule import one_cycle_rate
 from asd_trainer.families.autoencoder.training import band_statistics, choose_device
@@ -35,7 +36,7 @@ def train_classifier(
     out: Path,
     *,
     seed: int,
-    progress: Progress | None = None,
+    progress: StepProgress | None = None,
 ) -> Path:
     """Train the source domain's network, going on where an earlier call was interrupted.
 
@@ -81,7 +82,7 @@ def tune_classifier(
     out: Path,
     *,
     seed: int,
-    progress: Progress | None = None,
+    progress: StepProgress | None = None,
 ) -> Path:
     """Train the source domain's network on, for the target domain.
 
@@ -138,7 +139,7 @@ def _learn(
     expert: ClassifierExpert,
     out: Path,
     seed: int,
-    progress: Progress | None,
+    progress: StepProgress | None,
 ) -> Path:
     if checkpoints.finished():
         return checkpoints.final

@@ -9,11 +9,13 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 from asd_agent.calibrate import DensitySettings
 from asd_agent.features.log_mel import FeatureSpec
 from asd_agent.features.stft import SpectrumSpec, StftSpec
+from asd_trainer.engine.settings import Computation
 from asd_trainer.families.baselines.settings import EpochSettings
-from asd_trainer.families.settings_parts import Computation, NetworkExpert, Part
+from asd_trainer.families.settings_parts import NetworkExpert
+from asd_trainer.settings import Settings
 
 
-class EmbeddingSettings(Part):
+class EmbeddingSettings(Settings):
     """The network: a branch for the spectrum of the whole window, one for each short-time transform.
 
     Attributes:
@@ -50,7 +52,7 @@ class AdamWSettings(Computation, EpochSettings):
         weight_decay: Share of a weight, times the rate, that is taken off at each step.
     """
 
-    unsaid: ClassVar[tuple[str, ...]] = ("compile", "precision")
+    omitted_at_default: ClassVar[tuple[str, ...]] = ("compile", "precision")
     epochs: int = Field(default=16, ge=1)
     batch: int = Field(default=64, ge=2)
     learning_rate: float = Field(default=1e-3, gt=0)

@@ -18,8 +18,9 @@ from asd_agent.features.stft import StftSpec
 from asd_trainer.data.attribute_classes import ClassSet
 from asd_trainer.engine.checkpoint import CheckpointError, Checkpoints, read_checkpoint
 from asd_trainer.engine.device_dataset import Resident, send
-from asd_trainer.engine.loop import Course, Progress, Trainee, train_steps
+from asd_trainer.engine.loop import Course, Trainee, train_steps
 from asd_trainer.engine.precision import autocast, compiled, for_convolutions, tensor_cores
+from asd_trainer.engine.progress import StepProgress
 from asd_trainer.engine.randomness import BatchSampler, Chance, own_randomness
 from asd_trainer.families.autoencoder.training import choose_device
 from asd_trainer.families.embedding.adacos import SubclusterAdaCos
@@ -42,7 +43,7 @@ def train_embedding(
     out: Path,
     *,
     seed: int,
-    progress: Progress | None = None,
+    progress: StepProgress | None = None,
 ) -> Path:
     """Train one member, going on where an earlier call was interrupted.
 

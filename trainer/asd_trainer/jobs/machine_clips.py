@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from asd_trainer.data.clip_windows import Progress
-from asd_trainer.data.dataset import DataSet
+from asd_trainer.data.dataset import DataSet, labelled_clips
 from asd_trainer.data.digests import Digests
 from asd_trainer.data.layout import Clip
 from asd_trainer.data.split import by_section
+from asd_trainer.engine.progress import StageProgress
 from asd_trainer.families.settings import EmbeddingExpert
 from asd_trainer.recipes.recipe import Recipe
 
@@ -44,7 +44,7 @@ class MachineClips:
 
     @classmethod
     def of(
-        cls, data: DataSet, machine: str, digests: Digests, testing: bool, whole: bool, progress: Progress | None
+        cls, data: DataSet, machine: str, digests: Digests, testing: bool, whole: bool, progress: StageProgress | None
     ) -> MachineClips:
         """Gather a machine's clips; `testing` and `whole` say whether anybody wants the test clips and the others'."""
         root = data.root.resolve()
@@ -69,8 +69,3 @@ class MachineClips:
         """Of all clips that a bundle comes from: the machine's, or those of the whole data set."""
         shared = any(isinstance(e, EmbeddingExpert) for e in recipe.experts)
         return self.everything_digest if shared else self.training_digest
-
-
-def labelled_clips(data: DataSet, machine: str) -> list[Clip]:
-    """The test clips of a machine whose labels are known."""
-    return [c for c in data.select(machine=machine, split="test") if c.label is not None]
