@@ -1,19 +1,19 @@
-"""Errors that the command lines turn into one line on stderr and an exit code."""
+"""Errors that a command prints as one line on stderr, with an exit code."""
 
 from __future__ import annotations
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_CONFIG = 78
-"""sysexits.h EX_CONFIG: systemd is told not to restart on it."""
+"""EX_CONFIG of sysexits.h; the systemd unit does not restart the service after it."""
 
 
 class AsdError(Exception):
-    """Something went wrong that a person can mend.
+    """An error that a person can correct.
 
     Args:
-        what: What was wrong and where, in one line.
-        remedy: What would be right; shown after the message.
+        what: Object and fault, in one line.
+        remedy: What to do; printed after the message.
     """
 
     exit_code = EXIT_FAILED
@@ -28,24 +28,24 @@ class AsdError(Exception):
 
 
 class UsageError(AsdError):
-    """The command was called with arguments that do not fit together."""
+    """Arguments of a command that do not fit together."""
 
     exit_code = EXIT_USAGE
 
 
 class ConfigError(AsdError):
-    """The configuration cannot be used; nothing was started."""
+    """A configuration that cannot be used; nothing was started."""
 
     exit_code = EXIT_CONFIG
 
 
 class BundleError(AsdError):
-    """A bundle is damaged, incomplete or made for another version."""
+    """A bundle that is damaged, incomplete or made for another version."""
 
 
 class AudioError(AsdError):
-    """A recording or device cannot be read."""
+    """A recording or device that cannot be read."""
 
 
 class DataError(AsdError):
-    """A data set does not permit what was asked of it."""
+    """A data set that does not permit what was asked of it."""

@@ -1,4 +1,4 @@
-"""Files and folders that are there whole or not at all, whenever the power goes."""
+"""Files and folders that are on the disk whole or not at all, also after a power cut."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from collections.abc import Mapping
 from pathlib import Path
 
 STAGE = ".unfinished-"
-"""What the names of files and folders begin with until they are whole."""
+"""First letters of the names of files and folders that are not whole yet."""
 
 
 def put(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Make a folder with these files, whole or not at all, whenever the power goes.
+    """Create a folder with these files, whole or not at all.
 
     Args:
-        folder: Its place, not there yet.
+        folder: Its path, where nothing is yet.
         files: Content by name.
 
     Raises:
-        OSError: The disk refuses; nothing is left of it.
+        OSError: The disk refuses; nothing of it is left.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     stage = folder.with_name(STAGE + folder.name)
@@ -31,9 +31,9 @@ def put(folder: Path, files: Mapping[str, bytes]) -> None:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-        _sync(stage)
+        sync_folder(stage)
         stage.rename(folder)
-        _sync(folder.parent)
+        sync_folder(folder.parent)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
 
@@ -52,13 +52,13 @@ def write_whole(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         stage.replace(path)
-        _sync(path.parent)
+        sync_folder(path.parent)
     finally:
         stage.unlink(missing_ok=True)
 
 
 def remove(folder: Path) -> None:
-    """Take a folder away; a half of it is never seen.
+    """Remove a folder; a reader sees it whole or not at all.
 
     Raises:
         OSError: It cannot be removed.
@@ -68,8 +68,13 @@ def remove(folder: Path) -> None:
     shutil.rmtree(gone)
 
 
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
+def sync_folder(folder: Path) -> None:
+    """Write a folder's list of names to the disk.
+
+    Raises:
+        OSError: It is no folder, or the disk refuses.
+    """
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(handle)
     finally:

@@ -1,4 +1,4 @@
-"""Bundles: what the trainer exports and the agent runs."""
+"""Bundles: the folders that the trainer exports and the agent runs."""
 
 from asd_agent.bundle.bundle import Bundle
 from asd_agent.bundle.manifest import Manifest

@@ -1,4 +1,4 @@
-"""Bundles on disk: read with every hash checked, written whole or not at all."""
+"""Bundles on disk: read with every file checked, written whole or not at all."""
 
 from __future__ import annotations
 
@@ -7,26 +7,33 @@ import json
 import os
 import shutil
 import tempfile
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
 
-import numpy as np
-import numpy.typing as npt
 from pydantic import ValidationError
 
+from asd_agent.bundle.arrays import Arrays, check_unpacked_size, load_arrays, save_arrays
+from asd_agent.bundle.files import (
+    COPY_AGAIN,
+    GOLDEN,
+    LIMITS,
+    MANIFEST,
+    SCORERS,
+    BundleLimits,
+    bundle_files,
+    check_name,
+    file_digest,
+    open_regular,
+    read_regular,
+    stream_digest,
+)
 from asd_agent.bundle.manifest import ARITHMETIC_VERSION, SCHEMA_VERSION, Condition, Manifest
 from asd_agent.errors import BundleError
 
-Arrays = dict[str, npt.NDArray[Any]]
-MANIFEST = "manifest.json"
-SCORERS = "scorers.npz"
-GOLDEN = "golden.npz"
 SITE = "site"
-"""The domain that is calibrated on the spot; a bundle is exported without it."""
-_EXPORT_AGAIN = "Copy or export the bundle again."
+"""Domain that is calibrated on the box; the trainer exports a bundle without it."""
+ADOPTED = ".adopt-"
+"""First letters of the link that replaces a folder which somebody put in the registry by hand."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +41,10 @@ class Bundle:
     """A verified bundle in memory; graphs stay on disk until a session needs them.
 
     Attributes:
-        path: Its folder.
-        manifest: What it holds.
-        scorers: The arrays of scorers.npz.
-        digest: SHA-256 of manifest.json, which names every other file's: the bundle's identity.
+        path: Its folder, links resolved: a link that turns to another bundle does not mix two of them.
+        manifest: Its manifest.
+        scorers: Arrays of scorers.npz.
+        digest: SHA-256 of manifest.json, which lists the SHA-256 of every other file: the bundle's identity.
     """
 
     path: Path
@@ -46,36 +53,42 @@ class Bundle:
     digest: str
 
     @classmethod
-    def open(cls, path: Path) -> Bundle:
+    def open(cls, path: Path, limits: BundleLimits = LIMITS) -> Bundle:
         """Read a bundle and check every file of it.
 
+        Args:
+            path: Its folder.
+            limits: Largest sizes.
+
         Raises:
-            BundleError: A file is missing, unlisted, altered, a link, or made for another version.
+            BundleError: A file is missing, unlisted, altered, too large, a link or no regular file; or the bundle is
+                made for another version.
         """
-        if not path.is_dir():
-            raise BundleError(f"{path}: no such bundle", "Give the folder that holds its manifest.json.")
-        raw = _read(path, MANIFEST)
-        manifest = _parse(path, raw)
-        _check_files(path, manifest)
-        return cls(path, manifest, load_arrays(path / SCORERS), hashlib.sha256(raw).hexdigest())
+        root = _folder(path)
+        sizes = bundle_files(root, limits)
+        raw = read_regular(root / MANIFEST, limits.manifest_bytes)
+        manifest = _parse(root, raw)
+        _check_files(root, manifest, set(sizes))
+        check_unpacked_size(root / GOLDEN, limits.golden_bytes)
+        return cls(root, manifest, load_arrays(root / SCORERS, limits.scorers_bytes), hashlib.sha256(raw).hexdigest())
 
     def condition(self, section: str, domain: str) -> Condition:
-        """The condition of a section and domain.
+        """Return the condition of a section and domain.
 
         Raises:
             BundleError: The bundle has no such section or domain.
         """
         found = self.manifest.condition(section, domain)
         if found is None:
-            there = ", ".join(sorted(f"{c.section}/{c.domain}" for c in self.manifest.conditions))
-            raise BundleError(f"{self.path}: has no section {section!r} in domain {domain!r}", f"It has: {there}.")
+            known = ", ".join(sorted(f"{c.section}/{c.domain}" for c in self.manifest.conditions))
+            raise BundleError(f"{self.path}: has no section {section!r} in domain {domain!r}", f"It has: {known}.")
         return found
 
     def domains(self, section: str, domain: str) -> list[str]:
-        """The domains to score a section under: both that it has when `domain` is `auto`.
+        """Return the domains to score a section under: with `auto`, source and target where it has them.
 
         Raises:
-            BundleError: The bundle lacks what is asked for.
+            BundleError: The bundle has no such section or domain.
         """
         if domain == "auto":
             found = [c.domain for c in self.manifest.conditions if c.section == section and c.domain != SITE]
@@ -85,21 +98,25 @@ class Bundle:
         return [self.condition(section, domain).domain]
 
     def golden(self) -> Arrays:
-        """The golden windows and the scores they must give."""
-        return load_arrays(self.path / GOLDEN)
+        """Return the golden windows and the scores that they must give.
+
+        Raises:
+            BundleError: They cannot be read.
+        """
+        return load_arrays(self.path / GOLDEN, LIMITS.golden_bytes)
 
 
 def write_bundle(path: Path, manifest: Manifest, arrays: dict[str, Arrays], graphs: dict[str, Path]) -> Bundle:
-    """Write a bundle beside its place and move it there in one step.
+    """Write a bundle beside its place and move it there by a rename.
 
     Args:
-        path: Its folder; an older bundle there is replaced, and kept until the new one stands.
+        path: Its folder; an older bundle there is replaced, and kept until the new one is whole.
         manifest: Without `files`, which are filled in here.
-        arrays: Name of each npz file and its arrays.
-        graphs: Name of each graph inside the bundle and the file to copy.
+        arrays: Arrays of each npz file by its name.
+        graphs: File to copy for each graph by its name in the bundle.
 
     Raises:
-        BundleError: There is something else than a bundle in its place.
+        BundleError: Something other than a bundle is in its place.
     """
     if path.exists() and not (path / MANIFEST).is_file():
         raise BundleError(f"{path}: exists and is no bundle", "Choose another place or remove it.")
@@ -126,40 +143,16 @@ def write_bundle(path: Path, manifest: Manifest, arrays: dict[str, Arrays], grap
     return Bundle.open(path)
 
 
-def load_arrays(path: Path) -> Arrays:
-    """The arrays of an npz file; pickled objects are refused."""
+def _folder(path: Path) -> Path:
+    """Resolve a bundle's folder, or the link that is about to replace it (`BundleRegistry`)."""
+    adopted = path.parent / f"{ADOPTED}{path.name}"
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
-            if not all(isinstance(a, np.ndarray) for a in arrays.values()):
-                raise ValueError("an entry is no array")  # noqa: TRY301 - one kind of error
-            return arrays
-    except (OSError, ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
-        raise BundleError(f"{path}: not readable as plain arrays", _EXPORT_AGAIN) from error
-
-
-def save_arrays(path: Path | IO[bytes], arrays: Arrays) -> None:
-    """Write an npz file whose bytes depend on its content alone."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
-        for key in sorted(arrays):
-            with file.open(zipfile.ZipInfo(f"{key}.npy"), "w") as entry:
-                np.lib.format.write_array(entry, np.asarray(arrays[key]), allow_pickle=False)
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def _read(path: Path, name: str) -> bytes:
-    try:
-        return (path / name).read_bytes()
-    except OSError as error:
-        raise BundleError(f"{path / name}: cannot be read ({error.strerror})", _EXPORT_AGAIN) from error
+        root = (adopted if not path.exists() and adopted.exists() else path).resolve()
+        if root.is_dir():
+            return root
+    except (OSError, RuntimeError, ValueError):  # a loop of links, or a name that no path has
+        pass
+    raise BundleError(f"{path}: no such bundle", "Give the folder that holds its manifest.json.")
 
 
 def _parse(path: Path, raw: bytes) -> Manifest:
@@ -167,7 +160,7 @@ def _parse(path: Path, raw: bytes) -> Manifest:
         data = json.loads(raw)
         version = data["schema_version"], data["arithmetic_version"]
     except (ValueError, KeyError, TypeError) as error:
-        raise BundleError(f"{path / MANIFEST}: is no manifest", _EXPORT_AGAIN) from error
+        raise BundleError(f"{path / MANIFEST}: is no manifest", COPY_AGAIN) from error
     if version[0] != SCHEMA_VERSION or version[1] != ARITHMETIC_VERSION:
         raise BundleError(
             f"{path}: made for schema {version[0]} and arithmetic {version[1]}, "
@@ -179,29 +172,23 @@ def _parse(path: Path, raw: bytes) -> Manifest:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(p) for p in first["loc"])
-        raise BundleError(f"{path / MANIFEST}: {where}: {first['msg']}", _EXPORT_AGAIN) from error
+        raise BundleError(f"{path / MANIFEST}: {where}: {first['msg']}", COPY_AGAIN) from error
 
 
-def _check_files(path: Path, manifest: Manifest) -> None:
-    root = path.resolve()
-    present = set()
-    for entry in path.rglob("*"):
-        name = entry.relative_to(path).as_posix()
-        if entry.is_symlink():
-            raise BundleError(f"{entry}: is a link", "A bundle holds regular files alone. " + _EXPORT_AGAIN)
-        if entry.is_file() and name != MANIFEST:
-            present.add(name)
+def _check_files(root: Path, manifest: Manifest, present: set[str]) -> None:
     for name in manifest.files:
-        inside = (root / name).resolve()
-        if root not in inside.parents:
-            raise BundleError(f"{path}: its manifest points outside, at {name!r}", _EXPORT_AGAIN)
+        if name.startswith("/") or ".." in name.split("/"):
+            raise BundleError(f"{root}: its manifest points outside, at {name!r}", COPY_AGAIN)
+        check_name(root, name)
+    listed = set(manifest.files)
     for needed in (SCORERS, GOLDEN):
-        if needed not in manifest.files:
-            raise BundleError(f"{path}: its manifest lists no {needed}", _EXPORT_AGAIN)
-    for name in sorted(set(manifest.files) - present):
-        raise BundleError(f"{path / name}: is missing", _EXPORT_AGAIN)
-    for name in sorted(present - set(manifest.files)):
-        raise BundleError(f"{path / name}: is not listed in the manifest", "Remove it or export the bundle again.")
+        if needed not in listed:
+            raise BundleError(f"{root}: its manifest lists no {needed}", COPY_AGAIN)
+    for name in sorted(listed - present):
+        raise BundleError(f"{root / name}: is missing", COPY_AGAIN)
+    for name in sorted(present - listed - {MANIFEST}):
+        raise BundleError(f"{root / name}: is not listed in the manifest", "Remove it or export the bundle again.")
     for name, digest in manifest.files.items():
-        if file_digest(path / name) != digest:
-            raise BundleError(f"{path / name}: differs from what was exported (SHA-256)", _EXPORT_AGAIN)
+        with open_regular(root / name) as stream:
+            if stream_digest(stream) != digest:
+                raise BundleError(f"{root / name}: differs from what was exported (SHA-256)", COPY_AGAIN)

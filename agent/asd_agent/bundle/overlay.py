@@ -16,7 +16,9 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from asd_agent.bundle.bundle import SCORERS, SITE, Arrays, Bundle, file_digest, load_arrays, save_arrays
+from asd_agent.bundle.arrays import Arrays, load_arrays, save_arrays
+from asd_agent.bundle.bundle import SITE, Bundle
+from asd_agent.bundle.files import SCORERS, file_digest
 from asd_agent.bundle.manifest import Condition, DomainName, Manifest, Part, SectionId
 from asd_agent.errors import BundleError
 from asd_agent.whole_files import put, remove

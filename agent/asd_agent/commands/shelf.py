@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from asd_agent.bundle import Bundle
-from asd_agent.bundle.registry import BundleRegistry, Stored
+from asd_agent.bundle.registry import BundleRegistry, InstalledBundle
 from asd_agent.clock import SystemClock, iso_utc
 from asd_agent.commands.console import print_json, warn
 from asd_agent.config.file import load_config
@@ -47,7 +47,7 @@ class _Place:
     def shelf(self) -> BundleRegistry:
         return BundleRegistry(self.folder, self._prove, SystemClock().utc, step=_say)
 
-    def monitors(self, stored: Stored) -> list[str]:
+    def monitors(self, stored: InstalledBundle) -> list[str]:
         """The monitors that go by a bundle."""
         if self.config is None:
             return []
@@ -145,7 +145,7 @@ def list_(config: _Config = None, bundles: _Bundles = None, json: _Json = False)
     Console(width=None if sys.stdout.isatty() else 140).print(table)
 
 
-def _done(place: _Place, change: Callable[[BundleRegistry], Stored], *, reload: bool, json: bool) -> None:
+def _done(place: _Place, change: Callable[[BundleRegistry], InstalledBundle], *, reload: bool, json: bool) -> None:
     stored = change(place.shelf())
     row = _row(place, stored)
     socket = place.config.paths.state / SOCKET_NAME if place.config else None
@@ -166,7 +166,7 @@ def _say(step: str) -> None:
     sys.stderr.write(f"{step} …\n")
 
 
-def _row(place: _Place, stored: Stored) -> dict[str, Any]:
+def _row(place: _Place, stored: InstalledBundle) -> dict[str, Any]:
     return {
         "name": stored.name,
         "digest": stored.short,

@@ -1,14 +1,13 @@
 """A bundle is read whole and unaltered, or refused with the file that is wrong."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from asd_agent.bundle import Bundle
-from asd_agent.bundle.bundle import save_arrays
 from asd_agent.errors import BundleError
 
 
@@ -41,9 +40,18 @@ def test_a_missing_file_is_named(copy: Path):
         Bundle.open(copy)
 
 
-def test_an_unlisted_file_is_refused(copy: Path):
-    (copy / "extra.bin").write_bytes(b"x")
-    with pytest.raises(BundleError, match=r"extra.bin: is not listed"):
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("extra.bin", r"'extra.bin' does not belong to a bundle"),
+        ("members/extra.onnx", r"extra.onnx: is not listed in the manifest"),
+        ("plugins/x", r"'plugins' does not belong to a bundle"),
+    ],
+)
+def test_an_unlisted_file_is_refused(copy: Path, name: str, words: str):
+    (copy / name).parent.mkdir(exist_ok=True)
+    (copy / name).write_bytes(b"x")
+    with pytest.raises(BundleError, match=words):
         Bundle.open(copy)
 
 
@@ -52,6 +60,25 @@ def test_a_link_is_refused(copy: Path):
     (copy / "golden.npz").symlink_to(copy.parent / "elsewhere.npz")
     with pytest.raises(BundleError, match="is a link"):
         Bundle.open(copy)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "scorers.npz", "golden.npz"])
+def test_a_pipe_is_refused_and_not_waited_for(copy: Path, name: str):
+    (copy / name).unlink()
+    os.mkfifo(copy / name)
+    with pytest.raises(BundleError, match=rf"{name}: is no regular file"):
+        Bundle.open(copy)
+
+
+def test_a_link_to_a_bundle_is_resolved_once(copy: Path, tmp_path: Path):
+    (tmp_path / "link").symlink_to(copy)
+    assert Bundle.open(tmp_path / "link").path == copy
+
+
+def test_a_loop_of_links_is_no_bundle(tmp_path: Path):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(BundleError, match="no such bundle"):
+        Bundle.open(tmp_path / "loop")
 
 
 def edit_manifest(folder: Path, **changes) -> None:
@@ -88,10 +115,3 @@ def test_what_is_no_manifest_is_refused(copy: Path, text: str):
 def test_a_section_that_is_not_there_names_those_that_are(bundle_path: Path):
     with pytest.raises(BundleError, match=r"no section '07'.*It has: 00/source"):
         Bundle.open(bundle_path).condition("07", "source")
-
-
-def test_arrays_give_the_same_bytes_again(tmp_path: Path):
-    arrays = {"b": np.arange(3.0), "a": np.zeros((2, 2), np.uint8)}
-    save_arrays(tmp_path / "1.npz", arrays)
-    save_arrays(tmp_path / "2.npz", dict(reversed(arrays.items())))
-    assert (tmp_path / "1.npz").read_bytes() == (tmp_path / "2.npz").read_bytes()

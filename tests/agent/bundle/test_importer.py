@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 from asd_agent.bundle import Bundle
-from asd_agent.bundle.bundle import file_digest
-from asd_agent.bundle.importer import ImportLimits, allowed, import_bundle
+from asd_agent.bundle.files import LIMITS, BundleLimits, file_digest, is_bundle_file
+from asd_agent.bundle.importer import import_bundle
 from asd_agent.bundle.registry import BundleRegistry
 from asd_agent.errors import BundleError
 from asd_agent.inference.provider_check import check_providers
@@ -26,8 +26,8 @@ from asd_agent.inference.provider_check import check_providers
 Change = Callable[[tarfile.TarFile], None]
 
 
-def shelf(folder: Path, caps: ImportLimits | None = None) -> BundleRegistry:
-    return BundleRegistry(folder, lambda b: check_providers(b, ["CPUExecutionProvider"]), lambda: 1.8e9, caps=caps)
+def shelf(folder: Path, limits: BundleLimits = LIMITS) -> BundleRegistry:
+    return BundleRegistry(folder, lambda b: check_providers(b, ["CPUExecutionProvider"]), lambda: 1.8e9, limits=limits)
 
 
 def tarred(bundle: Path, path: Path, change: Change = lambda _: None, top: str = "hum") -> Path:
@@ -73,7 +73,7 @@ def test_a_folder_as_one_tar_is_that_folder(bundle_path: Path, tmp_path: Path, t
         (member("hum/members/a.onnx", tarfile.FIFOTYPE), "is a pipe"),
         (member("hum/members/a.onnx", tarfile.GNUTYPE_SPARSE), "is a sparse file"),
         (member("hum/members/a.onnx", b"Z"), "is of unknown kind"),
-        (member("hum/scorers.npz", content=b"again"), "stands in it twice"),
+        (member("hum/scorers.npz", content=b"again"), "is in it twice"),
         (member("hum/run.sh", content=b"#!"), "'run.sh' does not belong to a bundle"),
         (member("hum/members/.hidden.onnx", content=b"x"), "does not belong to a bundle"),
         (member("hum/members/deep/a.onnx", content=b"x"), "does not belong to a bundle"),
@@ -130,19 +130,19 @@ def test_a_compressed_archive_is_refused_with_what_to_do(bundle_path: Path, tmp_
 
 
 @pytest.mark.parametrize(
-    ("caps", "said"),
+    ("limits", "said"),
     [
-        (ImportLimits(file_bytes=1000), "larger than 1000"),
-        (ImportLimits(all_bytes=5000), "holds more than 5000 bytes"),
-        (ImportLimits(files=2), "or 2 files"),
-        (ImportLimits(manifest_bytes=100), "larger than 100"),
+        (BundleLimits(file_bytes=1000), "larger than 1000"),
+        (BundleLimits(all_bytes=5000), "holds more than 5000 bytes"),
+        (BundleLimits(files=2), "or 2 files"),
+        (BundleLimits(manifest_bytes=100), "larger than 100"),
     ],
 )
 @pytest.mark.parametrize("as_tar", [True, False])
-def test_too_much_is_refused(bundle_path: Path, tmp_path: Path, caps: ImportLimits, said: str, as_tar: bool):
+def test_too_much_is_refused(bundle_path: Path, tmp_path: Path, limits: BundleLimits, said: str, as_tar: bool):
     source = tarred(bundle_path, tmp_path / "hum.tar") if as_tar else bundle_path
     with pytest.raises(BundleError, match=said):
-        shelf(tmp_path / "bundles", caps).install(source)
+        shelf(tmp_path / "bundles", limits).install(source)
 
 
 def test_a_size_that_a_header_only_claims_allocates_nothing(tmp_path: Path):
@@ -184,11 +184,10 @@ def test_a_manifest_that_vouches_for_hostile_arrays_does_not_help_them(
     bundle_path: Path, tmp_path: Path, write: Callable[[Path], object], said: str, name: str
 ):
     copy = Path(shutil.copytree(bundle_path, tmp_path / "hum"))
-    largest = max((copy / n).stat().st_size for n in ("scorers.npz", "golden.npz", "manifest.json"))
     write(copy / name)
     relisted(copy, name)
     with pytest.raises(BundleError, match=said):
-        shelf(tmp_path / "bundles", ImportLimits(file_bytes=max(1 << 20, largest))).install(copy)
+        shelf(tmp_path / "bundles", BundleLimits(scorers_bytes=(1 << 21) - 1, golden_bytes=(1 << 21) - 1)).install(copy)
 
 
 @pytest.mark.parametrize("kind", ["link", "folder link", "pipe", "unlisted"])
@@ -211,4 +210,4 @@ def test_a_hostile_folder_is_refused(bundle_path: Path, tmp_path: Path, kind: st
 def test_names_of_a_bundle():
     good = ["manifest.json", "scorers.npz", "golden.npz", "members/ae-0.onnx", "members/a_b.1.onnx"]
     bad = ["members/.onnx", "members/a.onnx.data", "members/../a.onnx", "Manifest.json", "members/a.onnx\n", ""]
-    assert [n for n in good + bad if allowed(n)] == good
+    assert [n for n in good + bad if is_bundle_file(n)] == good

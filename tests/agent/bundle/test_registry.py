@@ -130,6 +130,44 @@ def test_a_damaged_copy_is_mended_by_installing_it_again(bundle_path: Path, tmp_
     assert digest(tmp_path / "hum") == digest(bundle_path)
 
 
+def test_a_damaged_copy_is_mended_also_where_it_is_not_to_be_put_to_use(bundle_path: Path, tmp_path: Path):
+    place = shelf(tmp_path)
+    stored = place.install(bundle_path)
+    (stored.path / "scorers.npz").write_bytes(b"rotten")
+    assert place.install(bundle_path, activate=False).active
+    assert digest(tmp_path / "hum") == digest(bundle_path)
+    assert [s.short for s in place.listed()] == [digest(bundle_path)[:12]]
+
+
+def test_the_registry_is_not_locked_while_a_bundle_is_checked(bundle_path: Path, other_path: Path, tmp_path: Path):
+    inner: list[str] = []
+
+    def check(bundle: Bundle) -> None:
+        if not inner:
+            inner.append(shelf(tmp_path).install(other_path).short)  # another command, meanwhile
+        prove(bundle)
+
+    stored = BundleRegistry(tmp_path, check, lambda: 1.8e9).install(bundle_path)
+    assert inner == [digest(other_path)[:12]]
+    assert stored.short == digest(bundle_path)[:12]
+    assert digest(tmp_path / "hum") == digest(bundle_path)
+    assert shelf(tmp_path).rollback("hum").short == inner[0]
+
+
+def test_what_another_command_changed_meanwhile_is_not_rolled_back(
+    bundle_path: Path, other_path: Path, third_path: Path, tmp_path: Path
+):
+    for source in (bundle_path, other_path):
+        shelf(tmp_path).install(source)
+
+    def check(_bundle: Bundle) -> None:
+        shelf(tmp_path).install(third_path)
+
+    with pytest.raises(BundleError, match="another command changed what is in use"):
+        BundleRegistry(tmp_path, check, lambda: 1.8e9).rollback("hum")
+    assert digest(tmp_path / "hum") == digest(third_path)
+
+
 def killed_at(step: int, folder: Path, work: str, *arguments: str) -> bool:
     """Run a change in a process that is killed before its so-manieth step; whether it was."""
     pid = os.fork()
@@ -179,9 +217,9 @@ def test_an_installation_killed_at_any_step_leaves_the_old_or_the_new_and_nothin
         if before != "nothing":
             assert place.rollback("hum").short == old[:12]
         left = [p.name for p in (*folder.iterdir(), *(folder / ".store").iterdir())]
-        assert not [n for n in left if n.startswith((".link-", "stage-"))]
+        assert not [n for n in left if n.startswith((".link-", ".adopt-", "stage-"))]
         step += 1
-    assert step >= {"nothing": 6, "installed": 6, "by hand": 8}[before]
+    assert step >= {"nothing": 6, "installed": 6, "by hand": 9}[before]
 
 
 def test_going_back_killed_at_any_step_can_be_done_again(bundle_path: Path, other_path: Path, tmp_path: Path):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from asd_agent.bundle import Bundle
-from asd_agent.bundle.bundle import SCORERS
+from asd_agent.bundle.files import SCORERS
 from asd_agent.bundle.overlay import (
     OVERLAY,
     SiteOverlay,

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from asd_agent.bundle.bundle import file_digest, load_arrays, save_arrays
+from asd_agent.bundle.arrays import load_arrays, save_arrays
+from asd_agent.bundle.files import file_digest
 from asd_agent.config.model import Config
 from asd_agent.demo.assets import demo_bundle
 from asd_agent.errors import EXIT_CONFIG, ConfigError

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from asd_agent.bundle.bundle import GOLDEN, MANIFEST, file_digest, load_arrays, save_arrays
+from asd_agent.bundle.arrays import load_arrays, save_arrays
+from asd_agent.bundle.files import GOLDEN, MANIFEST, file_digest
 from asd_agent.config.finding import Finding
 from rigs.symptoms.box import UNIT, Box, Provoke, Symptom
 

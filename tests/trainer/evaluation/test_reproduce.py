@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from asd_agent.bundle import Bundle
-from asd_agent.bundle.bundle import GOLDEN, SCORERS, load_arrays, write_bundle
+from asd_agent.bundle.arrays import load_arrays
+from asd_agent.bundle.bundle import write_bundle
+from asd_agent.bundle.files import GOLDEN, SCORERS
 from asd_trainer.data.dataset import scan
 from asd_trainer.evaluation.reproduce import compare
 from asd_trainer.jobs.train import export_run, train_machine

@@ -12,7 +12,7 @@ import numpy as np
 
 from asd_agent.audio.files import SAMPLE_RATE, Signal, read_clip
 from asd_agent.audio.quality import Limits, constant_share
-from asd_agent.bundle.bundle import file_digest
+from asd_agent.bundle.files import file_digest
 from asd_agent.errors import AudioError
 from asd_trainer.data.clip_windows import WINDOW_SAMPLES, WINDOW_SECONDS
 from asd_trainer.data.dataset import DataSet, Problem, scan

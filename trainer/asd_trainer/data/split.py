@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from asd_agent.bundle.bundle import file_digest
+from asd_agent.bundle.files import file_digest
 from asd_agent.errors import DataError
 from asd_agent.features.log_mel import FeatureSpec, log_mel
 from asd_trainer.data.cache import Cache

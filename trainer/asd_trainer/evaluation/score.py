@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from asd_agent.audio.files import read_clip
 from asd_agent.bundle import Bundle
-from asd_agent.bundle.bundle import load_arrays, save_arrays
+from asd_agent.bundle.arrays import load_arrays, save_arrays
 from asd_agent.bundle.manifest import Condition
 from asd_agent.errors import DataError
 from asd_agent.inference.providers import Sessions

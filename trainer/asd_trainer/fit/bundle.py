@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from asd_agent.audio.quality import level_dbfs
-from asd_agent.bundle.bundle import GOLDEN, SCORERS, Bundle, file_digest, write_bundle
+from asd_agent.bundle.bundle import Bundle, write_bundle
+from asd_agent.bundle.files import GOLDEN, SCORERS, file_digest
 from asd_agent.bundle.manifest import Combination, Condition, DomainName, Manifest, Provenance
 from asd_agent.calibrate.compose import FittedExpert, FittedMember, Heard, ThresholdSettings, compose
 from asd_agent.calibrate.condition import PROVISIONAL_BELOW

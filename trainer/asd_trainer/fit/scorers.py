@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from asd_agent.bundle.bundle import file_digest
+from asd_agent.bundle.files import file_digest
 from asd_agent.bundle.manifest import Combination, DomainName, FramePooling, Member
 from asd_agent.calibrate import DensitySettings, DomainData, calibrate_bank, calibrate_source, calibrate_target
 from asd_agent.calibrate.condition import PROVISIONAL_BELOW, Calibrated, borrowed, judge_of, standardisation

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from asd_agent.bundle.bundle import file_digest
+from asd_agent.bundle.files import file_digest
 from asd_trainer.data.attribute_classes import class_names, learnt_clips
 from asd_trainer.data.layout import Clip
 from asd_trainer.data.split import by_section, held_out_of_machine

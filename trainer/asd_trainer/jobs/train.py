@@ -199,7 +199,9 @@ def export_run(run: Run, out: Path, metrics: dict[str, Any] | None = None) -> Bu
     Raises:
         BundleError: The run's bundle is damaged or does not give its own golden scores.
     """
-    from asd_agent.bundle.bundle import GOLDEN, SCORERS, load_arrays, write_bundle
+    from asd_agent.bundle.arrays import load_arrays
+    from asd_agent.bundle.bundle import write_bundle
+    from asd_agent.bundle.files import GOLDEN, SCORERS
     from asd_agent.inference.provider_check import check_golden
     from asd_agent.inference.scorer import BundleScorer
 
