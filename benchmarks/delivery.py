@@ -116,8 +116,10 @@ class Rig:
     def _wait_sent_from_memory(self) -> None:
         """Keep the disk full until what it refused has been heard; once it has room, that is stored and durable."""
         if not self.agent.durable:
-            monitor, number = self.newest
-            self.listener.wait_where(Topics(AGENT).alert(monitor), lambda o: int(o["seq"]) == number, timeout=60)
+            self._wait_heard(*self.newest)
+
+    def _wait_heard(self, monitor: str, number: int) -> None:
+        self.listener.wait_where(Topics(AGENT).alert(monitor), lambda o: int(o["seq"]) == number)
 
     def _go_wrong(self, incident: str) -> None:
         time.sleep(self.random.uniform(0, 0.02))
@@ -152,9 +154,7 @@ class Rig:
         last = {monitor: end.commit(monitor) for monitor in MONITORS}
         for monitor, number in last.items():
             self.round_of[monitor, number] = self.round
-            topic, until = Topics(AGENT).alert(monitor), time.monotonic() + 60
-            while number not in self._numbers(topic) and time.monotonic() < until:
-                self.listener.wait_for(topic, len(self.listener.texts(topic)) + 1, timeout=30)
+            self._wait_heard(monitor, number)
         end.stop()
 
     def _numbers(self, topic: str) -> list[int]:

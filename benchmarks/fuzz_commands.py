@@ -35,6 +35,7 @@ from asd_agent.mqtt.publisher import Publisher
 from asd_agent.mqtt.topics import Topics
 from asd_agent.outbox.store import Outbox
 from rigs.broker import Broker
+from rigs.waiting import PATIENCE
 
 TOPICS = Topics("box")
 ALLOWED = ("shelve", "unshelve")
@@ -236,21 +237,21 @@ def run(messages: int, seed: int, folder: Path) -> Result:
     shooter, permitted = Shooter(seed), Counter[str]()
     with Broker(folder / "broker", log="error") as broker:
         agent = Agent(broker.settings(), folder)
-        answers = 0
+        answers: list[str | None] = []
 
-        def count(_client: Any, _data: Any, _message: Any) -> None:
-            nonlocal answers
-            answers += 1
+        def note(_client: Any, _data: Any, message: paho.MQTTMessage) -> None:
+            said = json.loads(message.payload)
+            if said["schema"] == "asd.command-result/1":  # and no stray command on the topic of answers
+                answers.append(said["id"])
 
         client = paho.Client(CallbackAPIVersion.VERSION2, "fuzz")
-        client.on_message = count
+        client.on_message = note
         client.connect("localhost", broker.port)
         client.loop_start()
         client.subscribe(TOPICS.command_result, qos=1)
         agent.publisher.start()
-        assert agent.publisher.wait_connected(10)
-        _wait_until_heard(client, agent, lambda: answers)
-        first, heard = answers, 0
+        assert agent.publisher.wait_connected(PATIENCE)
+        first, heard = _wait_until_heard(client, agent, answers), 0
         while sum(result.sent.values()) < messages:
             for _ in range(min(AT_ONCE, messages - sum(result.sent.values()))):
                 shot = shooter.shoot()
@@ -259,13 +260,13 @@ def run(messages: int, seed: int, folder: Path) -> Result:
                 if shot.permitted:
                     permitted[json.loads(shot.payload)["id"]] += 1
                 client.publish(shot.topic, shot.payload, qos=1, retain=shot.retain)
-            until = time.monotonic() + 30
-            while answers - first < heard:
+            until = time.monotonic() + PATIENCE
+            while len(answers) - first < heard:
                 if time.monotonic() > until:
-                    raise SystemExit(f"{heard - (answers - first)} messages were never answered")
+                    raise SystemExit(f"{heard - (len(answers) - first)} messages were never answered")
                 agent.turn()
                 time.sleep(0.0005)
-        result.heard, result.answered = heard, answers - first
+        result.heard, result.answered = heard, len(answers) - first
         result.obeyed = agent.obeyed.total()
         result.wrongly = sorted(id_ for id_, times in agent.obeyed.items() if times > permitted[id_])
         assert agent.publisher.alive()
@@ -277,21 +278,23 @@ def run(messages: int, seed: int, folder: Path) -> Result:
     return result
 
 
-def _wait_until_heard(client: paho.Client, agent: Agent, answers: Any) -> None:
-    """The agent's subscription stands as soon as it answers."""
-    until = time.monotonic() + 20
-    while not answers():
+def _wait_until_heard(client: paho.Client, agent: Agent, answers: list[str | None]) -> int:
+    """Wait until the agent has subscribed; return the number of answers to what was sent until then.
+
+    Commands of one sender on one topic are answered in order: the answer to the last of them comes last.
+    """
+    expired = {"schema": "asd.command/1", "monitor": MONITORS[0], "expires": iso_utc(time.time() - 1), "minutes": 1}
+    until = time.monotonic() + PATIENCE
+    sent: list[str] = []
+    while not answers or answers[-1] != sent[-1]:
         assert time.monotonic() < until, "the agent does not hear"
-        client.publish(TOPICS.command("shelve"), b"{}", qos=1).wait_for_publish(5)
+        if not answers:
+            sent.append(f"probe{len(sent)}")
+            payload = json.dumps({**expired, "id": sent[-1]})
+            client.publish(TOPICS.command("shelve"), payload, qos=1).wait_for_publish(PATIENCE)
         agent.turn()
         time.sleep(0.05)
-    settled = answers()
-    while True:
-        agent.turn()
-        time.sleep(0.3)
-        if answers() == settled:
-            return
-        settled = answers()
+    return len(answers)
 
 
 def main() -> None:

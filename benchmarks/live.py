@@ -88,9 +88,9 @@ def live(folder: Path, bundle: Path, monitors: int, hop: float, seconds: float, 
         settings = _settings(bundle, monitors, hop, broker.port)
         with AgentProcess(folder / "agent", settings, microphone.environment) as agent:
             ready = agent.wait_ready()
-            scores.wait_for("asd/box/monitor/m0/score", 1, timeout=120)
+            scores.wait_for("asd/box/monitor/m0/score", 1)
             first = scores.arrived[0] - begun
-            scores.wait_for("asd/box/monitor/m0/score", SETTLED, timeout=120)
+            scores.wait_for("asd/box/monitor/m0/score", SETTLED)
             before = _use(agent)
             time.sleep(seconds)
             after = _use(agent)

@@ -13,6 +13,8 @@ from typing import Any
 
 import yaml
 
+from rigs.waiting import PATIENCE
+
 
 class Agent:
     """The process.
@@ -28,7 +30,7 @@ class Agent:
             command, stderr=subprocess.PIPE, text=True, env={**os.environ, **(environment or {})}
         )
         self.lines: list[str] = []
-        self._news = threading.Condition()
+        self._news, self._over = threading.Condition(), False
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
@@ -39,13 +41,18 @@ class Agent:
                 self.lines.append(line)
                 self._news.notify_all()
         with self._news:
+            self._over = True
             self._news.notify_all()
 
-    def wait_log(self, words: str, timeout: float = 30.0) -> None:
-        """Wait until a line of its log holds these words."""
+    def wait_log(self, words: str) -> None:
+        """Wait until a line of its log holds these words; fail at once where the process has ended without."""
+
+        def found() -> bool:
+            return any(words in line for line in self.lines)
+
         with self._news:
-            found = self._news.wait_for(lambda: any(words in line for line in self.lines), timeout)
-        assert found, f"{words!r} was not said in {timeout} s:\n{''.join(self.lines)}"
+            self._news.wait_for(lambda: found() or self._over, PATIENCE)
+            assert found(), f"{words!r} is not in the log:\n{''.join(self.lines)}"
 
     def children(self) -> list[int]:
         """Process ids of its capture children."""
@@ -61,8 +68,8 @@ class Agent:
         """SIGTERM, if it runs; returns its exit code."""
         if self.process.poll() is None:
             self.process.terminate()
-        code = self.process.wait(timeout=30)
-        self._thread.join(timeout=5)
+        code = self.process.wait(timeout=PATIENCE)
+        self._thread.join(PATIENCE)
         assert self.process.stderr is not None
         self.process.stderr.close()
         return code

@@ -20,6 +20,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from typing_extensions import Self
 
 from asd_agent.config.model import MqttSettings, Secret, Tls
+from rigs.waiting import PATIENCE
 
 USER, PASSWORD = "box", "open sesame"
 
@@ -101,7 +102,7 @@ class Broker:
         """Start it, again on the same port, and wait until it listens."""
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen([program("mosquitto"), "-c", self.config], stderr=log, stdout=log)
-        until = time.monotonic() + 10
+        until = time.monotonic() + PATIENCE
         while time.monotonic() < until:
             assert self.process.poll() is None, self.log()
             try:
@@ -123,7 +124,7 @@ class Broker:
     def _end(self, number: signal.Signals) -> None:
         if self.process is not None:
             self.process.send_signal(number)
-            self.process.wait(timeout=10)
+            self.process.wait(timeout=PATIENCE)
             self.process = None
 
     def log(self) -> str:
@@ -202,9 +203,9 @@ class Listener:
 
     def publish(self, topic: str, payload: str, *, retain: bool = False) -> None:
         """Say something oneself, and wait until the broker has it."""
-        self._client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(10)
+        self._client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(PATIENCE)
 
-    def wait_subscribed(self, timeout: float = 20.0) -> None:
+    def wait_subscribed(self, timeout: float = PATIENCE) -> None:
         """Wait until the broker listens for us."""
         with self._changed:
             assert self._changed.wait_for(lambda: self._subscribed, timeout), "the listener is not subscribed"
@@ -218,7 +219,7 @@ class Listener:
         """The same as JSON."""
         return [json.loads(text) for text in self.texts(topic)]
 
-    def wait_for(self, topic: str, count: int = 1, timeout: float = 20.0) -> list[str]:
+    def wait_for(self, topic: str, count: int = 1, timeout: float = PATIENCE) -> list[str]:
         """Wait for so many messages on a topic; returns them."""
         with self._changed:
             self._changed.wait_for(lambda: len(self.texts(topic)) >= count, timeout)
@@ -227,7 +228,7 @@ class Listener:
         return texts
 
     def wait_where(
-        self, topic: str, fits: Callable[[dict[str, Any]], bool], timeout: float = 20.0, *, after: int = 0
+        self, topic: str, fits: Callable[[dict[str, Any]], bool], timeout: float = PATIENCE, *, after: int = 0
     ) -> dict[str, Any]:
         """Wait for a message on a topic, beyond the first `after`, whose JSON fits; returns it."""
         with self._changed:
@@ -237,7 +238,7 @@ class Listener:
         assert found, f"none fits of {self.texts(topic)[after:]}"
         return found
 
-    def wait_text(self, topic: str, text: str, timeout: float = 20.0) -> None:
+    def wait_text(self, topic: str, text: str, timeout: float = PATIENCE) -> None:
         """Wait until the newest message on a topic is this text."""
         with self._changed:
             done = self._changed.wait_for(lambda: self.texts(topic)[-1:] == [text], timeout)

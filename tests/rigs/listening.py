@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from asd_agent.audio.source import CaptureSource
 from asd_agent.audio.source_state import Change
+from rigs.waiting import PATIENCE
 
 _TICK_SECONDS = 0.2
 
@@ -24,8 +25,8 @@ class Listener:
         self.arrivals: list[tuple[int, float]] = []
         """Index after the newest sample, and the monotonic time at which it was seen."""
 
-    def until(self, condition: Callable[[], bool], seconds: float) -> float:
-        """Listen until a condition holds; how long that took.
+    def until(self, condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
+        """Listen until a condition holds.
 
         Raises:
             TimeoutError: It did not hold within `seconds`.
@@ -39,16 +40,15 @@ class Listener:
                 self.arrivals.append((self.source.ring.end, time.monotonic()))
             self.changes += self.source.take_changes()
         self.changes += self.source.take_changes()  # what made the condition true
-        return time.monotonic() - began
 
-    def state(self, *wanted: str, seconds: float) -> float:
-        """Listen until the source is in one of these states; how long that took."""
-        return self.until(lambda: self.source.state in wanted, seconds)
+    def state(self, *wanted: str) -> None:
+        """Listen until the source is in one of these states."""
+        self.until(lambda: self.source.state in wanted)
 
-    def more(self, seconds: float, patience: float = 20.0) -> None:
+    def more(self, seconds: float) -> None:
         """Listen until this much more sound, counted in samples, has arrived."""
         end = self.source.ring.end + round(seconds * self.source.ring.rate)
-        self.until(lambda: self.source.ring.end >= end, patience)
+        self.until(lambda: self.source.ring.end >= end)
 
     @property
     def states(self) -> list[str]:

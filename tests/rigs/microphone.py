@@ -16,6 +16,8 @@ from types import TracebackType
 import pytest
 from typing_extensions import Self
 
+from rigs.waiting import PATIENCE
+
 DEVICE = "testmic"
 """The name to give as `device` in the configuration."""
 
@@ -31,7 +33,6 @@ _ALSA = """\
 pcm.testmic {{ type pulse server "unix:{folder}/native" device "mic" }}
 """
 _OPTIONS = ("--daemonize=no", "--exit-idle-time=-1", "--disallow-exit", "--use-pid-file=no")
-_START_SECONDS = 15.0
 
 
 class VirtualMicrophone:
@@ -69,7 +70,7 @@ class VirtualMicrophone:
                 stdout=log,
                 stderr=log,
             )
-        deadline = time.monotonic() + _START_SECONDS
+        deadline = time.monotonic() + PATIENCE
         while self._pactl("list", "short", "sources", check=False).find("\tmic\t") < 0:
             if self._server.poll() is not None or time.monotonic() > deadline:
                 said = (self.folder / "pulse.log").read_text()[-2000:]
@@ -157,7 +158,12 @@ class VirtualMicrophone:
 
     def _pactl(self, *arguments: str, check: bool = True) -> str:
         done = subprocess.run(
-            ["pactl", *arguments], env=self._own_environment(), capture_output=True, text=True, check=check, timeout=10
+            ["pactl", *arguments],
+            env=self._own_environment(),
+            capture_output=True,
+            text=True,
+            check=check,
+            timeout=PATIENCE,
         )
         return done.stdout
 

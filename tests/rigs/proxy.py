@@ -8,6 +8,8 @@ import threading
 
 from typing_extensions import Self
 
+from rigs.waiting import PATIENCE
+
 
 class Proxy:
     """Passes bytes between whoever connects to `port` and a port on this machine.
@@ -37,7 +39,7 @@ class Proxy:
         with contextlib.suppress(OSError):
             self._server.shutdown(socket.SHUT_RDWR)
         self._server.close()
-        self._accepting.join(10)
+        self._accepting.join(PATIENCE)
 
     def cut(self) -> None:
         """End every connection and let none through."""

@@ -1,8 +1,8 @@
 """An agent reduced to its outbox and publisher, to be killed: commits an alert whenever it is told to.
 
-Run as `python publisher_process.py SETTINGS_JSON OUTBOX_FILE`; each line `MONITOR` on its standard input commits that
-monitor's next number, answered by `MONITOR NUMBER disk`, or `MONITOR NUMBER memory` where the disk is full. The line
-`stop` ends it cleanly.
+Run as `python -m rigs.publisher_process SETTINGS_JSON OUTBOX_FILE`; each line `MONITOR` on its standard input commits
+that monitor's next number, answered by `MONITOR NUMBER disk`, or `MONITOR NUMBER memory` where the disk is full. The
+line `stop` ends it cleanly.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from asd_agent.config.model import MqttSettings
 from asd_agent.mqtt.publisher import Publisher
 from asd_agent.outbox.rows import Message
 from asd_agent.outbox.store import Outbox
+from rigs.waiting import PATIENCE
 
 AGENT = "box"
 
@@ -63,9 +64,10 @@ class PublisherProcess:
 
     def __init__(self, settings: MqttSettings, path: Path, *, quiet: bool = False) -> None:
         self.durable = True
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        path_of_modules = os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")]))
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path_of_modules}
         self.process: subprocess.Popen[str] = subprocess.Popen(
-            [sys.executable, __file__, settings.model_dump_json(), str(path)],
+            [sys.executable, "-m", "rigs.publisher_process", settings.model_dump_json(), str(path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL if quiet else None,
@@ -88,7 +90,7 @@ class PublisherProcess:
         """The second half."""
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        assert line, f"the publisher ended with {self.process.wait(10)}"
+        assert line, f"the publisher ended with {self.process.wait(PATIENCE)}"
         _, number, place = line.split()
         self.durable = place == "disk"
         return int(number)
@@ -101,11 +103,11 @@ class PublisherProcess:
     def stop(self) -> None:
         """A clean end."""
         self.ask("stop")
-        assert self.process.wait(20) == 0
+        assert self.process.wait(PATIENCE) == 0
         self._end()
 
     def _end(self) -> None:
-        watchdog = threading.Timer(10, self.process.kill)
+        watchdog = threading.Timer(PATIENCE, self.process.kill)
         watchdog.start()
         self.process.wait()
         watchdog.cancel()

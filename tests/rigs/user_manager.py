@@ -18,9 +18,10 @@ from types import TracebackType
 import pytest
 from typing_extensions import Self
 
+from rigs.waiting import PATIENCE
+
 UNIT = Path(__file__).parents[2] / "systemd" / "asd-agent.service"
 NAME = "asd-agent.service"
-_START_SECONDS = 20.0
 _NAMESPACE = """\
 set -e
 mount -t tmpfs tmpfs /run/systemd
@@ -69,7 +70,7 @@ class UserManager:
         """What the service said."""
         return self._said.read_text(errors="replace") if self._said.exists() else ""
 
-    def systemctl(self, *arguments: str, check: bool = True, timeout: float = 60.0) -> str:
+    def systemctl(self, *arguments: str, check: bool = True, timeout: float = PATIENCE) -> str:
         """Run systemctl; with `check`, it must succeed."""
         assert self._manager is not None
         inside = ["nsenter", f"--target={self._manager.pid}", "--mount", "systemctl", "--user", *arguments]
@@ -83,14 +84,14 @@ class UserManager:
         """Properties of the service."""
         return dict(line.split("=", 1) for line in self.systemctl("show", NAME, "-p", ",".join(names)).splitlines())
 
-    def wait(self, timeout: float = 40.0, **wanted: str) -> None:
+    def wait(self, timeout: float = PATIENCE, **wanted: str) -> None:
         """Wait until the service's properties are these."""
         until = time.monotonic() + timeout
         while (got := self.show(*wanted)) != wanted:
             assert time.monotonic() < until, f"{got}, not {wanted}\n{self.log[-3000:]}{self.said[-3000:]}"
             _pause()
 
-    def wait_said(self, words: str, timeout: float = 40.0, *, times: int = 1) -> None:
+    def wait_said(self, words: str, timeout: float = PATIENCE, *, times: int = 1) -> None:
         """Wait until the service has said so."""
         until = time.monotonic() + timeout
         while self.said.count(words) < times:
@@ -111,7 +112,7 @@ class UserManager:
             self._manager = subprocess.Popen(
                 ["unshare", "--mount", "sh", "-c", _NAMESPACE], env=self._environment(), stdout=log, stderr=log
             )
-        until = time.monotonic() + _START_SECONDS
+        until = time.monotonic() + PATIENCE
         while not (self._folder / "run" / "systemd" / "private").exists():
             if self._manager.poll() is not None or time.monotonic() > until:
                 self.__exit__(None, None, None)
@@ -128,7 +129,7 @@ class UserManager:
             self.systemctl("kill", "--signal=SIGKILL", NAME, check=False)
             self._manager.terminate()
             try:
-                self._manager.wait(timeout=20)
+                self._manager.wait(timeout=PATIENCE)
             except subprocess.TimeoutExpired:
                 self._manager.kill()
                 self._manager.wait()

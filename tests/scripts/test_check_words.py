@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from rigs.waiting import PATIENCE
+
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "check-words"
 
 
@@ -15,7 +17,7 @@ def check(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         check=False,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from rigs.waiting import PATIENCE
+
 pytestmark = pytest.mark.rig
 
 ROOT = Path(__file__).parents[2]
@@ -33,7 +35,7 @@ class Box:
         own = {"ROOT": str(self.root), "PYTHON": sys.executable, "FROM": str(self.wheel), **libraries, **settings}
         command = [ROOT / "scripts" / "install-agent", verb]
         return subprocess.run(
-            command, env={**os.environ, **own}, capture_output=True, text=True, check=False, timeout=200
+            command, env={**os.environ, **own}, capture_output=True, text=True, check=False, timeout=PATIENCE
         )
 
     def in_use(self, link: str = "current") -> str:
@@ -50,7 +52,7 @@ class Box:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=PATIENCE,
         )
 
 
@@ -59,7 +61,7 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Box:
     """Installed once; each test leaves it able to run."""
     wheels = tmp_path_factory.mktemp("wheels")
     subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", wheels, ROOT], check=True, timeout=200
+        [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", wheels, ROOT], check=True, timeout=PATIENCE
     )
     box = Box(tmp_path_factory.mktemp("box"), next(wheels.glob("asd-*.whl")))
     done = box.make("install")

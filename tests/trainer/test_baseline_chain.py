@@ -22,7 +22,6 @@ from asd_trainer.jobs.train import carry_out
 from asd_trainer.recipes.recipe import Recipe
 from rigs.clips import write_data_set
 
-pytestmark = pytest.mark.timeout(900)  # seven networks, a minute of one core; another's work may take most of it
 DENSE = {
     "kind": "dense_autoencoder",
     "width": 16,

@@ -15,6 +15,7 @@ from asd_trainer.cli import main
 from asd_trainer.jobs import status
 from rigs.clips import DOMAINS, SECTIONS, write_data_set
 from rigs.command import call as call_here
+from rigs.waiting import PATIENCE
 
 STEPS = 60
 TWO = ("--workers", 2)
@@ -35,7 +36,7 @@ device: cpu
 def call(program: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
     code = f"from {program}.cli import main; main()"
     command = [sys.executable, "-c", code, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
 def trainer(*arguments: object) -> str:
@@ -162,8 +163,8 @@ carry_out(make_plan([scan(data)], [load_recipe(recipe)], [0], out), workers=2, o
     worker = os.pidfd_open(int(runner.stdout.readline()))
     try:
         os.kill(runner.pid, signal.SIGKILL)
-        runner.wait(30)
-        assert select.select([worker], [], [], 30)[0], "the worker outlived its starter"
+        runner.wait(PATIENCE)
+        assert select.select([worker], [], [], PATIENCE)[0], "the worker outlived its starter"
     finally:
         os.close(worker)
         runner.stdout.close()

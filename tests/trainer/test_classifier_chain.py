@@ -23,7 +23,6 @@ from asd_trainer.recipes.recipe import Recipe
 from asd_trainer.report.gather import gather
 from rigs.clips import write_data_set
 
-pytestmark = pytest.mark.timeout(900)  # four networks, a minute of one core; another's work may take most of it
 CLASSIFIER = {
     "kind": "classifier",
     "network": {"backbone": "lcnet_050", "frames": 64, "embedding": 8},

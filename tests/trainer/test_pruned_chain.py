@@ -20,7 +20,6 @@ from asd_trainer.recipes.recipe import Recipe
 from rigs.clips import write_data_set
 from rigs.command import call
 
-pytestmark = pytest.mark.timeout(600)  # three tiny networks and some fits; another's work may take most of a core
 RECIPE = {
     "name": "pool",
     "features": {"n_fft": 1024, "hop_length": 1024, "n_mels": 32},

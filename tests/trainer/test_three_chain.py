@@ -14,7 +14,6 @@ from asd_trainer.recipes.recipe import Recipe
 from rigs.clips import write_data_set
 from rigs.command import call
 
-pytestmark = pytest.mark.timeout(600)  # four tiny networks; another's work may take most of a core
 RECIPE = {
     "name": "families",
     "features": {"n_fft": 2048, "hop_length": 2500, "n_mels": 32},

@@ -15,6 +15,7 @@ import soundfile
 from asd_agent.audio.devices import Input, list_inputs
 from asd_agent.errors import AudioError
 from rigs.microphone import DEVICE, VirtualMicrophone
+from rigs.waiting import PATIENCE
 
 _COMMAND = """
 import sys, typer
@@ -32,7 +33,7 @@ def devices(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
 
@@ -130,5 +131,5 @@ def test_a_source_says_that_portaudio_is_missing(no_portaudio: dict[str, str], m
 
     monkeypatch.setenv("PYTHONPATH", no_portaudio["PYTHONPATH"])
     with Listener(CaptureSource("press", MicrophoneSettings(kind="microphone", device="USB"))) as listener:
-        listener.until(lambda: listener.source.attempted, seconds=10)
+        listener.until(lambda: listener.source.attempted)
         assert "apt-get install libportaudio2" in listener.source.status.reason

@@ -16,15 +16,17 @@ import soundfile
 from asd_agent.audio.quality import assess
 from asd_agent.audio.ring import Stretch
 from asd_agent.audio.source import CaptureSource
+from asd_agent.audio.source_state import SourceTimeouts
 from asd_agent.config.sources import MicrophoneSettings
 from rigs.listening import Listener
 from rigs.microphone import DEVICE, VirtualMicrophone
+from rigs.waiting import PATIENCE
 
 pytestmark = pytest.mark.rig
 
-NOTICED = 3.0
-RECOVERED = 10.0
-TRUE_WITHIN = 0.05
+TRUE_WITHIN = 0.4
+"""Seconds; what a loaded machine does to a sound server and the outages of these tests, a second and more, lie apart
+by far. test_sample_clock.py holds 50 ms with a clock of its own."""
 
 
 @pytest.fixture
@@ -35,10 +37,15 @@ def microphone(monkeypatch: pytest.MonkeyPatch) -> Iterator[VirtualMicrophone]:
         yield rig
 
 
-def source_of(*, rate: int | None = 16_000, channels: tuple[int, ...] = (0,)) -> CaptureSource:
-    return CaptureSource(
-        "press-mic", MicrophoneSettings(kind="microphone", device=DEVICE, rate=rate, channels=channels)
-    )
+UNHURRIED = SourceTimeouts(stall=PATIENCE, first_sample=PATIENCE, at_boot=PATIENCE)
+"""For tests of sources that are not lost: no machine is so slow that one is taken to be."""
+
+
+def source_of(
+    *, rate: int | None = 16_000, channels: tuple[int, ...] = (0,), patience: SourceTimeouts = UNHURRIED
+) -> CaptureSource:
+    settings = MicrophoneSettings(kind="microphone", device=DEVICE, rate=rate, channels=channels)
+    return CaptureSource("press-mic", settings, patience=patience)
 
 
 def place_of(stretch: Stretch, sound: np.ndarray) -> int:
@@ -49,26 +56,40 @@ def place_of(stretch: Stretch, sound: np.ndarray) -> int:
     return stretch.first - (shift if shift < size // 2 else shift - size)
 
 
-def lag(listener: Listener) -> tuple[float, float]:
-    """How long after their moment samples arrive at best, within a second; and the moment of sample 0 by that arrival.
+def wait_true(listener: Listener, origin: float | None = None) -> float:
+    """Listen for a second, and on until a sample has arrived so soon after its moment that this moment must be true.
 
-    The second one is the monotonic clock's word alone, whatever the source thinks of its samples' moments.
+    Args:
+        listener: With a source that is heard.
+        origin: Monotonic time of sample 0, to which the arrivals have to come as near.
+
+    Returns:
+        The monotonic time of sample 0 by the soonest arrival, whatever the source thinks of its samples' moments.
     """
     listener.arrivals.clear()
     listener.more(1.0)
-    lags = [seen - listener.source.monotonic(end) for end, seen in listener.arrivals]
-    return min(lags), min(seen - end / 16_000 for end, seen in listener.arrivals)
+
+    def soonest() -> float:
+        return min(seen - end / 16_000 for end, seen in listener.arrivals)
+
+    def true() -> bool:
+        lag = min(seen - listener.source.monotonic(end) for end, seen in listener.arrivals)
+        assert lag >= -0.005  # no sample is heard before its moment
+        return lag < TRUE_WITHIN and (origin is None or soonest() < origin + TRUE_WITHIN)
+
+    listener.until(true)
+    return soonest()
 
 
 def test_what_is_played_is_heard_to_the_sample(microphone: VirtualMicrophone, recording: Path, noise: np.ndarray):
     with Listener(source_of()) as listener:
         source = listener.source
-        assert listener.state("healthy", seconds=RECOVERED) > 0
+        listener.state("healthy")
         microphone.play(recording)
-        listener.until(lambda: source.counters.level_dbfs > -50, seconds=10)
+        listener.until(lambda: source.counters.level_dbfs > -50)
         listener.more(len(noise) / 16_000 + 1)
         got = source.ring.read(0, source.ring.end)
-        assert 0 <= lag(listener)[0] < TRUE_WITHIN
+        wait_true(listener)
     first = int(np.flatnonzero(got.samples)[0])
     assert np.array_equal(got.samples[first : first + len(noise), 0] * 32768, noise)
     assert got.gaps == ()
@@ -79,9 +100,9 @@ def test_a_device_at_another_rate_is_resampled(microphone: VirtualMicrophone, tm
     tone = 0.25 * np.sin(2 * np.pi * 1000 * np.arange(16_000 * 5) / 16_000)
     soundfile.write(tmp_path / "tone.wav", tone, 16_000)
     with Listener(source_of(rate=44_100)) as listener:
-        listener.state("healthy", seconds=RECOVERED)
+        listener.state("healthy")
         player = microphone.play(tmp_path / "tone.wav")
-        listener.until(lambda: listener.source.counters.level_dbfs > -20, seconds=10)
+        listener.until(lambda: listener.source.counters.level_dbfs > -20)
         listener.more(1)
         end = listener.source.ring.end
         got = listener.source.ring.read(end - 16_000, 16_000).samples[:, 0]
@@ -95,7 +116,7 @@ def test_a_device_at_another_rate_is_resampled(microphone: VirtualMicrophone, tm
 
 def test_without_a_wish_a_device_that_takes_16_khz_is_opened_so(microphone: VirtualMicrophone):
     with Listener(source_of(rate=None)) as listener:
-        listener.state("healthy", seconds=RECOVERED)
+        listener.state("healthy")
     assert listener.source.opened["rate"] == 16_000
 
 
@@ -126,29 +147,26 @@ def stop_child(_microphone: VirtualMicrophone, source: CaptureSource) -> Callabl
 
 @pytest.mark.parametrize("lose", [suspend, unplug, kill_server, kill_child, stop_child])
 def test_a_lost_microphone_is_noticed_said_and_found_again(microphone: VirtualMicrophone, lose: Callable):
-    with Listener(source_of()) as listener:
+    with Listener(source_of(patience=SourceTimeouts())) as listener:
         source = listener.source
-        listener.state("healthy", seconds=RECOVERED)
-        late, origin = lag(listener)
-        assert 0 <= late < TRUE_WITHIN
-        before = source.ring.end
+        listener.state("healthy")
+        origin = wait_true(listener)
+        before, restarts = source.ring.end, source.counters.restarts
         give_back = lose(microphone, source)
-        assert listener.state("stalled", "restarting", seconds=NOTICED) < NOTICED
-        listener.state("restarting", "failed", seconds=NOTICED)
+        listener.state("stalled", "restarting")
+        listener.state("restarting", "failed")
         assert source.status.reason
         give_back()
-        assert listener.state("healthy", "silent", seconds=RECOVERED) < RECOVERED
-        late, origin_now = lag(listener)
-        assert -0.005 <= late < TRUE_WITHIN
-        assert origin_now == pytest.approx(origin, abs=TRUE_WITHIN)
+        listener.state("healthy", "silent")
+        assert wait_true(listener, origin) > origin - TRUE_WITHIN
         window = source.ring.read(before - 8000, 24_000)
     assert isinstance(window, Stretch)
     assert window.has_gap
     assert assess(window.samples[:, 0], has_gap=window.has_gap).verdict == "invalid"
     counters = source.counters
-    assert counters.gaps == 1
+    assert counters.gaps >= 1
     assert counters.frames + counters.samples_lost == source.ring.end
-    assert counters.restarts >= 1
+    assert counters.restarts > restarts
 
 
 def test_sound_lies_in_its_place_after_a_restart(microphone: VirtualMicrophone, tmp_path: Path):
@@ -156,14 +174,14 @@ def test_sound_lies_in_its_place_after_a_restart(microphone: VirtualMicrophone, 
     soundfile.write(tmp_path / "long.wav", long, 16_000)
     with Listener(source_of()) as listener:
         source = listener.source
-        listener.state("healthy", seconds=RECOVERED)
+        listener.state("healthy")
         player = microphone.play(tmp_path / "long.wav")
-        listener.until(lambda: source.counters.level_dbfs > -30, seconds=10)
+        listener.until(lambda: source.counters.level_dbfs > -30)
         listener.more(1)
         before = source.ring.read(source.ring.end - 8000, 8000)
         kill_child(microphone, source)
-        listener.state("restarting", seconds=NOTICED)
-        listener.state("healthy", seconds=RECOVERED)
+        listener.state("restarting")
+        listener.state("healthy")
         listener.more(1)
         after = source.ring.read(source.ring.end - 8000, 8000)
         player.kill()
@@ -175,43 +193,45 @@ def test_sound_lies_in_its_place_after_a_restart(microphone: VirtualMicrophone, 
 def test_a_microphone_that_is_absent_at_the_start_is_waited_for(microphone: VirtualMicrophone):
     microphone.kill()
     with Listener(source_of()) as listener:
-        listener.until(lambda: listener.source.attempted, seconds=5)
+        listener.until(lambda: listener.source.attempted)
         assert listener.source.state == "starting"
         assert "waiting for it" in listener.source.status.reason
         microphone.start()
-        assert listener.state("healthy", seconds=RECOVERED) < RECOVERED
+        listener.state("healthy")
         listener.more(0.5)
     assert listener.source.ring.read(0, 8000).gaps == ()
 
 
 def test_a_channel_that_the_device_does_not_have_is_named(microphone: VirtualMicrophone):
     with Listener(source_of(channels=(0, 77))) as listener:
-        listener.until(lambda: listener.source.attempted, seconds=5)
+        listener.until(lambda: listener.source.attempted)
         assert f"microphone '{DEVICE}' has no channel 77" in listener.source.status.reason
 
 
 def test_a_microphone_hung_for_a_moment_loses_nothing_or_says_what(microphone: VirtualMicrophone):
     with Listener(source_of()) as listener:
         source = listener.source
-        listener.state("healthy", seconds=RECOVERED)
+        listener.state("healthy")
         listener.more(0.5)
         stop_child(microphone, source)
-        held = time.monotonic() + 1.2
-        listener.until(lambda: time.monotonic() > held, seconds=5)
+        held = time.monotonic() + 1.2  # longer than the system keeps sound for a reader that is late
+        listener.until(lambda: time.monotonic() > held)
         os.kill(source._child.pid, signal.SIGCONT)
         listener.more(3)
-        assert -0.005 <= lag(listener)[0] < TRUE_WITHIN
+        wait_true(listener)
     assert "restarting" not in listener.states
     assert source.counters.frames + source.counters.samples_lost == source.ring.end
 
 
 def test_an_agent_that_is_held_up_for_seconds_blames_no_microphone_and_loses_nothing(microphone: VirtualMicrophone):
-    with Listener(source_of()) as listener:
+    patience = SourceTimeouts(stall=2.0, first_sample=PATIENCE, at_boot=PATIENCE)
+    with Listener(source_of(patience=patience)) as listener:
         source = listener.source
-        listener.state("healthy", seconds=RECOVERED)
+        listener.state("healthy")
         # As ONNX Runtime does while it creates a session, this keeps the interpreter's lock.
         ctypes.PyDLL(None).sleep(4)
         listener.more(5)
-        assert -0.005 <= lag(listener)[0] < TRUE_WITHIN
+        wait_true(listener)
     assert not {"stalled", "restarting"} & set(listener.states)
-    assert (source.counters.gaps, source.counters.restarts) == (0, 0)
+    assert (source.counters.drops, source.counters.restarts) == (0, 0)
+    assert source.counters.frames + source.counters.samples_lost == source.ring.end

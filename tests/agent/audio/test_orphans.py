@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from asd_agent.audio.process import spawn
+from rigs.waiting import PATIENCE
 
 _AGENT = """
 import sys, time
@@ -38,8 +39,8 @@ def test_a_child_dies_with_the_agent(recording: Path, end: signal.Signals, stopp
         if stopped:
             signal.pidfd_send_signal(child, signal.SIGSTOP)
         agent.send_signal(end)
-        agent.wait(10)
-        gone, _, _ = select.select([child], [], [], 10)
+        agent.wait(PATIENCE)
+        gone, _, _ = select.select([child], [], [], PATIENCE)
         assert gone == [child]
     finally:
         agent.kill()
@@ -56,7 +57,7 @@ def test_a_child_ends_with_the_pipe_that_its_parent_holds(recording: Path):
         }
     )
     child.stdin.close()
-    assert child.wait(10) == 1
+    assert child.wait(PATIENCE) == 1
     child.stdout.close()
 
 
@@ -69,4 +70,4 @@ def test_a_child_whose_parent_is_already_gone_does_not_begin():
     said = child.stdout.read()
     child.stdin.close()
     child.stdout.close()
-    assert (said, child.wait(10)) == (b"", 1)
+    assert (said, child.wait(PATIENCE)) == (b"", 1)

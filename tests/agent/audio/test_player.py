@@ -30,7 +30,7 @@ def heard(source: CaptureSource) -> np.ndarray:
 
 def test_a_recording_is_heard_to_the_sample_and_then_over(recording: Path, noise: np.ndarray):
     with Listener(source_of(recording)) as listener:
-        listener.state("ended", seconds=20)
+        listener.state("ended")
     source = listener.source
     assert np.array_equal(heard(source)[:, 0] * 32768, noise)
     assert listener.states == ["healthy", "ended"]
@@ -44,7 +44,7 @@ def test_another_rate_and_one_of_its_channels(tmp_path: Path):
     both = np.random.default_rng(1).uniform(-0.5, 0.5, (44_100 * 3, 2)).astype(np.float32)
     soundfile.write(tmp_path / "stereo.flac", both, 44_100, subtype="PCM_24")
     with Listener(source_of(tmp_path / "stereo.flac", channels=(1,))) as listener:
-        listener.state("ended", seconds=20)
+        listener.state("ended")
     whole = resample(both[:, 1], 44_100, 16_000)
     assert listener.source.ring.end == pytest.approx(len(whole), abs=1)
     got = heard(listener.source)[: len(whole), 0]
@@ -56,7 +56,7 @@ def test_channels_keep_the_order_that_was_asked_for(tmp_path: Path):
     soundfile.write(tmp_path / "three.wav", levels, 16_000, subtype="FLOAT")
     source = source_of(tmp_path / "three.wav", channels=(2, 0))
     with Listener(source) as listener:
-        listener.state("ended", seconds=20)
+        listener.state("ended")
     assert heard(source)[0] == pytest.approx([0.3, 0.1])
     assert (source.column(2), source.column(0)) == (0, 1)
 
@@ -67,7 +67,7 @@ def test_a_folder_is_played_in_the_order_of_its_names_and_damage_is_passed_over(
     (tmp_path / "c.wav").write_bytes(b"RIFF, or so it says")
     (tmp_path / "notes.txt").write_text("not sound")
     with Listener(source_of(tmp_path)) as listener:
-        listener.state("ended", seconds=20)
+        listener.state("ended")
     levels = heard(listener.source)[::8000, 0]
     assert levels == pytest.approx([0.1, 0.2, 0.4], abs=1e-4)
     assert listener.source.counters.skipped == 1
@@ -75,26 +75,27 @@ def test_a_folder_is_played_in_the_order_of_its_names_and_damage_is_passed_over(
 
 def test_a_loop_begins_again_without_a_seam(recording: Path, noise: np.ndarray):
     with Listener(source_of(recording, loop=True)) as listener:
-        listener.until(lambda: listener.source.ring.end >= 2.5 * len(noise), seconds=20)
+        listener.until(lambda: listener.source.ring.end >= 2.5 * len(noise))
     twice = heard(listener.source)[: 2 * len(noise), 0] * 32768
     assert np.array_equal(twice, np.concatenate((noise, noise)))
 
 
 def test_real_time_is_kept_and_moments_are_true(recording: Path):
     with Listener(source_of(recording, speed=1.0)) as listener:
-        listener.state("ended", seconds=20)
+        listener.state("ended")
     source = listener.source
     for end, seen in listener.arrivals[:-1]:
         assert source.monotonic(end) <= seen
-    lags = [seen - source.monotonic(end) for end, seen in listener.arrivals]
-    assert min(lags) < 0.05
+    assert source.monotonic(48_000) - source.monotonic(0) == pytest.approx(3.0)
     assert source.utc(16_000) - source.utc(0) == pytest.approx(1.0)
-    assert source.utc(0) == pytest.approx(time.time() - (time.monotonic() - source.monotonic(0)), abs=0.05)
+    before, wall, after = time.monotonic(), time.time(), time.monotonic()
+    # The source read both clocks one after the other as well.
+    assert before - 0.5 <= wall - source.utc(0) + source.monotonic(0) <= after + 0.5
 
 
 def test_a_fast_recording_runs_on_its_own_time_line(recording: Path):
     with Listener(source_of(recording, speed=100.0)) as listener:
-        listener.state("ended", seconds=20)
+        listener.state("ended")
     source = listener.source
     assert source.utc(48_000) - source.utc(0) == pytest.approx(3.0)
     assert source.monotonic(48_000) - source.monotonic(0) == pytest.approx(0.03, abs=1e-3)
@@ -107,8 +108,8 @@ def test_a_killed_child_goes_on_where_time_has_got_to(tmp_path: Path):
     with Listener(source) as listener:
         listener.more(2)
         source._child.kill()
-        listener.state("restarting", seconds=3)
-        listener.state("healthy", seconds=10)
+        listener.state("restarting")
+        listener.state("healthy")
         listener.more(2)
     got = source.ring.read(0, source.ring.end)
     (gap,) = got.gaps
@@ -121,11 +122,11 @@ def test_a_killed_child_goes_on_where_time_has_got_to(tmp_path: Path):
 def test_a_recording_that_is_not_there_fails_with_its_name_and_is_found_when_it_comes(tmp_path: Path, recording: Path):
     path = tmp_path / "later.wav"
     with Listener(source_of(path)) as listener:
-        listener.until(lambda: listener.source.attempted, seconds=5)
+        listener.until(lambda: listener.source.attempted)
         assert str(path) in listener.source.status.reason
         assert listener.source.state == "starting"
         recording.rename(path)
-        listener.state("ended", seconds=20)
+        listener.state("ended")
 
 
 @pytest.mark.parametrize("empty", [True, False])
@@ -133,14 +134,14 @@ def test_a_recording_that_holds_nothing_to_play_says_so(tmp_path: Path, empty: b
     path = tmp_path / "one.wav"
     soundfile.write(path, np.zeros(0 if empty else 100), 16_000)
     with Listener(source_of(path, channels=(0,) if empty else (3,))) as listener:
-        listener.until(lambda: listener.source.attempted, seconds=5)
+        listener.until(lambda: listener.source.attempted)
         assert ("holds no samples" if empty else "has no channel 3") in listener.source.status.reason
 
 
 def test_silence_in_a_recording_is_said(tmp_path: Path):
     soundfile.write(tmp_path / "zeros.wav", np.zeros(16_000 * 20), 16_000)
     with Listener(source_of(tmp_path / "zeros.wav")) as listener:
-        listener.state("ended", seconds=20)
+        listener.state("ended")
     assert listener.states == ["healthy", "silent", "ended"]
 
 
@@ -155,7 +156,7 @@ def test_the_level_is_that_of_the_last_second(tmp_path: Path):
 def test_stop_ends_the_child_and_the_thread_at_once(recording: Path):
     source = source_of(recording, speed=0.1)
     with Listener(source) as listener:
-        listener.state("healthy", seconds=10)
+        listener.state("healthy")
         child = source._child
         source.take_changes()
     assert child.returncode is not None
@@ -169,7 +170,7 @@ def test_the_supervisor_is_woken_by_samples_and_by_the_end(recording: Path):
         "press", FileSettings(kind="file", path=recording, speed=SPEED), notify=lambda: calls.append(source.state)
     )
     with Listener(source) as listener:
-        listener.state("ended", seconds=20)
+        listener.state("ended")
     assert "healthy" in calls
     assert calls[-1] == "ended"
 
@@ -177,15 +178,15 @@ def test_the_supervisor_is_woken_by_samples_and_by_the_end(recording: Path):
 def test_a_recording_waits_for_its_readers_however_fast_it_is_played(tmp_path: Path):
     ramp = np.arange(16_000 * 100, dtype=np.float32) / 2**21
     soundfile.write(tmp_path / "ramp.wav", ramp, 16_000, subtype="FLOAT")
-    source = CaptureSource("press", FileSettings(kind="file", path=tmp_path / "ramp.wav", speed=10_000.0), seconds=20)
+    source = CaptureSource("press", FileSettings(kind="file", path=tmp_path / "ramp.wav", speed=10_000.0))
     read = []
     with Listener(source) as listener:
         while len(read) < 10:
             source.keep_from(len(read) * 160_000)
-            listener.until(lambda: source.ring.end >= (len(read) + 1) * 160_000, seconds=20)
-            listener.until(lambda: not source.wait(0.3), seconds=20)
+            listener.until(lambda: source.ring.end >= (len(read) + 1) * 160_000)
+            listener.until(lambda: not source.wait(0.3))
             read.append(source.ring.read(len(read) * 160_000, 160_000))
         source.keep_from(source.ring.end)
-        listener.state("ended", seconds=20)
+        listener.state("ended")
     assert np.array_equal(np.concatenate([stretch.samples[:, 0] for stretch in read]), ramp)
     assert source.counters.gaps == 0

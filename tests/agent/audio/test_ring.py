@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asd_agent.audio.ring import Gap, Missing, Ring, Stretch
+from rigs.waiting import PATIENCE
 
 
 def ring_of(samples: int, channels: int = 1) -> Ring:
@@ -118,13 +119,13 @@ def test_a_sleeper_wakes_when_its_sample_arrives_and_not_before():
     ring.write(column([1]))
     assert not ring.wait_for(2, timeout=0.01)
     awake = threading.Event()
-    sleeper = threading.Thread(target=lambda: ring.wait_for(3, timeout=30) and awake.set())
+    sleeper = threading.Thread(target=lambda: ring.wait_for(3, timeout=PATIENCE) and awake.set())
     sleeper.start()
     ring.write(column([2]))
     assert not awake.is_set()
     ring.write(column([3]))
-    assert awake.wait(10)
-    sleeper.join(10)
+    assert awake.wait(PATIENCE)
+    sleeper.join(PATIENCE)
 
 
 def test_readers_never_see_a_block_half_written():
@@ -143,5 +144,5 @@ def test_readers_never_see_a_block_half_written():
         ring.write(np.arange(i * 7, i * 7 + 7, dtype=np.float32)[:, None])
     done.set()
     for reader in readers:
-        reader.join(10)
+        reader.join(PATIENCE)
     assert wrong == []

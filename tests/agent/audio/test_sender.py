@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import termios
+from array import array
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -12,6 +15,7 @@ import pytest
 from asd_agent.audio.files import resample
 from asd_agent.audio.protocol import Block, Decoder
 from asd_agent.audio.sender import BUFFER_SECONDS, Chunk, Converter, Sender
+from rigs.waiting import wait_until
 
 RATE = 48_000
 
@@ -83,22 +87,33 @@ def read_until(pipe: int, last: float) -> list[Block]:
     raise AssertionError("the pipe closed early")
 
 
+def waiting_bytes(pipe: int) -> int:
+    """Bytes that were written and not yet read."""
+    count = array("i", [0])
+    fcntl.ioctl(pipe, termios.FIONREAD, count)
+    return count[0]
+
+
 def test_a_parent_that_does_not_read_costs_the_oldest_sound_and_is_told_how_much():
     reading, writing = os.pipe()
-    outlet = Sender(writing, 16_000, 1)
+    capacity = fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)  # less than the block of a chunk below
+    sender = Sender(writing, 16_000, 1)
     mark, seconds = np.ones((1600, 1), np.float32), 3 * BUFFER_SECONDS
     end = 1600 + round(seconds * 16_000)
-    outlet.put(Chunk(mark, 0, 0.1))
+    first, *others = pieces(sound(seconds, 16_000), 16_000, 1600, first=1600)
+    sender.put(Chunk(mark, 0, 0.1))
     blocks = read_until(reading, 1.0)
-    for piece in pieces(sound(seconds, 16_000), 16_000, 1600, first=1600):
-        outlet.put(piece)
-    outlet.put(Chunk(2 * mark, end, (end + 1600) / 16_000))
+    # The sender is in the middle of this chunk, and stays there, before more comes than it keeps.
+    sender.put(first)
+    wait_until(lambda: waiting_bytes(reading) == capacity, "the pipe is not full")
+    for piece in others:
+        sender.put(piece)
+    sender.put(Chunk(2 * mark, end, (end + 1600) / 16_000))
     blocks += read_until(reading, 2.0)
     os.close(reading)
     lost = sum(b.first - (a.first + len(a.samples)) for a, b in pairwise(blocks))
-    heard = sum(len(b.samples) for b in blocks)
+    received = sum(len(b.samples) for b in blocks)
     assert [b.dropped for b in blocks].count(True) == 1
-    assert heard + lost == end + 1600
-    # What waited, the two marks, and what the pipe itself held (64 KiB) with the piece before it.
-    assert BUFFER_SECONDS <= heard / 16_000 <= BUFFER_SECONDS + 2
+    assert received + lost == end + 1600
+    assert received == len(mark) + len(first.samples) + round(BUFFER_SECONDS * 16_000)
     assert all(b.end_time == pytest.approx((b.first + len(b.samples)) / 16_000) for b in blocks)

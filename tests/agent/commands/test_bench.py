@@ -5,10 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+from rigs.waiting import PATIENCE
+
 
 def bench(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", "from asd_agent.cli import main; main()", "bench", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
 def test_json_holds_every_stage_of_the_demos_bundle_and_what_the_box_carries():

@@ -13,6 +13,7 @@ import yaml
 from rigs.agent import running, write_config
 from rigs.broker import Broker, free_port
 from rigs.bundles import hum, write_wav
+from rigs.waiting import PATIENCE
 
 CHECKS = [
     "bundles",
@@ -31,7 +32,7 @@ CHECKS = [
 
 def doctor(config: Path, *options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", "from asd_agent.cli import main; main()", "doctor", "-c", str(config), *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
 @pytest.fixture

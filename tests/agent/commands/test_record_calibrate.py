@@ -21,6 +21,7 @@ from rigs.broker import Broker, Listener
 from rigs.bundles import hum, write_wav
 from rigs.command import call
 from rigs.microphone import DEVICE, VirtualMicrophone
+from rigs.waiting import PATIENCE
 
 SCORES = "asd/box/monitor/m/score"
 
@@ -28,7 +29,7 @@ SCORES = "asd/box/monitor/m/score"
 def agent(*arguments: object, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", "from asd_agent.cli import main; main()", *map(str, arguments)]
     env = {**os.environ, **(environment or {})}
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=env)
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False, env=env)
 
 
 def clips(folder: Path, count: int, *, pitch: float = 180.0) -> Path:
@@ -134,7 +135,7 @@ def test_a_microphone_is_recorded_beside_the_service_and_without_it(bundle_path:
         call = ("record", "-c", config, "--machine", "fan", "--out", tmp_path / "data", "--json")
         with Listener(broker.settings(), "asd/#") as heard, running(config, environment) as service:
             microphone.play(sound)
-            heard.wait_where(SCORES, lambda s: s["score"] is not None, timeout=40)
+            heard.wait_where(SCORES, lambda s: s["score"] is not None)
             beside = agent(*call, "--minutes", "0.3", environment=environment)
             assert beside.returncode == 0, beside.stderr
             assert json.loads(beside.stdout)["clips"] == 2
@@ -143,7 +144,7 @@ def test_a_microphone_is_recorded_beside_the_service_and_without_it(bundle_path:
             assert json.loads(done.stdout)["provisional"] is True
             set_domain(config, "site")
             service.process.send_signal(1)
-            heard.wait_where(SCORES, lambda s: s["domain"] == "site" and s["score"] is not None, timeout=40)
+            heard.wait_where(SCORES, lambda s: s["domain"] == "site" and s["score"] is not None)
             assert len(service.children()) == 1  # nobody else opened the microphone
         microphone.play(sound)
         alone = agent(*call, "--minutes", "0.5", environment=environment)

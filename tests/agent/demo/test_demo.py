@@ -12,11 +12,12 @@ from asd_agent.demo.assets import demo_bundle, demo_recording, demo_truth
 from asd_agent.demo.play import Demo
 from asd_agent.inference.provider_check import check_golden
 from asd_agent.inference.scorer import BundleScorer
+from rigs.waiting import PATIENCE
 
 
 def demo(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", "from asd_agent.cli import main; main()", "demo", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
 def test_every_fault_is_found_nothing_else_is_said_and_the_late_alert_arrives(tmp_path):

@@ -17,6 +17,7 @@ from asd_agent.config.model import MqttSettings, Secret
 from asd_agent.doctor.mask import hidden_words, mask_text
 from asd_agent.outbox.store import Outbox
 from rigs.bundles import hum, write_wav
+from rigs.waiting import PATIENCE
 
 PASSWORD, USER, HOST = "Xyzzy-4711-plugh", "press-hall-user", "secret-broker.factory.example"
 
@@ -26,7 +27,7 @@ def agent(*arguments: str, **environment: str) -> subprocess.CompletedProcess[st
 
     command = [sys.executable, "-c", "from asd_agent.cli import main; main()", *arguments]
     return subprocess.run(
-        command, capture_output=True, text=True, timeout=120, check=False, env={**os.environ, **environment}
+        command, capture_output=True, text=True, timeout=PATIENCE, check=False, env={**os.environ, **environment}
     )
 
 

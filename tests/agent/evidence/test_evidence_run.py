@@ -69,11 +69,11 @@ def test_a_microphone_pulled_after_the_alarm_leaves_a_gap_that_is_named(bundle_p
             running(with_evidence(config), microphone.environment) as agent,
         ):
             player = microphone.play(faulty)
-            agent.wait_log("monitor m: raised", timeout=60)
+            agent.wait_log("monitor m: raised")
             microphone.unplug()
-            heard.wait_for(EVENT, 1, timeout=20)  # source_lost
+            heard.wait_for(EVENT, 1)  # source_lost
             microphone.plug()
-            agent.wait_log("monitor m: evidence", timeout=60)
+            agent.wait_log("monitor m: evidence")
             player.kill()
             player.wait()
     (one,) = held(tmp_path / "state" / "evidence")
@@ -98,7 +98,7 @@ def test_a_monitor_that_is_removed_while_its_proof_is_awaited_leaves_it_whole(bu
         config.write_text(yaml.safe_dump(both | {"monitors": {"other": other}}))
         agent.process.send_signal(signal.SIGHUP)
         agent.wait_log("reloaded: ")
-        agent.wait_log("is kept", timeout=60)
+        agent.wait_log("is kept")
         assert agent.close() == 0
     (one,) = held(tmp_path / "state" / "evidence")
     assert (one.record.lacks, one.record.clip.samples) == ((), 90 * RATE)

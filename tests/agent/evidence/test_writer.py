@@ -27,6 +27,7 @@ from asd_agent.inference.scorer import BundleScorer
 from asd_agent.whole_files import put
 from rigs.bundles import RATE, hum
 from rigs.evidence import make_job
+from rigs.waiting import PATIENCE
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +50,10 @@ class Rig:
         return self
 
     def __exit__(self, *_):
-        assert self.keeper.stop(30.0)
+        assert self.keeper.stop(PATIENCE)
 
     def wait(self, count: int) -> list[Outcome]:
-        until = time.monotonic() + 60.0
+        until = time.monotonic() + PATIENCE
         while len(self.outcomes) < count:
             self._news.wait(1.0)
             self._news.clear()
@@ -121,7 +122,7 @@ def test_the_acknowledged_go_first_also_after_a_restart(tmp_path, scorer):
 def test_more_at_once_than_fit_in_memory_are_lost_and_counted(tmp_path, scorer, monkeypatch):
     gate = threading.Event()
     build = module.build
-    monkeypatch.setattr(module, "build", lambda *a: (gate.wait(30), build(*a))[1])
+    monkeypatch.setattr(module, "build", lambda *a: (gate.wait(PATIENCE), build(*a))[1])
     with Rig(tmp_path / "evidence") as rig:
         for i in range(module.MOST_WAITING + 3):
             rig.keeper.offer(make_job(scorer, f"e{i}", hum(0.5, 4)))

@@ -10,6 +10,7 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from rigs.broker import Broker, program
+from rigs.waiting import PATIENCE
 
 ACL = Path(__file__).parents[3] / "docs" / "examples" / "mosquitto.acl"
 USERS = ("hall-3-box-1", "hall-4-box-1", "viewer", "operator", "homeassistant")
@@ -36,7 +37,7 @@ def may_publish(broker, user, topic):
     client.on_publish = lambda _c, _d, _m, reason, _p: reasons.append(reason)
     client.connect("127.0.0.1", broker.port)
     client.loop_start()
-    client.publish(topic, "x", qos=1).wait_for_publish(10)
+    client.publish(topic, "x", qos=1).wait_for_publish(PATIENCE)
     client.disconnect()
     client.loop_stop()
     return not reasons[0].is_failure

@@ -20,6 +20,7 @@ from asd_agent.outbox.store import Outbox
 from rigs.broker import Broker, Listener, free_port
 from rigs.proxy import Proxy
 from rigs.publisher_process import PublisherProcess
+from rigs.waiting import PATIENCE, wait_until
 
 pytestmark = pytest.mark.rig
 TOPICS = Topics("box")
@@ -50,14 +51,9 @@ class Box:
         self.publisher.wake()
         return self.sent
 
-    def wait(self, condition, timeout=20):
+    def wait(self, condition):
         """Wait until a condition about the box holds."""
-        alarm = threading.Event()
-        for _ in range(int(timeout / 0.02)):
-            if condition():
-                return
-            alarm.wait(0.02)
-        raise AssertionError(f"not within {timeout} s: depth {self.outbox.depth()}, {self.publisher.faults}")
+        wait_until(condition, lambda: f"depth {self.outbox.depth()}, {self.publisher.faults}")
 
     def wait_fault(self, part, *words):
         self.wait(lambda: all(w in self.publisher.faults.get(part, "") for w in words))
@@ -201,7 +197,7 @@ def test_a_network_that_swallows_everything_is_noticed(tmp_path):
     ):
         listener.wait_text(TOPICS.status, "online")
         proxy.withhold_answers()
-        box.wait(lambda: "broker" in box.publisher.faults, timeout=40)
+        box.wait(lambda: "broker" in box.publisher.faults)
         assert box.publisher.alive()
         proxy.release_answers()
         box.alert()
@@ -231,7 +227,7 @@ def test_scores_are_never_queued(tmp_path):
         box.publisher.publish_score(score, "lost")
         with broker, Listener(broker.settings()) as listener:
             listener.wait_text(TOPICS.status, "online")
-            assert box.publisher.wait_connected(10)
+            assert box.publisher.wait_connected(PATIENCE)
             box.publisher.publish_score(score, "heard")
             assert listener.wait_for(score) == ["heard"]
 
@@ -337,9 +333,9 @@ def test_what_is_wrong_is_said_once_in_words_with_a_remedy(tmp_path, caplog, mon
                 box.wait_fault("broker", *words)
                 again = threading.Event()
                 monkeypatch.setattr(box.publisher._backoff, "next", lambda again=again: again.set() or 0.01)
-                assert again.wait(20), name
+                assert again.wait(PATIENCE), name
                 again.clear()
-                assert again.wait(20), name
+                assert again.wait(PATIENCE), name
             said = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
             assert len(said) == 1, (name, said)
 
@@ -387,7 +383,7 @@ def test_a_row_that_the_broker_hangs_up_on_does_not_stop_the_others(tmp_path, pr
 
 def test_two_agents_of_one_name_are_told_and_do_not_fill_the_log(tmp_path, caplog):
     with Broker(tmp_path / "broker") as broker, Box(tmp_path / "a", broker.settings()) as one:
-        assert one.publisher.wait_connected(10)
+        assert one.publisher.wait_connected(PATIENCE)
         with Box(tmp_path / "b", broker.settings()):
             one.wait_fault("broker", "agent.name")
             said = len(caplog.records)
@@ -414,7 +410,7 @@ def test_messages_reach_their_handler_but_huge_ones_and_one_that_fails_harms_nob
             listener.wait_text(TOPICS.status, "online")
             box.wait(lambda: len(heard) == 1)
             listener.publish("hall/press", "stopped")
-            assert arrived.wait(10)
+            assert arrived.wait(PATIENCE)
             box.alert()
             listener.wait_for(ALERT)
     assert heard == [("hall/press", b"running", True), ("hall/press", b"stopped", False)]

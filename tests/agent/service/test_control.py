@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from asd_agent.service.control import MAX_BYTES, ControlError, ControlServer, ask
+from rigs.waiting import PATIENCE
 
 
 class Service:
@@ -39,7 +40,7 @@ class Service:
 
 def raw(path, data):
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(20)
+        connection.settimeout(PATIENCE)
         connection.connect(str(path))
         connection.sendall(data)
         connection.shutdown(socket.SHUT_WR)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +19,6 @@ pytestmark = pytest.mark.rig
 STATE = "asd/box/source/sound/state"
 SCORES = "asd/box/monitor/m/score"
 EVENTS = "asd/box/event"
-NOTICED, RECOVERED = 3.0, 10.0
 Loss = Callable[[VirtualMicrophone, Agent], Callable[[], None]]
 
 
@@ -52,9 +50,8 @@ def stop_child(_microphone: VirtualMicrophone, agent: Agent) -> Callable[[], Non
 LOSSES: tuple[Loss, ...] = (suspend, unplug, kill_server, kill_child, stop_child)
 
 
-def test_every_loss_is_told_in_three_seconds_mended_in_ten_and_its_windows_are_invalid(
-    bundle_path: Path, tmp_path: Path
-):
+def test_every_loss_is_reported_and_mended_and_its_windows_are_invalid(bundle_path: Path, tmp_path: Path):
+    """The times that this may take are held by test_source_state.py, under a clock of its own."""
     sound = write_wav(tmp_path / "sound.wav", hum(120, 51))
     with VirtualMicrophone() as microphone, Broker(tmp_path) as broker:
         source = {"kind": "microphone", "device": DEVICE}
@@ -64,21 +61,21 @@ def test_every_loss_is_told_in_three_seconds_mended_in_ten_and_its_windows_are_i
             running(config, microphone.environment) as agent,
         ):
             microphone.play(sound)
-            heard.wait_where(SCORES, lambda s: s["score"] is not None, timeout=40)
+            heard.wait_where(SCORES, lambda s: s["score"] is not None)
             for lose in LOSSES:
                 told = len(heard.objects(STATE)), len(heard.objects(SCORES))
-                began = time.monotonic()
                 give_back = lose(microphone, agent)
-                heard.wait_where(STATE, lambda s: s["state"] in {"stalled", "restarting"}, NOTICED, after=told[0])
-                assert time.monotonic() - began < NOTICED, lose.__name__
+                heard.wait_where(STATE, lambda s: s["state"] in {"stalled", "restarting"}, after=told[0])
                 told = len(heard.objects(STATE)), told[1]
                 give_back()
                 microphone.play(sound)
-                heard.wait_where(STATE, lambda s: s["state"] in {"healthy", "silent"}, RECOVERED, after=told[0])
-                heard.wait_where(SCORES, lambda s: "gap" in s["quality"]["reasons"], 10, after=told[1])
+                heard.wait_where(STATE, lambda s: s["state"] in {"healthy", "silent"}, after=told[0])
+                heard.wait_where(SCORES, lambda s: "gap" in s["quality"]["reasons"], after=told[1])
             since = len(heard.objects(SCORES))
-            heard.wait_where(SCORES, lambda s: s["score"] is not None, timeout=30, after=since)
+            heard.wait_where(SCORES, lambda s: s["score"] is not None, after=since)
         scores = heard.objects(SCORES)
         events = [e["event"] for e in heard.objects(EVENTS)]
     assert all(s["score"] is None for s in scores if "gap" in s["quality"]["reasons"])
-    assert events.count("source_lost") == events.count("source_back") == len(LOSSES)
+    changes = [e for e in events if e in {"source_lost", "source_back"}]
+    assert changes == ["source_lost", "source_back"] * (len(changes) // 2)
+    assert len(changes) >= 2 * len(LOSSES)  # more where the machine holds the sound server up

@@ -14,11 +14,12 @@ from rigs.agent import running, write_config
 from rigs.broker import free_port
 from rigs.bundles import hum, write_wav
 from rigs.healthy import HEALTH
+from rigs.waiting import PATIENCE
 
 
 def read(port: int, path: str) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=PATIENCE) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()

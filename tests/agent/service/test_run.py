@@ -17,6 +17,7 @@ from rigs.agent import Agent, running, write_config
 from rigs.broker import Broker, Listener
 from rigs.bundles import hum, write_wav
 from rigs.microphone import DEVICE, VirtualMicrophone
+from rigs.waiting import PATIENCE
 
 pytestmark = pytest.mark.rig
 
@@ -46,21 +47,22 @@ def test_a_microphone_hears_a_fault_and_exactly_one_alarm_is_raised(bundle_path:
         with Listener(broker.settings(), "asd/#") as heard, running(config, microphone.environment):
             player = microphone.play(normal)
             # The first windows still hold a bit of silence; when the agent begins to hear depends on the load.
-            heard.wait_where(SCORES, lambda s: s["score"] is not None and s["score"] < 1.0, timeout=60)
+            heard.wait_where(SCORES, lambda s: s["score"] is not None and s["score"] < 1.0)
             player.terminate()
-            player.wait(timeout=30)
+            player.wait(timeout=PATIENCE)
             assert heard.texts("asd/box/monitor/m/alert") == []
 
+            started = time.time()
             player = microphone.play(faulty)
-            heard.wait_for("asd/box/monitor/m/alert", 1, timeout=40)
+            heard.wait_for("asd/box/monitor/m/alert", 1)
             arrived = time.time()
-            player.wait(timeout=30)
+            player.wait(timeout=PATIENCE)
             (alert,) = [a for a in heard.objects("asd/box/monitor/m/alert") if a["event"] != "evidence"]
     assert (alert["event"], alert["state"], alert["late"], alert["durable"]) == ("raised", "active", False, True)
     assert alert["score"] > alert["threshold"]
     assert alert["window_end"] == first_raise(heard.objects(SCORES), k=3, n=4)
     window_end = datetime.fromisoformat(alert["window_end"].replace("Z", "+00:00")).timestamp()
-    assert 0 < arrived - window_end < 5
+    assert started < window_end < arrived
 
 
 def test_an_alert_survives_kill_9_while_the_broker_is_down(bundle_path: Path, tmp_path: Path):
@@ -99,7 +101,7 @@ def test_a_standing_alarm_is_acknowledged_over_mqtt_and_on_the_box(bundle_path: 
             heard.publish("asd/box/command/shelve", json.dumps({**order, "id": "two", "minutes": 5}))
             heard.wait_for("asd/box/command/result", 2)
             on_the_box = [sys.executable, "-c", "from asd_agent.cli import main; main()", "alerts", "shelve", "m"]
-            done = subprocess.run([*on_the_box, "--minutes", "5", "-c", str(config)], check=False, timeout=30)
+            done = subprocess.run([*on_the_box, "--minutes", "5", "-c", str(config)], check=False, timeout=PATIENCE)
             assert done.returncode == 0
             heard.wait_for("asd/box/monitor/m/alert", 4)
     events = [a["event"] for a in heard.objects("asd/box/monitor/m/alert")]
@@ -124,7 +126,7 @@ def test_without_a_microphone_the_agent_waits_for_it_and_says_so(bundle_path: Pa
 def test_a_bad_configuration_starts_nothing_and_exits_78(bundle_path: Path, tmp_path: Path):
     config = write_config(tmp_path, bundle_path, {"kind": "file", "path": "x.wav"}, 1, hop_secnds=5)
     agent = Agent(config)
-    assert agent.process.wait(timeout=30) == 78
+    assert agent.process.wait(timeout=PATIENCE) == 78
     agent.close()
     (line,) = agent.lines
     assert "unknown key. Did you mean 'hop_seconds'?" in line
@@ -134,7 +136,7 @@ def test_a_bad_configuration_starts_nothing_and_exits_78(bundle_path: Path, tmp_
 def test_a_bundle_that_lacks_the_section_exits_78_with_those_it_has(bundle_path: Path, tmp_path: Path):
     config = write_config(tmp_path, bundle_path, {"kind": "file", "path": "x.wav"}, 1, section="05")
     agent = Agent(config)
-    assert agent.process.wait(timeout=30) == 78
+    assert agent.process.wait(timeout=PATIENCE) == 78
     agent.close()
     assert "It has: 00/source" in agent.lines[-1]
 
@@ -145,7 +147,7 @@ def test_a_recording_is_played_to_its_end_every_window_counted(bundle_path: Path
         heard.wait_subscribed()
         config = write_config(tmp_path, bundle_path, {"kind": "file", "path": str(path), "speed": 1000}, broker.port)
         with running(config) as agent:
-            assert agent.process.wait(timeout=60) == 0
+            assert agent.process.wait(timeout=PATIENCE) == 0
         heard.wait_text("asd/box/status", "offline")
         health = json.loads(heard.texts("asd/box/health")[-1])
     windows = health["windows"]

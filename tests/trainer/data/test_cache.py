@@ -10,6 +10,7 @@ import pytest
 
 from asd_agent.features.log_mel import FeatureSpec
 from asd_trainer.data.cache import Cache
+from rigs.waiting import PATIENCE
 
 SPEC = {"what": "squares", "version": 1}
 SIZE = 32 + 128 + 8000  # a digest, a npy header and 1000 doubles
@@ -131,7 +132,7 @@ def test_processes_share_a_cache_that_is_too_small_for_them(tmp_path):
         for seed in range(3)
     ]
     for process in started:
-        _, errors = process.communicate(timeout=120)
+        _, errors = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, errors.decode()
     assert Cache(tmp_path).usage().arrays <= 12
     assert not list(tmp_path.glob("??/.*.partial"))

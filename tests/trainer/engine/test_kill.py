@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from asd_trainer.engine.checkpoint import read_checkpoint
+from rigs.waiting import PATIENCE
 
 SCRIPT = Path(__file__).parents[3] / "benchmarks" / "kill_training.py"
 
@@ -17,7 +18,7 @@ def test_three_kills_change_neither_weights_nor_metrics(tmp_path):
         check=False,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     killed, unbroken = (read_checkpoint(tmp_path / name / "final.pt") for name in ("killed", "unbroken"))

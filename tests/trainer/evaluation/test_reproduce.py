@@ -19,6 +19,7 @@ from asd_trainer.evaluation.reproduce import compare
 from asd_trainer.jobs.train import export_run, train_machine
 from asd_trainer.recipes.recipe import load_recipe
 from rigs.clips import write_data_set
+from rigs.waiting import PATIENCE
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def reproduce(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", "from asd_trainer.cli import main; main()", "reproduce", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
 def test_a_bundle_trained_again_is_equal_byte_by_byte(place):

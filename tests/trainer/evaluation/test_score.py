@@ -16,6 +16,7 @@ from asd_trainer.jobs.runs import Run, find_runs, read_summary
 from asd_trainer.jobs.train import export_run, train_machine
 from asd_trainer.recipes.recipe import Recipe, load_recipe
 from rigs.clips import write_data_set
+from rigs.waiting import PATIENCE
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +110,7 @@ def test_a_table_of_what_works_is_given_where_a_clip_cannot_be_read(data):
     out = data.parent / "runs"
     command = [sys.executable, "-c", "from asd_trainer.cli import main; main()", "table", data, "--out", out]
     command += ["--recipes", "level,indicators", "--seeds", "1", "--workers", "2", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert "job level/seed-0/pump/bundle failed" in line

@@ -67,7 +67,6 @@ def cluster(nodes: Any) -> Iterator[Cluster]:
     found.close()
 
 
-@pytest.mark.timeout(180)
 def test_a_graph_gives_what_it_gives_here_and_a_lost_node_costs_only_what_ran_on_it(cluster, nodes, tmp_path):
     assert cluster.slots == 2
     there = run_jobs(small_graph(), tmp_path / "there", workers=cluster)

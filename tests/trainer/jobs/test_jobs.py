@@ -18,6 +18,7 @@ from asd_trainer.jobs import GraphError, Job, JobsFailedError, Task, digests, di
 from asd_trainer.jobs.launch import Processes, gpu_of_each, gpus
 from asd_trainer.jobs.screen import duration, picture, seconds_left
 from asd_trainer.jobs.store import JobStatus, folder_of
+from rigs.waiting import PATIENCE
 
 HERE = f"trainer.jobs.{Path(__file__).stem}"
 """As a job's process finds this module: the folder of all tests is on its path."""
@@ -251,10 +252,10 @@ def test_a_killed_run_takes_its_workers_along_and_leaves_no_job_marked_as_runnin
     worker = os.pidfd_open(found.pid)
     try:
         os.kill(runner.pid, signal.SIGKILL)
-        runner.wait(30)
+        runner.wait(PATIENCE)
         import select as ready
 
-        assert ready.select([worker], [], [], 30)[0], "the worker outlived its starter"
+        assert ready.select([worker], [], [], PATIENCE)[0], "the worker outlived its starter"
     finally:
         os.close(worker)
     (found,) = status(tmp_path)
@@ -281,11 +282,11 @@ def test_two_runs_of_one_graph_share_the_work(tmp_path):
 
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(run_jobs, [job], out, workers=1, observe=when_running(first_works))
-        assert first_works.wait(60)
+        assert first_works.wait(PATIENCE)
         second = pool.submit(run_jobs, [job], out, workers=1, observe=when_running(second_waits))
-        assert second_waits.wait(60)
+        assert second_waits.wait(PATIENCE)
         gate.write_text("open")
-        assert first.result(60)["gated"].value == second.result(60)["gated"].value == "open"
+        assert first.result(PATIENCE)["gated"].value == second.result(PATIENCE)["gated"].value == "open"
     assert record.read_text() == "called\n"
 
 
@@ -305,7 +306,7 @@ def test_a_running_job_can_not_be_discarded(tmp_path):
             discard([Job("held", "k", f"{HERE}:hold")], tmp_path, ["held"])
     finally:
         runner.kill()
-        runner.wait(30)
+        runner.wait(PATIENCE)
 
 
 def test_the_result_is_the_last_thing_written(tmp_path):

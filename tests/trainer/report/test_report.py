@@ -17,6 +17,7 @@ from asd_trainer.jobs.train import train_machine
 from asd_trainer.recipes.recipe import load_recipe
 from rigs.clips import write_data_set
 from rigs.command import call
+from rigs.waiting import PATIENCE
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +67,7 @@ def test_a_browser_shows_it_without_complaint(page, tmp_path):
         [chromium, *flags, "--window-size=1200,3000", f"--screenshot={shot}", page.as_uri()],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
         check=True,
     )
     assert "CONSOLE" not in done.stderr
