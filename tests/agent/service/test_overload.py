@@ -12,7 +12,8 @@ from asd_agent.alarm import ClockReading, restore
 from asd_agent.audio.source import CaptureSource
 from asd_agent.bundle import Bundle
 from asd_agent.clock import SystemClock
-from asd_agent.config.model import MicrophoneSettings, MonitorSettings
+from asd_agent.config.model import MonitorSettings
+from asd_agent.config.sources import MicrophoneSettings
 from asd_agent.inference.scorer import BundleScorer
 from asd_agent.monitor import Monitor
 from rigs.bundles import RATE, hum, write_wav
