@@ -63,6 +63,12 @@ class Bundle:
         Raises:
             BundleError: A file is missing, unlisted, altered, too large, a link or no regular file; or the bundle is
                 made for another version.
+
+        Example:
+            >>> from asd_agent.demo.assets import demo_bundle
+            >>> bundle = Bundle.open(demo_bundle())
+            >>> bundle.manifest.machine, [(c.section, c.domain) for c in bundle.manifest.conditions[:2]]
+            ('fan', [('00', 'source'), ('00', 'target')])
         """
         root = _folder(path)
         sizes = bundle_files(root, limits)

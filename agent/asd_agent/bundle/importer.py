@@ -116,7 +116,7 @@ def _from_tar(source: Path) -> Iterator[tuple[str, int, ByteStream]]:
                 first, _, rest = name.partition("/")
                 top = f"{first}/" if not is_bundle_file(name) and is_bundle_file(rest) else ""
             if not name.startswith(top):
-                raise BundleError(f"{source}: {entry.name!r} lies outside of {top!r}")
+                raise BundleError(f"{source}: {entry.name!r} is outside of {top!r}")
             name = name.removeprefix(top)
             check_name(source, name)
             content = archive.extractfile(entry)

@@ -1,7 +1,7 @@
-"""What was calibrated on the spot: a `site` condition laid over a bundle, which itself is never changed.
+"""Site overlays: a `site` condition that was calibrated on the box and is applied to a bundle, which never changes.
 
 `<state>/site/<bundle>-<digest>-<section>/<number>/` holds overlay.json and scorers.npz. The highest number counts;
-taking it away brings back the one before, or the bundle as it was exported.
+without it the one before counts, or the bundle as it was exported.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ _AGAIN = "Calibrate again: asd-agent calibrate."
 
 
 class SiteOverlay(Part):
-    """The whole of overlay.json.
+    """Content of overlay.json.
 
     Attributes:
         base: Digest of the bundle that it belongs to.
-        bundle: That bundle's name, for people.
-        like: The domain whose members, densities and combination it took over.
-        heard_seconds: Normal sound that it rests on.
-        heard_from: Where that came from, in words.
-        condition: Its arrays are in scorers.npz beside it.
-        report: How the site differs from that domain; for people.
-        scorers_sha256: Of scorers.npz.
+        bundle: Name of that bundle, for people.
+        like: Domain whose members, densities and combination it has.
+        heard_seconds: Seconds of normal sound that it was calibrated on.
+        heard_from: Source of that sound, in words.
+        condition: Condition of the site; its arrays are in scorers.npz beside it.
+        report: Difference between the site and that domain, for people.
+        scorers_sha256: SHA-256 of scorers.npz.
     """
 
     schema_version: Literal[1] = 1
@@ -57,17 +57,17 @@ class SiteOverlay(Part):
 
 
 def overlay_folder(state: Path, bundle: Bundle, section: str) -> Path:
-    """Where the overlays of a bundle's section lie."""
+    """Return the folder of the overlays of a bundle's section."""
     return state / FOLDER / f"{bundle.manifest.name}-{bundle.digest[:12]}-{section}"
 
 
 def numbers(folder: Path) -> list[int]:
-    """The overlays that are there, oldest first."""
+    """Return the numbers of the overlays in a folder, oldest first."""
     return sorted(int(p.name) for p in folder.glob("[0-9]*") if p.name.isdigit())
 
 
 def add_overlay(folder: Path, overlay: SiteOverlay, arrays: Arrays) -> Path:
-    """Write an overlay, whole or not at all; it counts from now on.
+    """Write an overlay, whole or not at all; it counts from then on.
 
     Raises:
         BundleError: The disk refuses.
@@ -87,7 +87,7 @@ def add_overlay(folder: Path, overlay: SiteOverlay, arrays: Arrays) -> Path:
 
 
 def undo(folder: Path) -> int:
-    """Take away the overlay that counts; returns how many are left.
+    """Remove the overlay that counts; returns the number of those that are left.
 
     Raises:
         BundleError: There is none.
@@ -105,10 +105,10 @@ def undo(folder: Path) -> int:
 
 
 def read_overlay(place: Path, bundle: Bundle) -> tuple[SiteOverlay, Arrays]:
-    """An overlay, checked.
+    """Read an overlay and check it.
 
     Raises:
-        BundleError: It is damaged, or belongs to another bundle.
+        BundleError: It is damaged, too large, or belongs to another bundle.
     """
     try:
         overlay = SiteOverlay.model_validate_json((place / OVERLAY).read_bytes())
@@ -122,10 +122,10 @@ def read_overlay(place: Path, bundle: Bundle) -> tuple[SiteOverlay, Arrays]:
 
 
 def with_site(bundle: Bundle, state: Path, section: str) -> Bundle:
-    """The bundle with what was calibrated for one of its sections.
+    """Return the bundle with the site condition of one of its sections.
 
     Raises:
-        BundleError: Nothing was, or it is damaged.
+        BundleError: The section was not calibrated here, or the overlay is damaged.
     """
     folder = overlay_folder(state, bundle, section)
     found = numbers(folder)
@@ -141,7 +141,7 @@ def with_site(bundle: Bundle, state: Path, section: str) -> Bundle:
 
 
 def apply_overlay(bundle: Bundle, condition: Condition, arrays: Arrays) -> Bundle:
-    """The bundle with a `site` condition, and the same digest."""
+    """Return the bundle with a `site` condition, and the same digest."""
     kept = [c for c in bundle.manifest.conditions if (c.section, c.domain) != (condition.section, SITE)]
     manifest: Manifest = bundle.manifest.model_copy(update={"conditions": [*kept, condition]})
     return replace(bundle, manifest=manifest, scorers={**bundle.scorers, **arrays})

@@ -1,4 +1,4 @@
-"""asd-agent bundle: look into a bundle, check it on this box, install it."""
+"""asd-agent bundle: show a bundle, check it on this box, install it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import typer
 
 from asd_agent.bundle import Bundle
 from asd_agent.bundle.references import EXPORT_AGAIN, overwritten_references, overwritten_text
-from asd_agent.commands import shelf
+from asd_agent.commands import bundle_install
 from asd_agent.commands.console import print_json, warn
 from asd_agent.inference.provider_check import check_providers
 
-app = typer.Typer(help="Look into bundles, check them on this box, install them.", no_args_is_help=True)
+app = typer.Typer(help="Show bundles, check them on this box, install them.", no_args_is_help=True)
 
 _Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 _Path = Annotated[Path, typer.Argument(help="Folder of the bundle.", metavar="BUNDLE")]
@@ -22,7 +22,7 @@ _Path = Annotated[Path, typer.Argument(help="Folder of the bundle.", metavar="BU
 
 @app.command()
 def show(path: _Path, json: _Json = False) -> None:
-    """Say what a bundle holds: sections, domains, thresholds, where it comes from.
+    """Show the sections, domains, thresholds and origin of a bundle.
 
     Example: asd-agent bundle show exported_models/fan
     """
@@ -72,7 +72,7 @@ def verify(
     Example: asd-agent bundle verify exported_models/fan
     """
     bundle = Bundle.open(path)
-    gate = check_providers(bundle, provider or ["CPUExecutionProvider"])
+    check = check_providers(bundle, provider or ["CPUExecutionProvider"])
     windows = len(bundle.golden()["scores"])
     damaged = overwritten_references(bundle)
     warnings = [f"{overwritten_text(damaged)}; windows are scored as before. {EXPORT_AGAIN}"] if damaged else []
@@ -80,19 +80,19 @@ def verify(
         print_json(
             {
                 "digest": bundle.digest,
-                "provider": gate.provider,
+                "provider": check.provider,
                 "windows": windows,
-                "largest_difference": gate.worst,
+                "largest_difference": check.worst,
                 "warnings": warnings,
             }
         )
         return
     sys.stdout.write(
-        f"{path}: {len(bundle.manifest.files)} files as exported; {windows} golden windows on {gate.provider} "
-        f"differ by at most {gate.worst:.2g} (allowed {bundle.manifest.tolerance:g})\n"
+        f"{path}: {len(bundle.manifest.files)} files as exported; {windows} golden windows on {check.provider} "
+        f"differ by at most {check.worst:.2g} (allowed {bundle.manifest.tolerance:g})\n"
     )
     for text in warnings:
         warn(f"{path}: {text}")
 
 
-shelf.register(app)
+bundle_install.register(app)

@@ -1,4 +1,4 @@
-"""What commands print: results on stdout, the rest on stderr, errors as one line and an exit code."""
+"""Output of commands: results on stdout, everything else on stderr, an error as one line and an exit code."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from asd_agent.errors import EXIT_FAILED, AsdError
 from asd_agent.service.logs import RepeatLimit, formatter
 
 TRACEBACK = "ASD_TRACEBACK"
-"""Environment variable that makes an unexpected error show where it came from."""
+"""Environment variable that makes an unexpected error print its traceback."""
 
 
 def warn(text: str) -> None:
-    """Say something that does not stop the command."""
+    """Print a warning that does not stop the command."""
     sys.stderr.write(f"warning: {text}\n")
 
 
 def log_to_stderr(level: int) -> None:
-    """Log to stderr in the form that fits where it goes, with repeats limited."""
+    """Log to stderr, in the form of a terminal or of the journal, with repeats limited."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter(sys.stderr))
     handler.addFilter(RepeatLimit())
@@ -31,13 +31,13 @@ def log_to_stderr(level: int) -> None:
 
 
 def print_json(document: Any) -> None:
-    """One JSON document on stdout, nothing else."""
+    """Print one JSON document on stdout, and nothing else."""
     json.dump(document, sys.stdout, indent=1, ensure_ascii=False, allow_nan=False)
     sys.stdout.write("\n")
 
 
 def print_table(columns: list[str], rows: list[dict[str, Any]]) -> None:
-    """Rows for a person to read; a value that is None shows as a dash."""
+    """Print rows as a table; a value that is None shows as a dash."""
     from rich.console import Console
     from rich.table import Table
 
@@ -54,7 +54,7 @@ def _cell(value: object) -> str:
 
 
 def run_command(program: str, app: Callable[[], Any]) -> None:
-    """Run a typer application and turn what it raises into one line and an exit code."""
+    """Run a typer application and turn an error into one line and an exit code."""
     try:
         app()
     except AsdError as error:

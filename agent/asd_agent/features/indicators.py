@@ -14,7 +14,7 @@ from asd_agent.audio.files import SAMPLE_RATE
 
 BANDS_HZ = ((50, 500), (500, 1000), (1000, 2000), (2000, 4000), (4000, 7800))
 MODULATION_HZ = (0.5, 200.0)
-"""Envelope frequencies that rotation, valves and bearings modulate with."""
+"""Envelope frequencies of rotation, valves and bearings."""
 
 _WHOLE = (
     "crest factor",
@@ -28,7 +28,7 @@ _BAND = ("level", "kurtosis", "crest factor", "envelope modulation", "modulation
 
 
 def names() -> tuple[str, ...]:
-    """What each column of `indicators` is, in words."""
+    """Return a name for each column of `indicators`."""
     banded = tuple(f"{q} at {_hz(low)}–{_hz(high)} Hz" for low, high in BANDS_HZ for q in _BAND)
     return _WHOLE + banded
 
@@ -38,7 +38,7 @@ def _hz(value: int) -> str:
 
 
 def indicators(windows: npt.NDArray[np.floating], rate: int = SAMPLE_RATE) -> npt.NDArray[np.float32]:
-    """Indicators of each window, shape (windows, samples) to (windows, len(names()))."""
+    """Compute the indicators of each window, shape (windows, samples) to (windows, len(names()))."""
     return np.stack([_of_window(np.asarray(w, dtype=np.float64), rate) for w in windows]).astype(np.float32)
 
 

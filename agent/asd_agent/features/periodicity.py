@@ -1,9 +1,9 @@
-"""Whether what stood out comes again and again, and how often: the autocorrelation of an error over time.
+"""Periodicity: the period of an error over time, from its autocorrelation.
 
-r(τ) is the share of the error's variance that is the same τ later. A period is told only where that is the larger
-share, r > 1/2, both one and two periods later, so that three of a kind were heard at equal distances; and where r has
-been below zero in between, so that a slow swell or a single event is none. White noise of n values gives r of about
-1/√n, which 1/2 is many times of for a window.
+r(τ) is the share of the error's variance that is the same τ later. A period is reported only where that is the larger
+share, r > 1/2, both one and two periods later, so that three events occurred at equal distances; and where r has been
+below zero in between, so that neither a slow swell nor a single event counts. White noise of n values gives r of about
+1/√n, far below 1/2 for a window.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ import numpy as np
 import numpy.typing as npt
 
 REPEATS = 0.5
-"""The larger share."""
+"""Least autocorrelation of a period: the larger share of the variance."""
 _PERIODS = 3
-"""As many are needed to see two distances that are equal."""
+"""Periods in a window: two equal distances need three events."""
 _SHORTEST = 2
-"""Frames; a faster rhythm cannot be seen in them."""
+"""Shortest period in frames; frames cannot resolve a faster rhythm."""
 
 
 def period(error: npt.NDArray[np.floating]) -> float | None:
-    """The period of an error over time, in frames.
+    """Find the period of an error over time, in frames.
 
     Args:
         error: One value a frame, shape (frames,).
 
     Returns:
-        The shortest period that shows, None where none does clearly.
+        Shortest clear period; None where there is none.
     """
     longest = len(error) // _PERIODS
     r = autocorrelation(error, min(2 * longest + 2, len(error)))
@@ -44,18 +44,18 @@ def period(error: npt.NDArray[np.floating]) -> float | None:
 
 
 def unaliased(frames: float, level: npt.NDArray[np.floating], finer: int) -> float | None:
-    """Hold a period against a finer view: a rhythm too fast for frames shows in them as a slower one.
+    """Check a period in finer steps: a rhythm too fast for frames appears in them as a slower one.
 
     Where the level has a rhythm within two frames that repeats for the larger share, or better than the slow one,
     that is the true one.
 
     Args:
-        frames: What `period` found.
-        level: The sound's level where the error was, in finer steps, shape (steps,).
+        frames: Result of `period`.
+        level: Level of the sound in the bands of the error, in finer steps, shape (steps,).
         finer: Steps a frame.
 
     Returns:
-        The true period in frames; None where it is a fast one that is not clear.
+        True period in frames; None where it is a fast one that is not clear.
     """
     r = autocorrelation(level, min(round((frames + 1) * finer) + 1, len(level)))
     slow = float(r[round((frames - 0.5) * finer) :].max())
@@ -72,7 +72,7 @@ def unaliased(frames: float, level: npt.NDArray[np.floating], finer: int) -> flo
 
 
 def autocorrelation(values: npt.NDArray[np.floating], lags: int) -> npt.NDArray[np.float64]:
-    """r(τ) for τ = 0 … lags - 1, each from the pairs that there are, so that it does not fade with τ; r(0) is 1.
+    """Compute r(τ) for τ = 0 … lags - 1, each over the pairs that exist, so that it does not fade with τ; r(0) is 1.
 
     A constant gives zeros.
     """
@@ -85,7 +85,7 @@ def autocorrelation(values: npt.NDArray[np.floating], lags: int) -> npt.NDArray[
 
 
 def _vertex(r: npt.NDArray[np.float64], peak: int) -> float:
-    """Where the parabola through a peak and its neighbours is highest."""
+    """Vertex of the parabola through a peak and its neighbours."""
     left, top, right = r[peak - 1 : peak + 2]
     bend = left - 2.0 * top + right
     return peak + (0.5 * float(left - right) / float(bend) if bend < 0 else 0.0)

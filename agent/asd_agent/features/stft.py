@@ -1,6 +1,6 @@
 """Linear spectra of a window: short-time magnitudes, and the spectrum of the whole, which resolves a tenth of a hertz.
 
-As for log-mels, a spec says everything; the trainer's torch front ends are built from the same specs.
+As for log-mels, a spec holds every setting; the trainer's torch front ends are built from the same specs.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from asd_agent.features.log_mel import Array, FeatureSpec, framed, hann, log_mel
 _AT_ONCE = 32
 
 
-class _Band(BaseModel):
-    """Which of a transform's bins are kept: those from `f_min` to `f_max`, both ends included, in Hz."""
+class _BandSpec(BaseModel):
+    """Bins of a transform that are kept: those from `f_min` to `f_max`, both ends included, in Hz."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -29,19 +29,19 @@ class _Band(BaseModel):
     f_max: float = 8000.0
 
     @model_validator(mode="after")
-    def _possible_band(self) -> _Band:
+    def _possible_band(self) -> _BandSpec:
         if not 0 <= self.f_min < self.f_max <= self.sample_rate / 2:
-            raise ValueError(f"f_min {self.f_min} and f_max {self.f_max} must lie in 0 to {self.sample_rate / 2} Hz")
+            raise ValueError(f"f_min {self.f_min} and f_max {self.f_max} must be within 0 to {self.sample_rate / 2} Hz")
         return self
 
     def kept(self, n_fft: int) -> slice:
-        """The bins of a transform of so many samples."""
+        """Return the kept bins of a transform of so many samples."""
         low, high = (f * n_fft / self.sample_rate for f in (self.f_min, self.f_max))
         return slice(math.ceil(low - 1e-9), math.floor(high + 1e-9) + 1)
 
 
-class StftSpec(_Band):
-    """Magnitudes of Hann-windowed frames, of an orthonormal transform.
+class StftSpec(_BandSpec):
+    """Settings of short-time magnitudes: Hann-windowed frames, orthonormal transform.
 
     Attributes:
         n_fft: Frame length in samples; even.
@@ -63,14 +63,14 @@ class StftSpec(_Band):
         return self
 
     def shape(self, samples: int) -> tuple[int, int]:
-        """Frames and bins of a signal of this many samples."""
+        """Return frames and bins of a signal of this many samples."""
         inner = samples if self.center else samples - self.n_fft
         bins = self.kept(self.n_fft)
         return 1 + inner // self.hop_length, bins.stop - bins.start
 
 
-class SpectrumSpec(_Band):
-    """Magnitudes of the orthonormal transform of a whole window, unwindowed.
+class SpectrumSpec(_BandSpec):
+    """Settings of magnitudes of the orthonormal transform of a whole window, without a Hann window.
 
     Attributes:
         f_min: Lowest frequency in Hz.
@@ -80,7 +80,7 @@ class SpectrumSpec(_Band):
     kind: Literal["fft_magnitude"] = "fft_magnitude"
 
     def shape(self, samples: int) -> tuple[int]:
-        """Bins of a signal of this many samples."""
+        """Return the number of bins of a signal of this many samples."""
         bins = self.kept(samples)
         return (bins.stop - bins.start,)
 
@@ -90,11 +90,11 @@ InputSpec = Annotated[FeatureSpec | StftSpec | SpectrumSpec, Field(discriminator
 
 
 def linear_stft(signal: npt.NDArray[np.floating], spec: StftSpec) -> Array:
-    """Short-time magnitudes.
+    """Compute short-time magnitudes.
 
     Args:
         signal: Mono signal, shape (samples,).
-        spec: The front end.
+        spec: Settings of the front end.
 
     Returns:
         Shape (frames, bins), at least 0.
@@ -112,13 +112,13 @@ def linear_stft(signal: npt.NDArray[np.floating], spec: StftSpec) -> Array:
 
 
 def fft_magnitude(signal: npt.NDArray[np.floating], spec: SpectrumSpec) -> Array:
-    """Magnitudes of the whole signal's transform, shape (samples,) to (bins,), at least 0."""
+    """Compute magnitudes of the whole signal's transform, shape (samples,) to (bins,), at least 0."""
     x = np.asarray(signal, dtype=np.float64)
     return np.asarray(np.abs(scipy.fft.rfft(x, norm="ortho")[spec.kept(len(x))]), dtype=np.float32)
 
 
 def front_end(signal: npt.NDArray[np.floating], spec: FeatureSpec | StftSpec | SpectrumSpec) -> Array:
-    """What a spec makes of a signal.
+    """Apply any front end to a signal.
 
     Raises:
         ValueError: The signal is too short for one frame.

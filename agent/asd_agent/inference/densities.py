@@ -1,9 +1,9 @@
 """Densities: from a member's output to the score of one window, computed from plain arrays.
 
-One registry, `DENSITIES`, says how each kind of density is evaluated and which arrays it needs. Fitting has a table of
-its own in `asd_agent.calibrate`, with the same names: the service fits nothing and has no scikit-learn.
+One registry, `DENSITIES`, holds the evaluation of each kind of density and the arrays that it needs. Fitting has a
+table of its own in `asd_agent.calibrate`, with the same names: the service fits nothing and has no scikit-learn.
 
-Equations are those of the paper. The print of Eq. 2 lacks the logarithm; its text says negative likelihood. The
+Equations are those of the paper. The print of Eq. 2 lacks the logarithm; its text has the negative likelihood. The
 negative log-likelihood is used, because the likelihood of a hundred-dimensional error underflows or overflows.
 """
 

@@ -1,6 +1,6 @@
 """Explanation of a window: bands, times or quantities that stood out, in numbers, in words, and as a map.
 
-One registry, `EXPLAINERS`, says how each kind of member is explained; `ANOMALY_MAPS` says which kinds have a map.
+One registry, `EXPLAINERS`, holds the explanation of each kind of member; `ANOMALY_MAPS` holds the kinds with a map.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Explanation:
 
 @dataclass(frozen=True)
 class AnomalyMap:
-    """Excess over the normal level in time and frequency.
+    """Deviation from the normal level in time and frequency.
 
     Attributes:
         cells: Shape (windows, frames, n_mels); zero is usual.
@@ -171,8 +171,8 @@ EXPLAINERS: Mapping[str, Explainer] = MappingProxyType(
 def _error_map(member: Member, output: ModelOutput, _features: WindowFeatures, scorer: Scorer) -> AnomalyMap:
     spec = member.features or FeatureSpec()
     windows, rows, dimensions = output.shape
-    excess = deviation_from_normal(output.reshape(-1, dimensions), scorer).reshape(windows, rows, dimensions)
-    return AnomalyMap(excess[:, :, : spec.n_mels], spec, "spreads")
+    cells = deviation_from_normal(output.reshape(-1, dimensions), scorer).reshape(windows, rows, dimensions)
+    return AnomalyMap(cells[:, :, : spec.n_mels], spec, "spreads")
 
 
 def _level_map(member: Member, _output: ModelOutput, features: WindowFeatures, scorer: Scorer) -> AnomalyMap:

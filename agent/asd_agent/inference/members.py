@@ -1,6 +1,6 @@
 """Members: what each kind infers from a window. A density turns these rows of numbers into a score.
 
-One registry, `MEMBER_KINDS`, says which kinds are networks and how the others are computed.
+One registry, `MEMBER_KINDS`, holds the kinds that are networks and the computation of the others.
 """
 
 from __future__ import annotations

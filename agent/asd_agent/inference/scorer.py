@@ -102,6 +102,14 @@ class BundleScorer:
         Raises:
             BundleError: The bundle has no such section or domain.
             ValueError: The windows have another length.
+
+        Example:
+            >>> from asd_agent.demo.assets import demo_bundle
+            >>> scorer = BundleScorer(Bundle.open(demo_bundle()))
+            >>> noise = np.random.default_rng(0).normal(size=(1, 160_000)).astype(np.float32)
+            >>> (window,) = scorer.score(0.1 * noise, section="00", domain="source")
+            >>> window.score > window.threshold
+            True
         """
         return self.score_each(windows, [(section, domain)] * len(windows), explained=explained)
 
@@ -159,7 +167,7 @@ class BundleScorer:
         return [min(of_window, key=lambda s: s.score - s.threshold) for of_window in judged]
 
     def anomaly_map(self, windows: Windows, section: str, domain: str) -> AnomalyMap | None:
-        """Map the excess of windows of one section over the normal level; None where no member has a map.
+        """Map the deviation of windows of one section from the normal level; None where no member has a map.
 
         Args:
             windows: As for `score`.

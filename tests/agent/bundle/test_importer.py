@@ -1,4 +1,4 @@
-"""What comes from outside is refused unless it is a bundle and nothing else; then nothing has changed."""
+"""Import of a bundle from outside: anything else is refused, and then nothing has changed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from asd_agent.inference.provider_check import check_providers
 Change = Callable[[tarfile.TarFile], None]
 
 
-def shelf(folder: Path, limits: BundleLimits = LIMITS) -> BundleRegistry:
+def registry(folder: Path, limits: BundleLimits = LIMITS) -> BundleRegistry:
     return BundleRegistry(folder, lambda b: check_providers(b, ["CPUExecutionProvider"]), lambda: 1.8e9, limits=limits)
 
 
@@ -52,7 +52,7 @@ def test_a_folder_as_one_tar_is_that_folder(bundle_path: Path, tmp_path: Path, t
     archive = tmp_path / "hum.tar"
     with tarfile.open(archive, "w", format=form) as out:
         out.add(bundle_path, top)
-    stored = shelf(tmp_path / "bundles").install(archive)
+    stored = registry(tmp_path / "bundles").install(archive)
     assert (stored.name, stored.active) == ("hum", True)
     assert Bundle.open(tmp_path / "bundles" / "hum").digest == Bundle.open(bundle_path).digest
 
@@ -65,7 +65,7 @@ def test_a_folder_as_one_tar_is_that_folder(bundle_path: Path, tmp_path: Path, t
         (member("/etc/cron.d/asd", content=b"x"), "points outside"),
         (member("hum/members/../../x", content=b"x"), "points outside"),
         (member("hum//golden.npz", content=b"x"), "points outside"),
-        (member("other/golden.npz", content=b"x"), "lies outside of 'hum/'"),
+        (member("other/golden.npz", content=b"x"), "is outside of 'hum/'"),
         (member("hum/members/a.onnx", tarfile.SYMTYPE, link="/etc/passwd"), "is a link"),
         (member("hum/members/a.onnx", tarfile.LNKTYPE, link="hum/golden.npz"), "is a hard link"),
         (member("hum/members/a.onnx", tarfile.CHRTYPE), "is a device"),
@@ -84,7 +84,7 @@ def test_a_folder_as_one_tar_is_that_folder(bundle_path: Path, tmp_path: Path, t
     ],
 )
 def test_a_hostile_archive_is_refused(bundle_path: Path, tmp_path: Path, change: Change, said: str):
-    place = shelf(tmp_path / "bundles")
+    place = registry(tmp_path / "bundles")
     with pytest.raises(BundleError) as error:
         place.install(tarred(bundle_path, tmp_path / "hum.tar", change))
     assert said in str(error.value)
@@ -98,7 +98,7 @@ def test_an_archive_that_is_cut_off_is_refused(bundle_path: Path, tmp_path: Path
     raw = tarred(bundle_path, tmp_path / "whole.tar").read_bytes().rstrip(b"\0")
     (tmp_path / "cut.tar").write_bytes(raw[:at])
     with pytest.raises(BundleError, match=r"is cut off|cut\.tar: is no tar"):
-        shelf(tmp_path / "bundles").install(tmp_path / "cut.tar")
+        registry(tmp_path / "bundles").install(tmp_path / "cut.tar")
 
 
 def test_noise_is_refused_in_words_whatever_it_is(bundle_path: Path, tmp_path: Path):
@@ -126,7 +126,7 @@ def test_a_compressed_archive_is_refused_with_what_to_do(bundle_path: Path, tmp_
     packed = tmp_path / "hum.tar.gz"
     packed.write_bytes(gzip.compress(archive.read_bytes()))
     with pytest.raises(BundleError, match=r"is compressed \(gzip\)\. Unpack it"):
-        shelf(tmp_path / "bundles").install(packed)
+        registry(tmp_path / "bundles").install(packed)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_a_compressed_archive_is_refused_with_what_to_do(bundle_path: Path, tmp_
 def test_too_much_is_refused(bundle_path: Path, tmp_path: Path, limits: BundleLimits, said: str, as_tar: bool):
     source = tarred(bundle_path, tmp_path / "hum.tar") if as_tar else bundle_path
     with pytest.raises(BundleError, match=said):
-        shelf(tmp_path / "bundles", limits).install(source)
+        registry(tmp_path / "bundles", limits).install(source)
 
 
 def test_a_size_that_a_header_only_claims_allocates_nothing(tmp_path: Path):
@@ -150,7 +150,7 @@ def test_a_size_that_a_header_only_claims_allocates_nothing(tmp_path: Path):
     info.size = 7 << 30
     (tmp_path / "hum.tar").write_bytes(info.tobuf(tarfile.USTAR_FORMAT))
     with pytest.raises(BundleError, match="larger than"):
-        shelf(tmp_path / "bundles").install(tmp_path / "hum.tar")
+        registry(tmp_path / "bundles").install(tmp_path / "hum.tar")
 
 
 def relisted(bundle: Path, name: str) -> None:
@@ -187,7 +187,9 @@ def test_a_manifest_that_vouches_for_hostile_arrays_does_not_help_them(
     write(copy / name)
     relisted(copy, name)
     with pytest.raises(BundleError, match=said):
-        shelf(tmp_path / "bundles", BundleLimits(scorers_bytes=(1 << 21) - 1, golden_bytes=(1 << 21) - 1)).install(copy)
+        registry(tmp_path / "bundles", BundleLimits(scorers_bytes=(1 << 21) - 1, golden_bytes=(1 << 21) - 1)).install(
+            copy
+        )
 
 
 @pytest.mark.parametrize("kind", ["link", "folder link", "pipe", "unlisted"])
@@ -204,7 +206,7 @@ def test_a_hostile_folder_is_refused(bundle_path: Path, tmp_path: Path, kind: st
     else:
         (copy / "notes.txt").write_text("hello")
     with pytest.raises(BundleError, match=r"is a link|no regular file|does not belong"):
-        shelf(tmp_path / "bundles").install(copy)
+        registry(tmp_path / "bundles").install(copy)
 
 
 def test_names_of_a_bundle():

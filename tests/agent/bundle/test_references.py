@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from asd_agent.bundle import Bundle
-from asd_agent.bundle.bundle import GOLDEN, SCORERS, write_bundle
+from asd_agent.bundle.bundle import write_bundle
+from asd_agent.bundle.files import GOLDEN, SCORERS
 from asd_agent.bundle.references import overwritten_references, raw_reference
 from asd_agent.calibrate.site import SiteSound, calibrate_site
 from asd_agent.cli import main

@@ -31,7 +31,7 @@ def prove(bundle: Bundle) -> None:
     check_providers(bundle, ["CPUExecutionProvider"])
 
 
-def shelf(folder: Path) -> BundleRegistry:
+def registry(folder: Path) -> BundleRegistry:
     return BundleRegistry(folder, prove, lambda: 1.8e9)
 
 
@@ -42,7 +42,7 @@ def digest(path: Path) -> str:
 def test_the_newest_is_in_use_and_one_goes_back_step_by_step(
     bundle_path: Path, other_path: Path, third_path: Path, tmp_path: Path
 ):
-    place = shelf(tmp_path)
+    place = registry(tmp_path)
     for source in (bundle_path, other_path, third_path):
         place.install(source)
         assert digest(tmp_path / "hum") == digest(source)
@@ -58,7 +58,7 @@ def test_the_newest_is_in_use_and_one_goes_back_step_by_step(
 def test_what_was_gone_back_from_is_not_gone_back_to(
     bundle_path: Path, other_path: Path, third_path: Path, tmp_path: Path
 ):
-    place = shelf(tmp_path)
+    place = registry(tmp_path)
     place.install(bundle_path)
     place.install(other_path)
     place.rollback("hum")
@@ -69,7 +69,7 @@ def test_what_was_gone_back_from_is_not_gone_back_to(
 
 
 def test_a_bundle_may_be_installed_and_not_used_yet(bundle_path: Path, other_path: Path, tmp_path: Path):
-    place = shelf(tmp_path)
+    place = registry(tmp_path)
     place.install(bundle_path)
     assert not place.install(other_path, activate=False).active
     assert digest(tmp_path / "hum") == digest(bundle_path)
@@ -81,7 +81,7 @@ def test_a_bundle_may_be_installed_and_not_used_yet(bundle_path: Path, other_pat
 
 def test_a_folder_put_there_by_hand_can_be_gone_back_to(bundle_path: Path, other_path: Path, tmp_path: Path):
     shutil.copytree(other_path, tmp_path / "hum")
-    place = shelf(tmp_path)
+    place = registry(tmp_path)
     (by_hand,) = place.listed()
     assert (by_hand.active, by_hand.short) == (True, digest(other_path)[:12])
     place.install(bundle_path)
@@ -93,7 +93,7 @@ def test_a_link_put_there_by_hand_can_be_gone_back_to(bundle_path: Path, other_p
     folder = tmp_path / "bundles"
     folder.mkdir()
     (folder / "hum").symlink_to(other_path)
-    place = shelf(folder)
+    place = registry(folder)
     place.install(bundle_path)
     place.rollback("hum")
     assert digest(folder / "hum") == digest(other_path)
@@ -104,12 +104,12 @@ def test_something_else_in_the_way_is_left_alone(bundle_path: Path, tmp_path: Pa
     (tmp_path / "hum").mkdir()
     (tmp_path / "hum" / "notes.txt").write_text("mine")
     with pytest.raises(BundleError, match="is in the way"):
-        shelf(tmp_path).install(bundle_path)
+        registry(tmp_path).install(bundle_path)
     assert (tmp_path / "hum" / "notes.txt").read_text() == "mine"
 
 
 def test_a_bundle_that_does_not_prove_itself_stays_out(bundle_path: Path, other_path: Path, tmp_path: Path):
-    shelf(tmp_path).install(bundle_path)
+    registry(tmp_path).install(bundle_path)
 
     def refuse(bundle: Bundle) -> None:
         raise BundleError(f"{bundle.path}: golden window 0 differs")
@@ -123,7 +123,7 @@ def test_a_bundle_that_does_not_prove_itself_stays_out(bundle_path: Path, other_
 
 
 def test_a_damaged_copy_is_mended_by_installing_it_again(bundle_path: Path, tmp_path: Path):
-    place = shelf(tmp_path)
+    place = registry(tmp_path)
     stored = place.install(bundle_path)
     (stored.path / "scorers.npz").write_bytes(b"rotten")
     place.install(bundle_path)
@@ -131,7 +131,7 @@ def test_a_damaged_copy_is_mended_by_installing_it_again(bundle_path: Path, tmp_
 
 
 def test_a_damaged_copy_is_mended_also_where_it_is_not_to_be_put_to_use(bundle_path: Path, tmp_path: Path):
-    place = shelf(tmp_path)
+    place = registry(tmp_path)
     stored = place.install(bundle_path)
     (stored.path / "scorers.npz").write_bytes(b"rotten")
     assert place.install(bundle_path, activate=False).active
@@ -144,24 +144,24 @@ def test_the_registry_is_not_locked_while_a_bundle_is_checked(bundle_path: Path,
 
     def check(bundle: Bundle) -> None:
         if not inner:
-            inner.append(shelf(tmp_path).install(other_path).short)  # another command, meanwhile
+            inner.append(registry(tmp_path).install(other_path).short)  # another command, meanwhile
         prove(bundle)
 
     stored = BundleRegistry(tmp_path, check, lambda: 1.8e9).install(bundle_path)
     assert inner == [digest(other_path)[:12]]
     assert stored.short == digest(bundle_path)[:12]
     assert digest(tmp_path / "hum") == digest(bundle_path)
-    assert shelf(tmp_path).rollback("hum").short == inner[0]
+    assert registry(tmp_path).rollback("hum").short == inner[0]
 
 
 def test_what_another_command_changed_meanwhile_is_not_rolled_back(
     bundle_path: Path, other_path: Path, third_path: Path, tmp_path: Path
 ):
     for source in (bundle_path, other_path):
-        shelf(tmp_path).install(source)
+        registry(tmp_path).install(source)
 
     def check(_bundle: Bundle) -> None:
-        shelf(tmp_path).install(third_path)
+        registry(tmp_path).install(third_path)
 
     with pytest.raises(BundleError, match="another command changed what is in use"):
         BundleRegistry(tmp_path, check, lambda: 1.8e9).rollback("hum")
@@ -203,7 +203,7 @@ def test_an_installation_killed_at_any_step_leaves_the_old_or_the_new_and_nothin
         folder = tmp_path / str(step)
         folder.mkdir()
         if before == "installed":
-            shelf(folder).install(bundle_path)
+            registry(folder).install(bundle_path)
         elif before == "by hand":
             shutil.copytree(bundle_path, folder / "hum")
         killed = killed_at(step, folder, "install", str(other_path))
@@ -211,7 +211,7 @@ def test_an_installation_killed_at_any_step_leaves_the_old_or_the_new_and_nothin
             assert digest(folder / "hum") in (old, new)
         elif (folder / "hum").exists():
             assert digest(folder / "hum") == new
-        place = shelf(folder)
+        place = registry(folder)
         place.install(other_path)
         assert digest(folder / "hum") == new
         if before != "nothing":
@@ -226,7 +226,7 @@ def test_going_back_killed_at_any_step_can_be_done_again(bundle_path: Path, othe
     step, killed = 0, True
     while killed:
         folder = tmp_path / str(step)
-        place = shelf(folder)
+        place = registry(folder)
         place.install(bundle_path)
         place.install(other_path)
         killed = killed_at(step, folder, "rollback", "hum")

@@ -1,4 +1,4 @@
-"""What comes again and again is told with its true rhythm, and nothing else is."""
+"""A rhythm is found with its true period, and nothing else has one."""
 
 from __future__ import annotations
 

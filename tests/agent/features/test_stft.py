@@ -74,9 +74,9 @@ def test_a_front_end_is_computed_once():
 
 @pytest.mark.parametrize("wrong", [{"f_max": 9000}, {"f_min": 300, "f_max": 200}])
 def test_an_impossible_band_is_refused(wrong):
-    with pytest.raises(ValidationError, match="must lie in 0 to 8000"):
+    with pytest.raises(ValidationError, match="must be within 0 to 8000"):
         StftSpec(**wrong)
-    with pytest.raises(ValidationError, match="must lie in 0 to 8000"):
+    with pytest.raises(ValidationError, match="must be within 0 to 8000"):
         SpectrumSpec(**wrong)
 
 

@@ -1,6 +1,6 @@
-"""The provider in use is the first configured one that loads the networks and gives the golden scores, and it is said.
+"""The provider in use is the first configured one that loads the networks and gives the golden scores; it is reported.
 
-No GPU is here, so that ONNX Runtime's CPU stands behind a runtime that says it had CUDA and behaves as boxes do.
+There is no GPU here: ONNX Runtime's CPU runs behind a runtime that claims CUDA and behaves as boxes do.
 """
 
 from __future__ import annotations

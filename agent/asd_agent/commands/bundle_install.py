@@ -1,4 +1,4 @@
-"""asd-agent bundle install, activate, rollback, remove, list: the bundles of this box and which of them are in use."""
+"""asd-agent bundle install, activate, rollback, remove, list: the bundles of this box, and those in use."""
 
 from __future__ import annotations
 
@@ -22,43 +22,45 @@ from asd_agent.service.control import SOCKET_NAME, ask
 DEFAULT = Path("/etc/asd-agent/agent.yaml")
 _CPU = ("CPUExecutionProvider",)
 
+_Change = Callable[[BundleRegistry], InstalledBundle]
 _Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 _Config = Annotated[
-    Path | None, typer.Option("--config", "-c", help=f"Names the folder and the providers; by default {DEFAULT}.")
+    Path | None,
+    typer.Option("--config", "-c", help=f"Configuration: folder and providers. Default: {DEFAULT}."),
 ]
-_Bundles = Annotated[Path | None, typer.Option("--bundles", help="The folder of bundles, in place of a configuration.")]
-_Reload = Annotated[bool, typer.Option("--reload", help="Have the running service take it over at once.")]
-_Name = Annotated[str, typer.Argument(help="Under which monitors name it.")]
-_Digest = Annotated[str, typer.Argument(help="The first digits of its digest, as `bundle list` shows them.")]
+_Bundles = Annotated[Path | None, typer.Option("--bundles", help="Folder of the bundles, in place of a configuration.")]
+_Reload = Annotated[bool, typer.Option("--reload", help="Make the running service use it at once.")]
+_Name = Annotated[str, typer.Argument(help="Name by which monitors refer to it.")]
+_Digest = Annotated[str, typer.Argument(help="First digits of its digest, as `bundle list` shows them.")]
 
 
 @dataclass(frozen=True)
-class _Place:
-    """Where bundles are, and for whom."""
+class _Installation:
+    """Folder of the bundles of this box, and the configuration whose monitors use them."""
 
     folder: Path
     config: Config | None
 
     @classmethod
-    def find(cls, config: Path | None, bundles: Path | None) -> _Place:
+    def find(cls, config: Path | None, bundles: Path | None) -> _Installation:
         settings = None if bundles is not None and config is None else load_config(config or DEFAULT)
         return cls(bundles or settings.paths.bundles if settings else bundles or Path(), settings)
 
-    def shelf(self) -> BundleRegistry:
-        return BundleRegistry(self.folder, self._prove, SystemClock().utc, step=_say)
+    def registry(self) -> BundleRegistry:
+        return BundleRegistry(self.folder, self._check, SystemClock().utc, step=_report_step)
 
     def monitors(self, stored: InstalledBundle) -> list[str]:
-        """The monitors that go by a bundle."""
+        """Return the monitors that use a bundle."""
         if self.config is None:
             return []
         place = (self.folder / stored.name) if stored.active else stored.path
         named = {name: self.config.bundle_path(m.bundle) for name, m in self.config.monitors.items()}
         return [name for name, path in named.items() if path in (place, stored.path)]
 
-    def _prove(self, bundle: Bundle) -> None:
-        gate = check_providers(bundle, self.config.providers if self.config else _CPU)
-        for complaint in gate.complaints:
-            warn(f"{gate.provider} is in use: {complaint}")
+    def _check(self, bundle: Bundle) -> None:
+        check = check_providers(bundle, self.config.providers if self.config else _CPU)
+        for complaint in check.complaints:
+            warn(f"{check.provider} is in use: {complaint}")
 
 
 def register(app: typer.Typer) -> None:
@@ -72,19 +74,19 @@ def install(
     source: Annotated[Path, typer.Argument(help="The bundle's folder, or one .tar of it.", metavar="BUNDLE")],
     config: _Config = None,
     bundles: _Bundles = None,
-    name: Annotated[str | None, typer.Option(help="Under which monitors name it; by default its own name.")] = None,
-    keep: Annotated[bool, typer.Option("--no-activate", help="Install it, but leave in use what is.")] = False,
+    name: Annotated[str | None, typer.Option(help="Name by which monitors refer to it; by default its own.")] = None,
+    keep: Annotated[bool, typer.Option("--no-activate", help="Install it, but do not put it to use.")] = False,
     reload: _Reload = False,
     json: _Json = False,
 ) -> None:
     """Copy a bundle here, check it, score its golden windows with the configured providers, and put it to use.
 
-    Nothing changes where any of this fails.
+    Nothing changes where any step fails.
 
     Example: asd-agent bundle install fan.tar -c agent.yaml --reload
     """
-    place = _Place.find(config, bundles)
-    _done(place, lambda shelf: shelf.install(source, name, activate=not keep), reload=reload, json=json)
+    place = _Installation.find(config, bundles)
+    _done(place, lambda registry: registry.install(source, name, activate=not keep), reload=reload, json=json)
 
 
 def activate(
@@ -99,7 +101,9 @@ def activate(
 
     Example: asd-agent bundle activate fan 3f9a -c agent.yaml --reload
     """
-    _done(_Place.find(config, bundles), lambda shelf: shelf.activate(name, digest), reload=reload, json=json)
+    _done(
+        _Installation.find(config, bundles), lambda registry: registry.activate(name, digest), reload=reload, json=json
+    )
 
 
 def rollback(
@@ -109,7 +113,7 @@ def rollback(
 
     Example: asd-agent bundle rollback fan -c agent.yaml --reload
     """
-    _done(_Place.find(config, bundles), lambda shelf: shelf.rollback(name), reload=reload, json=json)
+    _done(_Installation.find(config, bundles), lambda registry: registry.rollback(name), reload=reload, json=json)
 
 
 def remove(name: _Name, digest: _Digest, config: _Config = None, bundles: _Bundles = None) -> None:
@@ -117,17 +121,17 @@ def remove(name: _Name, digest: _Digest, config: _Config = None, bundles: _Bundl
 
     Example: asd-agent bundle remove fan 3f9a -c agent.yaml
     """
-    gone = _Place.find(config, bundles).shelf().remove(name, digest)
+    gone = _Installation.find(config, bundles).registry().remove(name, digest)
     sys.stdout.write(f"{gone} is deleted\n")
 
 
 def list_(config: _Config = None, bundles: _Bundles = None, json: _Json = False) -> None:
-    """Show what is installed, what is in use since when, and by which monitors.
+    """List the installed bundles, which of them are in use since when, and the monitors that use them.
 
     Example: asd-agent bundle list -c agent.yaml
     """
-    place = _Place.find(config, bundles)
-    rows = [_row(place, stored) for stored in place.shelf().listed()]
+    place = _Installation.find(config, bundles)
+    rows = [_row(place, stored) for stored in place.registry().listed()]
     if json:
         print_json({"folder": str(place.folder), "bundles": rows})
         return
@@ -145,28 +149,30 @@ def list_(config: _Config = None, bundles: _Bundles = None, json: _Json = False)
     Console(width=None if sys.stdout.isatty() else 140).print(table)
 
 
-def _done(place: _Place, change: Callable[[BundleRegistry], InstalledBundle], *, reload: bool, json: bool) -> None:
-    stored = change(place.shelf())
+def _done(
+    place: _Installation, change: Callable[[BundleRegistry], InstalledBundle], *, reload: bool, json: bool
+) -> None:
+    stored = change(place.registry())
     row = _row(place, stored)
     socket = place.config.paths.state / SOCKET_NAME if place.config else None
     runs = socket is not None and socket.exists()
-    said = ask(socket, {"command": "reload"})["text"] if reload and socket is not None else None
+    reloaded = ask(socket, {"command": "reload"})["text"] if reload and socket is not None else None
     if json:
-        print_json({**row, "reloaded": said})
+        print_json({**row, "reloaded": reloaded})
         return
     use = "is in use" if stored.active else "is installed and not in use"
     sys.stdout.write(f"bundle {stored.name} {stored.short} {use}\n")
-    if said is not None:
-        sys.stdout.write(f"the service reloaded: {said}\n")
+    if reloaded is not None:
+        sys.stdout.write(f"the service reloaded: {reloaded}\n")
     elif stored.active and runs:
-        sys.stdout.write("the running service goes by it after `systemctl reload asd-agent`, or --reload here\n")
+        sys.stdout.write("the running service uses it after `systemctl reload asd-agent`, or with --reload here\n")
 
 
-def _say(step: str) -> None:
+def _report_step(step: str) -> None:
     sys.stderr.write(f"{step} …\n")
 
 
-def _row(place: _Place, stored: InstalledBundle) -> dict[str, Any]:
+def _row(place: _Installation, stored: InstalledBundle) -> dict[str, Any]:
     return {
         "name": stored.name,
         "digest": stored.short,
