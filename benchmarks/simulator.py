@@ -32,8 +32,8 @@ from asd_agent.features.indicators import indicators
 from asd_agent.features.log_mel import FeatureSpec, log_mel
 from asd_agent.inference.densities import mahalanobis
 from asd_trainer.evaluation.metrics.roc import auc
-from asd_trainer.simulator import MACHINES, SIMULATOR_VERSION, Plan, faults, render
-from asd_trainer.simulator.write import Clip, planned
+from asd_trainer.simulator import MACHINES, SIMULATOR_VERSION, SimulationPlan, faults, render
+from asd_trainer.simulator.write import SimulatedClip, planned
 
 Array = npt.NDArray[np.float64]
 SPEC = FeatureSpec()
@@ -49,13 +49,13 @@ MELS, INDICATORS = slice(0, 2 * SPEC.n_mels), slice(2 * SPEC.n_mels, -1)
 class Scored:
     """A test clip with its scores: log-mel distance, distance by indicators, level."""
 
-    clip: Clip
+    clip: SimulatedClip
     distance: float
     indicators: float
     level: float
 
 
-def features(clip: Clip) -> Array:
+def features(clip: SimulatedClip) -> Array:
     """Mean and standard deviation of each band (256 numbers), the indicators, and the level in dBFS."""
     sound, _ = render(clip.machine, clip.section, clip.domain, seed=clip.seed, fault=clip.fault, severity=clip.severity)
     mel = log_mel(sound, SPEC)
@@ -67,7 +67,7 @@ def features(clip: Clip) -> Array:
 def scored(machine: str, seed: int, sections: tuple[int, ...], target: int, repeats: int) -> list[Scored]:
     """Every test clip of a data set of this seed, scored by the detector of its section and domain."""
     anomalies = repeats * len(SEVERITIES) * len(faults(machine))
-    plan = Plan((machine,), sections, 100, target, anomalies * 3 // 4, anomalies, SEVERITIES, 10.0, seed)
+    plan = SimulationPlan((machine,), sections, 100, target, anomalies * 3 // 4, anomalies, SEVERITIES, 10.0, seed)
     clips = list(planned(plan))
     rows = np.stack([features(c) for c in clips])
     result = []
@@ -88,7 +88,7 @@ def scored(machine: str, seed: int, sections: tuple[int, ...], target: int, repe
     return result
 
 
-def _places(clips: list[Clip], section: int, domain: str, *, train: bool) -> list[int]:
+def _places(clips: list[SimulatedClip], section: int, domain: str, *, train: bool) -> list[int]:
     wanted = (section, domain, train)
     return [i for i, c in enumerate(clips) if (c.section, c.domain, c.folder == "train") == wanted]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from asd_trainer.engine.device_dataset import Resident, fits, send
+from asd_trainer.engine.device_dataset import DeviceDataset, fits, send
 
 CPU = torch.device("cpu")
 ROWS = np.random.default_rng(0).integers(-30_000, 30_000, (7, 20, 3)).astype(np.int16)
@@ -12,7 +12,7 @@ ROWS = np.random.default_rng(0).integers(-30_000, 30_000, (7, 20, 3)).astype(np.
 
 @pytest.mark.parametrize("inside", [True, False])
 def test_rows_and_excerpts_are_those_of_the_array_in_its_own_type(inside):
-    rows = Resident(ROWS, CPU, inside=inside)
+    rows = DeviceDataset(ROWS, CPU, on_device=inside)
     numbers, starts = np.array([5, 0, 5]), np.array([0, 3, 15])
     taken, cut = rows.take(numbers), rows.excerpts(numbers, starts, 5)
     assert len(rows) == 7
@@ -24,14 +24,14 @@ def test_rows_and_excerpts_are_those_of_the_array_in_its_own_type(inside):
 
 def test_a_memory_map_is_read_row_by_row_on_a_cpu(tmp_path):
     np.save(tmp_path / "x.npy", ROWS)
-    rows = Resident(np.load(tmp_path / "x.npy", mmap_mode="r"), CPU)
-    assert not rows.inside
+    rows = DeviceDataset(np.load(tmp_path / "x.npy", mmap_mode="r"), CPU)
+    assert not rows.on_device
     np.testing.assert_array_equal(rows.take(np.array([2, 1])).numpy(), ROWS[[2, 1]])
 
 
 def test_what_lies_inside_is_a_copy():
     mine = ROWS.copy()
-    rows = Resident(mine, CPU, inside=True)
+    rows = DeviceDataset(mine, CPU, on_device=True)
     mine[:] = 0
     np.testing.assert_array_equal(rows.take(np.array([4])).numpy(), ROWS[[4]])
 

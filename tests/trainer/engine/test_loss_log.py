@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from asd_trainer.engine.checkpoint import Checkpoints, read_checkpoint
-from asd_trainer.engine.loop import Course, Trainee, train_steps
-from asd_trainer.engine.loss_log import SINGLY, DivergedError
-from asd_trainer.engine.randomness import BatchSampler, Chance, own_randomness
+from asd_trainer.engine.loop import TrainingSchedule, TrainingTask, train_steps
+from asd_trainer.engine.loss_log import FIRST_STEPS, DivergedError
+from asd_trainer.engine.randomness import BatchSampler, TrainingRandomness, own_randomness
+from asd_trainer.engine.schedule import constant
 
 CLIPS, BATCH, STEPS = 12, 3, 30
 CPU = torch.device("cpu")
@@ -42,20 +43,20 @@ def train(
 ) -> Path:
     checkpoints = Checkpoints(out, "inputs")
     with own_randomness(CPU, deterministic=True):
-        chance = Chance(3, CPU)
+        randomness = TrainingRandomness(3, CPU)
         lesson = Line(**(line or {}))
-        trainee = Trainee(
+        task = TrainingTask(
             model=lesson.model,
             clip_losses=lesson.losses,
             sampler=BatchSampler(CLIPS, BATCH, 3),
-            chance=chance,
+            randomness=randomness,
             names=[f"clip {i}" for i in range(CLIPS)],
             description={"kind": "line"},
             terms=lambda: lesson.latest,
         )
-        course = Course(STEPS, lambda _: 0.05, clip_norm=clip_norm)
+        schedule = TrainingSchedule(STEPS, 0.05, constant(), clip_norm=clip_norm)
         train_steps(
-            trainee, course, checkpoints, folder=out, checkpoint_every=checkpoint_every, read_every=every, **more
+            task, schedule, checkpoints, folder=out, checkpoint_every=checkpoint_every, read_every=every, **more
         )
     return checkpoints.final
 
@@ -88,7 +89,7 @@ def test_how_often_steps_are_read_changes_neither_weights_nor_metrics(tmp_path, 
 def test_steps_are_read_singly_at_first_then_seldom_and_before_every_checkpoint(tmp_path):
     seen: list[int] = []
     train(tmp_path, 10, checkpoint_every=18, progress=lambda step, *_: seen.append(step))
-    assert seen == [*range(1, SINGLY + 1), 15, 18, 28, 30]
+    assert seen == [*range(1, FIRST_STEPS + 1), 15, 18, 28, 30]
 
 
 def test_what_was_killed_between_two_readings_ends_as_if_it_had_not_been(tmp_path):

@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from asd_trainer.data.clip_sounds import hear
 from asd_trainer.engine import precision as computing
-from asd_trainer.engine.randomness import Chance, own_randomness
+from asd_trainer.engine.randomness import TrainingRandomness, own_randomness
 from asd_trainer.families.autoencoder import training as autoencoder
 from asd_trainer.families.autoencoder.network import Autoencoder, AutoencoderShape
 from asd_trainer.families.classifier.learning import Learning, Plan
@@ -56,7 +56,7 @@ def autoencoder_losses(precision: str) -> tuple[nn.Module, Losses]:
     )
     features = np.random.default_rng(0).normal(-40, 10, (6, 20, 8)).astype(np.float32)
     with own_randomness(CPU, deterministic=True):
-        chance = Chance(1, CPU)
+        chance = TrainingRandomness(1, CPU)
         model = Autoencoder(AutoencoderShape(n_mels=8, frames=20, network=expert.network))
         model.set_normalisation(np.full(8, -40.0), np.full(8, 10.0))
         losses = autoencoder._losses(model, features, np.zeros(6, np.float32), expert, chance.masks)
@@ -81,7 +81,7 @@ def classifier_losses(precision: str) -> tuple[nn.Module, Losses]:
         for level in (3000, 6000)
     ]
     with own_randomness(CPU, deterministic=True):
-        chance = Chance(1, CPU)
+        chance = TrainingRandomness(1, CPU)
         model = Classifier(ClassifierShape(n_mels=32, total_frames=33, frames=32, backbone="resnet10t", embedding=8))
         model.set_normalisation(*autoencoder.band_statistics(sets[0].features, sets[0].names))
         learning = Learning(model, sets, Plan(10, 1e-3, 0), recipe, expert, chance)
@@ -161,7 +161,7 @@ def embedding_losses(_: str, classes: int = 2) -> tuple[nn.Module, Losses]:
     shape = EmbeddingShape(network=expert.network, samples=16_000)
     signals = torch.randn(4, 16_000, generator=torch.Generator().manual_seed(0))
     with own_randomness(CPU, deterministic=True):
-        chance = Chance(1, CPU)
+        chance = TrainingRandomness(1, CPU)
         lesson = EmbeddingLesson(shape, classes, expert)
     return lesson, lambda: lesson(signals, torch.tensor([0, 1, 0, 1]) % classes, chance.masks, chance.host)
 

@@ -1,9 +1,9 @@
-"""Chance that can be kept, put back, and leaves no trace outside."""
+"""Randomness that can be kept, put back, and leaves no trace outside."""
 
 import numpy as np
 import torch
 
-from asd_trainer.engine.randomness import BatchSampler, Chance, JointSampler, own_randomness
+from asd_trainer.engine.randomness import BatchSampler, JointSampler, TrainingRandomness, own_randomness
 
 CPU = torch.device("cpu")
 
@@ -32,11 +32,11 @@ def test_a_restored_sampler_goes_on_with_the_same_batches():
 
 def test_restored_chance_draws_the_same_masks_and_dropout():
     with own_randomness(CPU, deterministic=True):
-        chance = Chance(5, CPU)
+        chance = TrainingRandomness(5, CPU)
         torch.rand(3)
         state = chance.state()
         expected = torch.rand(4, generator=chance.masks), torch.rand(4)
-        other = Chance(6, CPU)
+        other = TrainingRandomness(6, CPU)
         other.restore(state, step=1)
         assert torch.equal(torch.rand(4, generator=other.masks), expected[0])
         assert torch.equal(torch.rand(4), expected[1])
@@ -45,7 +45,7 @@ def test_restored_chance_draws_the_same_masks_and_dropout():
 def test_what_was_drawn_on_another_device_goes_on_from_a_draw_set_by_seed_and_step():
     def masks(step: int) -> torch.Tensor:
         with own_randomness(CPU, deterministic=False):
-            chance = Chance(5, CPU)
+            chance = TrainingRandomness(5, CPU)
             chance.restore({"device": "cuda"}, step)
             return torch.rand(4, generator=chance.masks)
 
@@ -59,7 +59,7 @@ def test_the_callers_randomness_and_settings_are_left_as_they_were():
     torch.manual_seed(11)
     with own_randomness(CPU, deterministic=True):
         assert torch.are_deterministic_algorithms_enabled()
-        Chance(1, CPU)
+        TrainingRandomness(1, CPU)
         torch.rand(100)
     assert not torch.are_deterministic_algorithms_enabled()
     assert torch.equal(torch.rand(3), expected)

@@ -7,10 +7,10 @@ import scipy.signal
 from asd_agent.audio.files import SAMPLE_RATE
 from asd_agent.errors import UsageError
 from asd_trainer.simulator import MACHINES, faults, render, stream
-from asd_trainer.simulator.chance import Chance
 from asd_trainer.simulator.defects import Bearing
 from asd_trainer.simulator.fan import FAN, Fan
 from asd_trainer.simulator.parts import Drift, Filtered, Ringing, Turning
+from asd_trainer.simulator.seeding import SeedPath
 from asd_trainer.simulator.valve import Valve
 
 SEVEN = ["ToyCar", "ToyTrain", "fan", "gearbox", "pump", "slider", "valve"]
@@ -110,7 +110,7 @@ def test_a_fault_is_heard_in_its_time_alone():
 
 
 def test_a_bearing_defect_raises_the_envelope_spectrum_at_bpfo():
-    unit, run = Chance(("fan", "00")), Chance(("run", "1"))
+    unit, run = SeedPath(("fan", "00")), SeedPath(("run", "1"))
     healthy, faulty = Fan(unit, "source", run), Fan(unit, "source", run)
     bpfo = healthy.bearing.outer * healthy.hz
     before = spectrum_at(envelope(dry(healthy), 2000, 7000), bpfo)
@@ -127,13 +127,13 @@ def test_bearing_frequencies_follow_their_geometry():
 
 
 def test_imbalance_raises_the_first_shaft_order():
-    unit, run = Chance(("fan", "01")), Chance(("run", "2"))
+    unit, run = SeedPath(("fan", "01")), SeedPath(("run", "2"))
     healthy, faulty = Fan(unit, "source", run), Fan(unit, "source", run)
     assert spectrum_at(dry(faulty, {"imbalance": 1.0}), healthy.hz) > 3 * spectrum_at(dry(healthy), healthy.hz)
 
 
 def test_the_fan_sounds_its_blade_pass():
-    fan = Fan(Chance(("fan", "02")), "source", Chance(("run", "3")))
+    fan = Fan(SeedPath(("fan", "02")), "source", SeedPath(("run", "3")))
     assert spectrum_at(dry(fan), fan.blades * fan.hz) > 5
 
 
@@ -144,7 +144,7 @@ def clicks(signal):
 
 
 def test_missing_strokes_click_less():
-    unit, run = Chance(("valve", "00")), Chance(("run", "4"))
+    unit, run = SeedPath(("valve", "00")), SeedPath(("run", "4"))
     healthy = clicks(dry(Valve(unit, "source", run)))
     faulty = clicks(dry(Valve(unit, "source", run), {"missing": 0.6}))
     assert healthy >= 10
@@ -152,7 +152,7 @@ def test_missing_strokes_click_less():
 
 
 def test_a_leak_hisses_while_the_valve_is_closed():
-    unit, run = Chance(("valve", "03")), Chance(("run", "5"))
+    unit, run = SeedPath(("valve", "03")), SeedPath(("run", "5"))
     quiet, leaking = (
         np.quantile(np.abs(scipy.signal.hilbert(dry(Valve(unit, "source", run), amounts))), 0.05)
         for amounts in ({}, {"leak": 0.2})

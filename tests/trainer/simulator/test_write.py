@@ -45,10 +45,10 @@ def test_every_clip_is_named_as_the_official_data_are(tmp_path):
 
 
 def test_files_are_mono_16_bit_at_16_khz_and_hold_what_render_gives(tmp_path):
-    from asd_trainer.simulator.write import Plan, planned
+    from asd_trainer.simulator.write import SimulationPlan, planned
 
     simulate(tmp_path / "data", **SMALL)
-    plan = Plan(**SMALL, seed=0)
+    plan = SimulationPlan(**SMALL, seed=0)
     clip = next(c for c in planned(plan) if c.fault)
     path = next((tmp_path / "data" / "fan" / clip.folder).glob(f"{clip.stem}_*.wav"))
     info = soundfile.info(path)
@@ -67,7 +67,7 @@ def test_an_interrupted_run_is_finished_and_what_was_there_is_kept(tmp_path):
     class InterruptedAtFiveError(Exception):
         pass
 
-    def stop_after_five(done, _total):
+    def stop_after_five(_stage, done, _total):
         if done == 5:
             raise InterruptedAtFiveError
 
@@ -76,11 +76,11 @@ def test_an_interrupted_run_is_finished_and_what_was_there_is_kept(tmp_path):
     early = files(broken)
     assert len(early) == 5
     stamps = {name: (broken / name).stat().st_mtime_ns for name in early}
-    told = []
-    summary = simulate(broken, **SMALL, progress=lambda done, total: told.append((done, total)))
+    reported = []
+    summary = simulate(broken, **SMALL, progress=lambda _, done, total: reported.append((done, total)))
     assert (summary.kept, summary.written) == (5, 4 * PER_SECTION - 5)
-    assert told[0] == (5, 4 * PER_SECTION)
-    assert told[-1] == (4 * PER_SECTION, 4 * PER_SECTION)
+    assert reported[0] == (5, 4 * PER_SECTION)
+    assert reported[-1] == (4 * PER_SECTION, 4 * PER_SECTION)
     assert {name: (broken / name).stat().st_mtime_ns for name in early} == stamps
     assert files(broken) == files(whole)
     assert not list(broken.rglob("*.partial"))
@@ -142,7 +142,7 @@ def test_a_place_that_takes_no_files_is_named_and_what_was_written_is_kept(tmp_p
     out = tmp_path / "data"
     small = {**SMALL, "machines": ("fan",), "sections": (0,)}
 
-    def put_a_file_in_the_way(done, _total):
+    def put_a_file_in_the_way(_stage, done, _total):
         if done == 3:
             (out / "fan" / "source_test").write_text("in the way")
 

@@ -44,7 +44,7 @@ def simulate(
             test_anomaly=test_anomaly,
             seed=seed,
             workers=workers,
-            progress=lambda n, total: progress("clips", n, total),
+            progress=progress,
         )
     if json:
         print_json({"schema": 1, "out": str(out), "written": done.written, "kept": done.kept, "seconds": done.seconds})

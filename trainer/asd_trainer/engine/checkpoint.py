@@ -1,4 +1,4 @@
-"""Checkpoints of a training: `checkpoint.pt` while it runs, `final.pt` when it is done, each whole or absent."""
+"""Checkpoints of a training: `checkpoint.pt` while it runs, `final.pt` when it is done. Each is whole or absent."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class CheckpointError(AsdError):
 
 
 class Checkpoints:
-    """The checkpoints in a training's folder.
+    """Checkpoints in the folder of a training.
 
     Args:
-        folder: Where they lie.
+        folder: Folder of the training.
         inputs: Digest of everything that decides the result.
     """
 
@@ -30,19 +30,19 @@ class Checkpoints:
         self._running, self.final = folder / "checkpoint.pt", folder / "final.pt"
 
     def save(self, state: State) -> None:
-        """Keep the state of an unfinished training in place of the one before."""
+        """Replace the state of the unfinished training."""
         _write(self._running, {**state, "inputs": self._inputs})
 
     def finish(self, state: State) -> None:
-        """Keep the result; what only a resumption would need is removed."""
+        """Write the result and remove what only a resumption needs."""
         _write(self.final, {**state, "inputs": self._inputs})
         self._tidy()
 
     def finished(self) -> bool:
-        """Whether the result is there.
+        """Return whether the result exists.
 
         Raises:
-            CheckpointError: The result is another training's.
+            CheckpointError: The result belongs to another training.
         """
         there = self._read(self.final) is not None
         if there:
@@ -50,10 +50,10 @@ class Checkpoints:
         return there
 
     def newest(self) -> State | None:
-        """The state to go on from, None at the start.
+        """Return the state to continue from, None at the start.
 
         Raises:
-            CheckpointError: It is another training's.
+            CheckpointError: The state belongs to another training.
         """
         return self._read(self._running)
 
@@ -75,10 +75,10 @@ class Checkpoints:
 
 
 def read_checkpoint(path: Path) -> State:
-    """Read a checkpoint; only tensors and plain values, nothing is executed.
+    """Read a checkpoint of tensors and plain values; no code in it is executed.
 
     Raises:
-        CheckpointError: There is none, or it is damaged.
+        CheckpointError: The file is missing or damaged.
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)

@@ -1,4 +1,4 @@
-"""Data sets beside the network that learns from them: on its device where there is room, else sent batch by batch."""
+"""Data set on the device of a network: whole where the memory suffices, otherwise sent batch by batch."""
 
 from __future__ import annotations
 
@@ -10,59 +10,59 @@ import torch
 from torch import Tensor
 
 SHARE = 0.4
-"""Of a device's free memory that one data set may take: a training has up to two, and the network needs the rest."""
+"""Largest share of the free memory of a device for one data set. A training has up to two, besides the network."""
 
 
 def send(array: npt.NDArray[Any], device: torch.device) -> Tensor:
-    """An array as a tensor on a device, without waiting for the device."""
+    """Return an array as a tensor on a device, without waiting for the device."""
     tensor = torch.from_numpy(np.ascontiguousarray(array))
     if device.type == "cpu":
         return tensor
     return tensor.pin_memory().to(device, non_blocking=True)
 
 
-class Resident:
-    """Rows of an array, such as the clips of a data set, by their numbers.
+class DeviceDataset:
+    """Rows of an array, such as the clips of a data set, by index.
 
     Args:
-        rows: Any shape; may be a memory map, which is then read batch by batch on a CPU.
-        device: Where rows are wanted.
-        inside: Whether they all lie there; where it is not given, if there is room. A CPU takes them from the array.
+        rows: Any shape, the first dimension counts rows. A memory map is read batch by batch on a CPU.
+        device: Device of the rows that `take` returns.
+        on_device: Keep all rows on the device; by default where they fit. A CPU reads them from the array.
     """
 
-    def __init__(self, rows: npt.NDArray[Any], device: torch.device, *, inside: bool | None = None) -> None:
+    def __init__(self, rows: npt.NDArray[Any], device: torch.device, *, on_device: bool | None = None) -> None:
         self._rows, self._device = rows, device
-        self.inside = fits(rows.nbytes, device) if inside is None else inside
-        self._all = torch.from_numpy(np.array(rows)).to(device) if self.inside else None
+        self.on_device = fits(rows.nbytes, device) if on_device is None else on_device
+        self._all = torch.from_numpy(np.array(rows)).to(device) if self.on_device else None
 
     def __len__(self) -> int:
         return len(self._rows)
 
-    def take(self, numbers: npt.NDArray[np.int64]) -> Tensor:
-        """The rows of these numbers on the device, in the array's own type."""
+    def take(self, indices: npt.NDArray[np.int64]) -> Tensor:
+        """Return rows on the device, in the dtype of the array, shape (indices, …)."""
         if self._all is None:
-            return send(self._rows[numbers], self._device)
-        return self._all[send(numbers, self._device)]
+            return send(self._rows[indices], self._device)
+        return self._all[send(indices, self._device)]
 
-    def excerpts(self, numbers: npt.NDArray[np.int64], starts: npt.NDArray[np.int64], length: int) -> Tensor:
-        """So many entries of each of these rows, each from its start.
+    def excerpts(self, indices: npt.NDArray[np.int64], starts: npt.NDArray[np.int64], length: int) -> Tensor:
+        """Return an excerpt of each row.
 
         Args:
-            numbers: Of rows, shape (items,).
-            starts: First entry of each, shape (items,).
-            length: Entries.
+            indices: Indices of the rows, shape (items,).
+            starts: First entry of each excerpt, shape (items,).
+            length: Entries of an excerpt.
 
         Returns:
             Shape (items, length, …).
         """
         places = starts[:, None] + np.arange(length)
         if self._all is None:
-            return send(self._rows[numbers[:, None], places], self._device)
-        return self._all[send(numbers, self._device)[:, None], send(places, self._device)]
+            return send(self._rows[indices[:, None], places], self._device)
+        return self._all[send(indices, self._device)[:, None], send(places, self._device)]
 
 
 def fits(size: int, device: torch.device) -> bool:
-    """Whether so many bytes may lie on a device; never on a CPU, where they lie already."""
+    """Return whether a data set of `size` bytes may be kept on a device; never on a CPU, which has it already."""
     if device.type != "cuda":
         return False
     free, _ = torch.cuda.mem_get_info(device)

@@ -1,7 +1,7 @@
-"""What the steps of a training came to, kept on its device and read by the host once in a while.
+"""Log of the losses of training steps, kept on the device and read by the host many steps at once.
 
-To read a number from a CUDA device the host has to wait until the device has done all that was asked of it, and the
-device is then idle until the host asks for more. So numbers are read of many steps at once.
+Before the host can read a number from a CUDA device, the device has to finish all its queued work. It is then idle
+until the host queues more.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from torch import Tensor
 
 from asd_agent.errors import AsdError
 
-STEPS_PER_READING = {"cuda": 50}
-"""Of a kind of device; every step is read of one that is not named. A CPU has nothing to wait for."""
-SINGLY = 5
-"""The first steps of a call are read one by one: what is wrong from the beginning is told at once, and whoever
-estimates hours need not train for long."""
+STEPS_PER_READ = {"cuda": 50}
+"""Steps between two reads, by kind of device; on any other every step is read. A CPU has nothing to wait for. 50 is
+a choice: a message about a loss that is not finite comes at most that late."""
+FIRST_STEPS = 5
+"""Steps of a call that are read one by one. A training that diverges from the beginning fails at once, and an estimate
+of hours needs few steps."""
 
 
 class DivergedError(AsdError):
@@ -28,15 +29,15 @@ class DivergedError(AsdError):
 
 
 @dataclass(frozen=True)
-class Reading:
-    """What one step came to.
+class LoggedStep:
+    """Loss and gradient of one training step.
 
     Attributes:
-        step: Its number.
-        loss: The mean over its clips.
-        gradient_norm: Before it was cut.
+        step: Number of the step, from 1.
+        loss: Mean loss over the clips of the batch.
+        gradient_norm: Length of the gradient before clipping.
         rate: Learning rate.
-        terms: What else is to be logged, by names.
+        terms: Further logged values by name.
     """
 
     step: int
@@ -47,7 +48,7 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class _Unread:
+class _UnreadStep:
     step: int
     rate: float
     indices: npt.NDArray[np.int64]
@@ -61,18 +62,18 @@ class _Unread:
         return [self.losses, *(value.reshape(1) for value in (self.loss, self.norm, *self.terms.values()))]
 
 
-class Readings:
-    """Steps that have not been read yet.
+class LossLog:
+    """Losses of the steps that have not been read from the device yet.
 
     Args:
-        names: Of the clips, for error messages.
-        first: Steps that an earlier call has done.
-        every: Steps a reading, after the first few.
+        names: Names of the clips, for error messages.
+        first: Number of steps that an earlier call has done.
+        every: Steps between two reads, after the first few.
     """
 
     def __init__(self, names: Sequence[str], first: int, every: int) -> None:
         self._names, self._first, self._every = names, first, every
-        self._unread: list[_Unread] = []
+        self._unread: list[_UnreadStep] = []
 
     def keep(
         self,
@@ -84,30 +85,30 @@ class Readings:
         norm: Tensor,
         terms: Mapping[str, Tensor],
     ) -> None:
-        """Keep what a step came to, without waiting for it.
+        """Keep the values of a step without waiting for the device.
 
         Args:
-            step: Its number.
+            step: Number of the step.
             rate: Learning rate.
-            indices: Of its clips, shape (batch,).
-            losses: Of each, shape (batch,).
-            loss: Their mean, a scalar as are the others.
-            norm: Of the gradient.
-            terms: What else is to be logged.
+            indices: Indices of its clips, shape (batch,).
+            losses: Loss of each clip, shape (batch,).
+            loss: Mean loss, a scalar like the following.
+            norm: Length of the gradient.
+            terms: Further values to log, by name.
         """
-        self._unread.append(_Unread(step, rate, indices, losses.detach(), loss.detach(), norm, terms))
+        self._unread.append(_UnreadStep(step, rate, indices, losses.detach(), loss.detach(), norm, terms))
 
     @property
     def due(self) -> bool:
-        """Whether it is time to read."""
+        """True when it is time to read."""
         done = self._unread[-1].step - self._first if self._unread else 0
-        return 0 < done <= SINGLY or len(self._unread) >= self._every
+        return 0 < done <= FIRST_STEPS or len(self._unread) >= self._every
 
-    def read(self) -> Iterator[Reading]:
-        """The steps since the last reading, in their order; waits for the device once.
+    def read(self) -> Iterator[LoggedStep]:
+        """Yield the steps since the last read in their order; wait for the device once.
 
         Raises:
-            DivergedError: At the first step with a loss or gradient that is not finite, after those before it.
+            DivergedError: A loss or gradient is not finite; the steps before it have been yielded.
         """
         unread, self._unread = self._unread, []
         if not unread:
@@ -118,11 +119,11 @@ class Readings:
             count = len(one.losses)
             losses, (loss, norm, *terms) = np.split(numbers[place : place + count + 2 + len(one.terms)], [count])
             place += count + 2 + len(one.terms)
-            self._see(one, losses, float(norm))
+            self._check(one, losses, float(norm))
             named = {name: float(value) for name, value in zip(one.terms, terms, strict=True)}
-            yield Reading(one.step, float(loss), float(norm), one.rate, named)
+            yield LoggedStep(one.step, float(loss), float(norm), one.rate, named)
 
-    def _see(self, one: _Unread, losses: npt.NDArray[np.float32], norm: float) -> None:
+    def _check(self, one: _UnreadStep, losses: npt.NDArray[np.float32], norm: float) -> None:
         bad = np.flatnonzero(~np.isfinite(losses))
         if len(bad):
             clip = self._names[int(one.indices[bad[0]])]

@@ -1,4 +1,4 @@
-"""What is measured at each step: one JSON line for programs, TensorBoard for people."""
+"""Metrics of each training step: one JSON line for programs, TensorBoard for people."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any
 
 
 class MetricsLog:
-    """metrics.jsonl and TensorBoard events in a folder, cut back to where a training resumes.
+    """`metrics.jsonl` and TensorBoard events in a folder, cut back to the step where a training resumes.
 
-    Lines hold nothing of the clock, so that an interrupted training writes the same file as an unbroken one.
+    Lines hold no times, so that an interrupted training writes the same file as an unbroken one.
 
     Args:
-        folder: Where they lie.
+        folder: Folder of the training.
         size: Bytes of metrics.jsonl that belong to steps before the resumption.
-        step: The last of those steps; TensorBoard forgets later ones.
+        step: Last of those steps; TensorBoard discards later ones.
     """
 
     def __init__(self, folder: Path, size: int = 0, step: int = 0) -> None:
-        # Takes a second to import.
+        # Imported here because it takes a second.
         from torch.utils.tensorboard.writer import SummaryWriter
 
         folder.mkdir(parents=True, exist_ok=True)
@@ -29,13 +29,13 @@ class MetricsLog:
         self._writer: Any = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
 
     def add(self, step: int, **values: float) -> None:
-        """Write one step's values."""
+        """Write the values of one step."""
         self._file.write((json.dumps({"step": step, **values}) + "\n").encode())
         for name, value in values.items():
             self._writer.add_scalar(name, value, step)
 
     def sync(self) -> int:
-        """Bring everything onto the disk.
+        """Flush everything to the disk.
 
         Returns:
             Size of metrics.jsonl in bytes.
@@ -46,6 +46,6 @@ class MetricsLog:
         return os.fstat(self._file.fileno()).st_size
 
     def close(self) -> None:
-        """Write what is left and close the files."""
+        """Write what is buffered and close the files."""
         self._file.close()
         self._writer.close()

@@ -1,4 +1,4 @@
-"""A trained network as one ONNX file, checked and compared with torch before anybody sees it."""
+"""Export of a trained network as one ONNX file, checked and compared with torch before it appears."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from asd_trainer.engine.whole_files import whole_file
 
 OPSET = 18
 IR_VERSION = 9
-"""What ONNX Runtime 1.17, the oldest supported, can read."""
+"""Newest version that ONNX Runtime 1.17, the oldest supported, can read."""
 BATCHES = (2, 1, 5)
-"""The graph is traced at the first, since sizes of 1 get specialised, and compared at all."""
+"""Batch sizes. The graph is traced at the first, because sizes of 1 get specialised, and compared at all."""
 
 
 class ExportError(AsdError):
@@ -38,19 +38,19 @@ class Exportable(Protocol):
     outputs: tuple[str, ...]
 
     def example(self, batch: int) -> tuple[Tensor, ...]:
-        """Random input, one tensor for each name, the batch first."""
+        """Return random input: one tensor for each input name, batch first."""
 
 
 def export_network(model: Exportable, path: Path, tolerance: float = 1e-3) -> float:
-    """Write a network as ONNX: its inputs and outputs by name, any batch, fixed frames.
+    """Write a network as ONNX, with named inputs and outputs, any batch size and a fixed number of frames.
 
     Args:
-        model: A network.
-        path: The file to write; whole or not at all, with no data beside it.
-        tolerance: Largest difference allowed; of values above 1, relative to them.
+        model: The network.
+        path: File to write, whole or not at all and without external data.
+        tolerance: Largest difference allowed; relative for values above 1.
 
     Returns:
-        The largest difference between ONNX Runtime and torch on random input.
+        Largest difference between ONNX Runtime and torch on random input.
 
     Raises:
         ExportError: The difference is larger than the tolerance.
@@ -104,7 +104,7 @@ def _graph(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the exporter's remarks about itself; its errors are raised."""
+    """Silence the notices of the exporter; its errors are still raised."""
     log = logging.getLogger("torch.onnx")
     level = log.level
     log.setLevel(logging.ERROR)
@@ -117,7 +117,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _strip(graph: onnx.ModelProto) -> None:
-    """Remove what only the exporter's developers read: stack traces, with the paths of this machine in them."""
+    """Remove what only developers of the exporter need: stack traces that contain paths of this machine."""
     del graph.metadata_props[:]
     del graph.graph.metadata_props[:]
     del graph.graph.value_info[:]

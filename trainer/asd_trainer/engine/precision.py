@@ -1,7 +1,7 @@
-"""How a device computes a network's steps: precision, layout of convolutions, compilation.
+"""Precision, memory layout of convolutions and compilation of a network, by device.
 
-On a CPU every network is computed in float32 whatever its settings say of precision, and in the layout it was built in:
-the same weights come out of the same recipe as ever. Compilation alone works everywhere.
+On a CPU every network is computed in float32 and in the layout it was built in, whatever its settings: a recipe always
+gives the same weights there. Only compilation works on every device.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from torch import nn
 from asd_trainer.engine.settings import Computation
 
 LOW_PRECISION_ON = ("cuda",)
-"""Kinds of devices that compute networks in bfloat16 where a recipe wants it."""
+"""Kinds of devices that compute networks in bfloat16 where a recipe asks for it."""
 CHANNELS_LAST_ON = ("cuda",)
-"""Kinds of devices whose convolutions want the channels of a pixel side by side."""
+"""Kinds of devices whose convolutions are faster with the channels of a pixel adjacent in memory."""
 
 
 def autocast(device: torch.device, settings: Computation) -> torch.autocast:
-    """Within it a network is in the precision of its settings; front ends and losses stay outside."""
+    """Return a context in which a network computes in the precision of its settings; losses stay outside."""
     wanted = settings.precision == "bfloat16" and device.type in LOW_PRECISION_ON
     return torch.autocast(device.type, torch.bfloat16, enabled=wanted)
 
 
 @contextmanager
 def tensor_cores(settings: Computation | None = None) -> Iterator[None]:
-    """Whether CUDA may round the factors of float32 products to TF32: where `precision: tf32` says so and nowhere else.
+    """Let CUDA round the factors of float32 products to TF32 if the precision is `tf32`, and not otherwise.
 
-    torch by itself does in convolutions and does not in matrix products. Both are left as they were found.
+    By default torch does so in convolutions but not in matrix products. Both switches are restored at the end.
     """
     matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
     was = matmul.allow_tf32, cudnn.allow_tf32
@@ -42,12 +42,12 @@ def tensor_cores(settings: Computation | None = None) -> Iterator[None]:
 
 
 def for_convolutions(network: nn.Module, device: torch.device) -> None:
-    """Lay out a network of 2-D convolutions as the device likes it; its state has the same names and shapes."""
+    """Convert a network of 2-D convolutions to the fastest layout of the device; its state keeps names and shapes."""
     if device.type in CHANNELS_LAST_ON:
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def compiled(network: nn.Module, settings: Computation) -> None:
-    """Have a network compiled at its first call where its settings say so; its state keeps its names."""
+    """Mark a network for compilation at its first call if its settings ask for it; its state keeps its names."""
     if settings.compile:
         network.compile()

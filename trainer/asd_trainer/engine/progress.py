@@ -1,4 +1,4 @@
-"""Progress of long work: what is called as it advances, and bars on a terminal."""
+"""Progress of long work: its callback, and progress bars on a terminal."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from rich.progress import (
 )
 
 StageProgress = Callable[[str, int, int], None]
-"""Called with the name of a stage, the number of items that are done, and the number of all."""
+"""Called with the name of a stage, the number of its items that are done, and their total."""
 StepProgress = Callable[[int, int, float, float], None]
-"""Called with the step, the number of steps, the loss and the seconds left: after each step, but on CUDA only after
-those steps whose losses are read."""
+"""Called with the step, the number of steps, the loss and the seconds left. It is called after each step; on CUDA only
+after steps whose losses are read."""
 
 
 @contextmanager
 def progress_bars(title: str) -> Iterator[StageProgress]:
-    """Give a function that draws progress on stderr, one bar a stage; it draws nothing where stderr is no terminal.
+    """Yield a progress callback that draws a bar for each stage on a terminal, and nothing elsewhere.
 
-    A stage is named by the words before the first colon.
+    The part of the stage's name before the first colon identifies its bar.
     """
     console = Console(stderr=True)
     columns = (

@@ -1,4 +1,4 @@
-"""Every source of chance in a training, seeded once, kept in checkpoints, and put back as it was found."""
+"""All sources of randomness in a training: seeded once, kept in checkpoints, restored at the end."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ import torch
 
 
 def stream_seed(seed: int, purpose: str) -> int:
-    """A seed for one purpose, so that no two streams of two trainings with neighbouring seeds are the same."""
+    """Return a seed for one purpose, so that trainings with neighbouring seeds share no stream."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{purpose}".encode()).digest()[:7], "big")
 
 
 class Sampler(Protocol):
-    """Draws batches, and can go on from where it was."""
+    """Source of batches that can be resumed."""
 
     def draw(self) -> npt.NDArray[np.int64]:
-        """Indices of the next batch, shape (batch,)."""
+        """Return the indices of the next batch, shape (batch,)."""
 
     def state(self) -> dict[str, Any]:
-        """What `restore` needs to go on from here."""
+        """Return the state that `restore` needs."""
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from where `state` was taken."""
+        """Continue from a state."""
 
 
 class BatchSampler:
-    """Batches of indices: every item once, in an order drawn anew each time all have been seen.
+    """Batches of indices: every item once in random order, then every item again in a new order.
 
     Args:
-        items: How many items there are.
-        batch: Indices a batch; a batch may reach from one order into the next.
-        seed: Of the orders.
+        items: Number of items.
+        batch: Indices in a batch; a batch may reach from one order into the next.
+        seed: Seed of the orders.
     """
 
     def __init__(self, items: int, batch: int, seed: int) -> None:
@@ -46,29 +46,29 @@ class BatchSampler:
         self._left = torch.empty(0, dtype=torch.int64)
 
     def draw(self) -> npt.NDArray[np.int64]:
-        """The next batch, shape (batch,)."""
+        """Return the next batch, shape (batch,)."""
         while len(self._left) < self._batch:
             self._left = torch.cat([self._left, torch.randperm(self._items, generator=self._generator)])
         drawn, self._left = self._left[: self._batch], self._left[self._batch :].clone()
         return np.asarray(drawn.numpy())
 
     def state(self) -> dict[str, Any]:
-        """What `restore` needs to go on from here."""
+        """Return the state that `restore` needs."""
         return {"generator": self._generator.get_state(), "left": self._left}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from where `state` was taken."""
+        """Continue from a state."""
         self._generator.set_state(state["generator"])
         self._left = state["left"]
 
 
 class JointSampler:
-    """So many indices of each of several sets in every batch; the sets' items are numbered on from set to set.
+    """Batches with a fixed number of indices from each of several sets; items are numbered on from set to set.
 
     Args:
-        items: How many items each set has.
-        batch: Indices of each set in a batch.
-        seed: Of the orders.
+        items: Number of items of each set.
+        batch: Number of indices from each set in a batch.
+        seed: Seed of the orders.
     """
 
     def __init__(self, items: Sequence[int], batch: Sequence[int], seed: int) -> None:
@@ -77,47 +77,47 @@ class JointSampler:
         self._firsts = [sum(items[:k]) for k in range(len(items))]
 
     def draw(self) -> npt.NDArray[np.int64]:
-        """The next batch, set after set, shape (batch,)."""
+        """Return the next batch, set after set, shape (batch,)."""
         drawn = zip(self._samplers, self._firsts, strict=True)
         return np.concatenate([sampler.draw() + first for sampler, first in drawn])
 
     def state(self) -> dict[str, Any]:
-        """What `restore` needs to go on from here."""
+        """Return the state that `restore` needs."""
         return {str(k): sampler.state() for k, sampler in enumerate(self._samplers)}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from where `state` was taken."""
+        """Continue from a state."""
         for k, sampler in enumerate(self._samplers):
             sampler.restore(state[str(k)])
 
 
-class Chance:
-    """The generators of masks and of dropout.
+class TrainingRandomness:
+    """Generators of masks and of dropout.
 
     Args:
-        seed: Of all.
-        device: Where masks and dropout are drawn.
+        seed: Seed of the training.
+        device: Device on which masks and dropout are drawn.
 
     Attributes:
-        masks: Of what is drawn on the device.
-        host: Of what the host has to know; on a CPU it is the same one.
+        masks: Generator of what is drawn on the device.
+        host: Generator of numbers that the host needs; on a CPU it is the same one.
     """
 
     def __init__(self, seed: int, device: torch.device) -> None:
         self._seed, self._device = seed, device
         self.masks = torch.Generator(device).manual_seed(stream_seed(seed, "masks"))
-        apart = device.type != "cpu"  # what is drawn on a device can only be read by waiting for it
+        apart = device.type != "cpu"  # numbers drawn on a device cannot be read without waiting for it
         self.host = torch.Generator().manual_seed(stream_seed(seed, "host")) if apart else self.masks
         torch.manual_seed(stream_seed(seed, "network"))
 
     def state(self) -> dict[str, Any]:
-        """What `restore` needs to go on from here."""
+        """Return the state that `restore` needs."""
         network = torch.cuda.get_rng_state(self._device) if self._device.type == "cuda" else torch.get_rng_state()
         own = {} if self.host is self.masks else {"host": self.host.get_state()}
         return {"device": self._device.type, "masks": self.masks.get_state(), "network": network, **own}
 
     def restore(self, state: dict[str, Any], step: int) -> None:
-        """Go on from where `state` was taken; on another kind of device, from a fresh but reproducible draw."""
+        """Continue from a state; one of another kind of device is replaced by a reproducible seed."""
         if state["device"] != self._device.type:
             self.masks.manual_seed(stream_seed(self._seed, f"masks from step {step}"))
             if self.host is not self.masks:
@@ -135,7 +135,7 @@ class Chance:
 
 @contextmanager
 def own_randomness(device: torch.device, *, deterministic: bool) -> Iterator[None]:
-    """Torch's generators and determinism switch, left at the end as they were at the start.
+    """Restore torch's generators and its determinism switch at the end of the block.
 
     `deterministic` makes torch refuse operations whose result depends on the order of threads.
     """

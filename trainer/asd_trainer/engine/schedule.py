@@ -1,42 +1,71 @@
-"""Learning rates of steps: the warm-up schedule of Vaswani et al. 2017, and the one-cycle schedule."""
+"""Optimiser settings of a training and its learning-rate schedule, from torch's own schedulers."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
+from dataclasses import dataclass
 
-RISE = 0.3
-"""Share of the steps in which the one-cycle schedule rises; this and the next are the usual choice, torch's as well."""
-FIRST, LAST = 1 / 25, 1 / 25 / 1e4
-"""Where it begins and ends, as shares of the peak."""
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
+
+MakeScheduler = Callable[[Optimizer], LRScheduler]
+"""Builds a scheduler for an optimiser whose groups hold their peak learning rates as `lr`."""
 
 
-def warmup_rate(step: int, peak: float, warmup_steps: int) -> float:
-    """Learning rate of a step (section 5.3): linear up to the peak, then with the inverse square root of the step.
+@dataclass(frozen=True)
+class TrainingSchedule:
+    """Settings of the optimiser over a whole training.
 
-    Equal to factor · units^-½ · min(step^-½, step · warmup_steps^-1.5) for factor = peak · √(units · warmup_steps).
+    Attributes:
+        steps: Number of batches.
+        learning_rate: Peak rate; groups of weights take a share of it.
+        scheduler: Course of the rate over the steps.
+        betas: Coefficients of Adam.
+        eps: Stabiliser of Adam.
+        clip_norm: Longest gradient; longer ones are scaled down. None leaves them.
+        weight_decay: Decay of AdamW (Loshchilov and Hutter 2019); 0 is plain Adam.
+    """
+
+    steps: int
+    learning_rate: float
+    scheduler: MakeScheduler
+    betas: tuple[float, float] = (0.9, 0.98)
+    eps: float = 1e-9
+    clip_norm: float | None = None
+    weight_decay: float = 0.0
+
+
+def constant() -> MakeScheduler:
+    """Return the schedule that keeps the peak rate."""
+    return lambda optimizer: LambdaLR(optimizer, lambda _: 1.0)
+
+
+def warmup(steps: int) -> MakeScheduler:
+    """Return the schedule of Vaswani et al. 2017, section 5.3: a linear rise, then the inverse square root of the step.
+
+    The rate of step s is peak · min(s / steps, √(steps / s)). It equals
+    factor · units^-½ · min(s^-½, s · steps^-1.5) for factor = peak · √(units · steps).
 
     Args:
-        step: Counted from 1.
-        peak: Rate at `warmup_steps`.
-        warmup_steps: Where the rise ends.
+        steps: Length of the rise; the peak is reached at this step.
+
+    Examples:
+        >>> import torch
+        >>> optimizer = torch.optim.Adam([torch.zeros(1, requires_grad=True)], lr=0.002)
+        >>> scheduler = warmup(4)(optimizer)
+        >>> scheduler.get_last_lr()  # of the first step
+        [0.0005]
     """
-    return float(peak * min(step / warmup_steps, (warmup_steps / step) ** 0.5))
+    return lambda optimizer: LambdaLR(optimizer, lambda done: min((done + 1) / steps, (steps / (done + 1)) ** 0.5))
 
 
-def one_cycle_rate(step: int, peak: float, steps: int) -> float:
-    """Learning rate of a step (Smith and Topin 2019): half a cosine up to the peak, then half a cosine down to nothing.
+def one_cycle(steps: int) -> MakeScheduler:
+    """Return the one-cycle schedule (Smith and Topin 2019) with the defaults of torch, which the paper used.
+
+    The rate rises by half a cosine over 30 % of the steps and then falls to almost nothing. The first beta of Adam
+    moves against it, from 0.95 down to 0.85 and back.
 
     Args:
-        step: Counted from 1.
-        peak: The largest rate.
-        steps: In all.
+        steps: Number of batches.
     """
-    top = RISE * steps - 1
-    place = step - 1
-    if place <= top:
-        return _between(FIRST * peak, peak, place / top if top > 0 else 1.0)
-    return _between(peak, LAST * peak, (place - top) / (steps - 1 - top))
-
-
-def _between(start: float, end: float, share: float) -> float:
-    return end + (start - end) / 2 * (1 + math.cos(math.pi * share))
+    return lambda optimizer: OneCycleLR(optimizer, [group["lr"] for group in optimizer.param_groups], total_steps=steps)

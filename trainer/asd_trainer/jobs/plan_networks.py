@@ -29,6 +29,8 @@ from asd_trainer.recipes.recipe import Recipe
 
 ARITHMETIC = 1
 """Raised when the same inputs give another network, bundle or evaluation than before."""
+CLASSIFIER = 2
+"""The same for classifiers alone. 2: the one-cycle schedule also moves the first beta of Adam."""
 MEMBER = "network"
 """Kind of these jobs."""
 Sized = tuple[Job, dict[str, int]]
@@ -145,7 +147,7 @@ def _of_section(
     """One section's network; the folder of pseudo-anomalies may move, what it holds decides."""
     part, fold = network_part(recipe, expert, number), one.fold(number)
     learnt = part.classifier()
-    inputs: dict[str, Any] = {"data": clips.training_digest, "code": code_version()}
+    inputs: dict[str, Any] = {"data": clips.training_digest, "code": {**code_version(), "classifier": CLASSIFIER}}
     paths = {"data": str(clips.root)}
     if "machines" in learnt.outliers.sources:
         inputs["machines"] = clips.everything_digest

@@ -1,11 +1,11 @@
-"""Sounds of seven machine types, healthy and faulty, from a simple physical model of each.
+"""Simulator of seven machine types, healthy and faulty, with a simple physical model of each.
 
-A simulation, for development, tests and the demo. It is no evidence about any real machine.
+It serves development, tests and the demo. Its results are no evidence about a real machine.
 """
 
 from asd_trainer.simulator.machine import Domain, Machine
 from asd_trainer.simulator.render import MACHINES, Episode, Sound, faults, render, stream
-from asd_trainer.simulator.write import SIMULATOR_VERSION, Plan, Summary, simulate
+from asd_trainer.simulator.write import SIMULATOR_VERSION, SimulationPlan, Summary, simulate
 
 __all__ = [
     "MACHINES",
@@ -13,7 +13,7 @@ __all__ = [
     "Domain",
     "Episode",
     "Machine",
-    "Plan",
+    "SimulationPlan",
     "Sound",
     "Summary",
     "faults",

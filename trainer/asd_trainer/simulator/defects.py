@@ -1,4 +1,4 @@
-"""Defects that several machines share: rolling bearings and things that strike or scrape once a turn."""
+"""Defects that several machines share: rolling bearings and parts that strike or scrape once a turn."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from asd_trainer.simulator.chance import Chance
 from asd_trainer.simulator.parts import Drift, Hiss, Ringing, Turning, Wave, bump, strikes
+from asd_trainer.simulator.seeding import SeedPath
 
 
 @dataclass(frozen=True)
@@ -34,32 +34,32 @@ class Bearing:
 
     @classmethod
     def drawn(cls, rng: np.random.Generator) -> Bearing:
-        """A common deep-groove geometry."""
+        """Draw a common deep-groove geometry."""
         return cls(int(rng.integers(7, 11)), float(rng.uniform(0.18, 0.28)))
 
 
 class OuterRaceDefect:
-    """Balls that roll over a spall in the outer race and set the housing ringing, with some slip.
+    """Balls that roll over a spall in the outer race and excite the housing, with some slip.
 
     Args:
-        chance: Its randomness.
+        seeds: Seeds of its generators.
         bearing: Geometry.
-        resonance: Of the housing in Hz.
+        resonance: Resonance of the housing in Hz.
     """
 
-    def __init__(self, chance: Chance, bearing: Bearing, resonance: float) -> None:
+    def __init__(self, seeds: SeedPath, bearing: Bearing, resonance: float) -> None:
         self._rate = bearing.outer
-        self._slip = Drift(chance.rng("slip"), 0.05)
-        self._rng = chance.rng("strength")
+        self._slip = Drift(seeds.rng("slip"), 0.05)
+        self._rng = seeds.rng("strength")
         self._turning = Turning(float(self._rng.random()))
         self._housing = Ringing([(resonance, 0.0018, 1.0), (resonance * 1.62, 0.0012, 0.5)])
 
     def take(self, step: Wave, amplitude: float) -> Wave:
-        """The next block.
+        """Return the next block, shape (n,).
 
         Args:
-            step: Turns of the shaft a sample, shape (n,).
-            amplitude: Of a strike.
+            step: Turns of the shaft per sample, shape (n,).
+            amplitude: Amplitude of a strike.
         """
         n = len(step)
         turns = self._turning.take(step * self._rate * (1.0 + 0.012 * self._slip.take(n)))
@@ -73,19 +73,19 @@ class Rub:
     """A scrape once a turn, over a part of the turn.
 
     Args:
-        chance: Its randomness.
-        low: Lower edge of the scrape's band in Hz.
+        seeds: Seeds of its generators.
+        low: Lower edge of the band of the scrape in Hz.
         high: Upper edge in Hz.
-        width: Of the touching part, in turns.
+        width: Width of the touching part, in turns.
     """
 
-    def __init__(self, chance: Chance, low: float, high: float, width: float = 0.05) -> None:
-        self._hiss = Hiss(chance.rng("scrape"), low, high)
-        self._force = Drift(chance.rng("force"), 0.3)
+    def __init__(self, seeds: SeedPath, low: float, high: float, width: float = 0.05) -> None:
+        self._hiss = Hiss(seeds.rng("scrape"), low, high)
+        self._force = Drift(seeds.rng("force"), 0.3)
         self._width = width
 
     def take(self, position: Wave, amplitude: float) -> Wave:
-        """The next block; `position` is the phase within the turn."""
+        """Return the next block, shape (n,); `position` is the phase within the turn."""
         if amplitude == 0.0:
             return np.zeros(len(position))
         force = np.exp(0.35 * self._force.take(len(position)))

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from asd_trainer.simulator.chance import Chance
 from asd_trainer.simulator.defects import Bearing, OuterRaceDefect, Rub
 from asd_trainer.simulator.machine import Domain, Machine
 from asd_trainer.simulator.parts import Drift, Hiss, Noise, Shaft, Turning, Wave, bump, spectrum
+from asd_trainer.simulator.seeding import SeedPath
 
 SPEEDS: Mapping[Domain, tuple[float, ...]] = {"source": (0.94, 1.0, 1.06), "target": (0.86, 0.9)}
 
@@ -22,7 +22,7 @@ SPEEDS: Mapping[Domain, tuple[float, ...]] = {"source": (0.94, 1.0, 1.06), "targ
 class Fan:
     """One run of a fan."""
 
-    def __init__(self, unit: Chance, domain: Domain, run: Chance) -> None:
+    def __init__(self, unit: SeedPath, domain: Domain, run: SeedPath) -> None:
         u, r = unit.rng("fan"), run.rng("fan")
         self.blades = int(u.integers(4, 10))
         rated = float(u.uniform(18.0, 30.0))
@@ -53,11 +53,11 @@ class Fan:
         self._shaft = Shaft(run.rng("speed"), self.hz, jitter=0.004)
         self._turning, self._mains = Turning(r.random()), Turning(r.random())
         self._blade_turning = Turning(r.random())
-        self._defect = OuterRaceDefect(run.below("bearing"), self.bearing, resonance)
-        self._rub = Rub(run.below("rub"), 2000.0, 6500.0)
+        self._defect = OuterRaceDefect(run.child("bearing"), self.bearing, resonance)
+        self._rub = Rub(run.child("rub"), 2000.0, 6500.0)
 
     def take(self, n: int, amounts: Mapping[str, float]) -> Wave:
-        """The next n samples, shape (n,); see `Voice`."""
+        """Return the next n samples, shape (n,); see `MachineVoice`."""
         clogging, imbalance = amounts.get("clogging", 0.0), amounts.get("imbalance", 0.0)
         step = self._shaft.take(n, 1.0 + 0.02 * clogging)
         turns, blades = self._turning.take(step), self._blade_turning.take(step * self.blades)

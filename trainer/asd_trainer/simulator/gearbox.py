@@ -11,10 +11,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from asd_trainer.simulator.chance import Chance
 from asd_trainer.simulator.defects import Bearing, OuterRaceDefect
 from asd_trainer.simulator.machine import Domain, Machine
 from asd_trainer.simulator.parts import Drift, Hiss, Noise, Ringing, Shaft, Turning, Wave, bump, spectrum, strikes
+from asd_trainer.simulator.seeding import SeedPath
 
 SPEEDS: Mapping[Domain, tuple[float, ...]] = {"source": (0.94, 1.0, 1.06), "target": (0.86, 0.9)}
 
@@ -22,7 +22,7 @@ SPEEDS: Mapping[Domain, tuple[float, ...]] = {"source": (0.94, 1.0, 1.06), "targ
 class Gearbox:
     """One run of a gearbox."""
 
-    def __init__(self, unit: Chance, domain: Domain, run: Chance) -> None:
+    def __init__(self, unit: SeedPath, domain: Domain, run: SeedPath) -> None:
         u, r = unit.rng("gearbox"), run.rng("gearbox")
         self.pinion, wheel, self._second = int(u.integers(17, 29)), int(u.integers(45, 75)), int(u.integers(19, 27))
         self._ratio = self.pinion / wheel
@@ -49,12 +49,12 @@ class Gearbox:
             (float(u.uniform(900, 4500)), float(u.uniform(0.0015, 0.004)), float(u.uniform(0.4, 1.0))) for _ in range(4)
         ]
         self._knocks = Ringing(ring)
-        self._defect = OuterRaceDefect(run.below("bearing"), self.bearing, float(u.uniform(2600, 4600)))
+        self._defect = OuterRaceDefect(run.child("bearing"), self.bearing, float(u.uniform(2600, 4600)))
         self._scuffing = Hiss(run.rng("scuffing"), 1800.0, 7200.0)
         self._rng = run.rng("teeth")
 
     def take(self, n: int, amounts: Mapping[str, float]) -> Wave:
-        """The next n samples, shape (n,); see `Voice`."""
+        """Return the next n samples, shape (n,); see `MachineVoice`."""
         tooth, wear = amounts.get("tooth", 0.0), amounts.get("wear", 0.0)
         misaligned, dry = amounts.get("misalignment", 0.0), amounts.get("dry", 0.0)
         step = self._shaft.take(n)

@@ -1,4 +1,4 @@
-"""What every simulated machine gives: its faults, and a voice for one run of one unit."""
+"""Interface of a simulated machine: its faults, and the sound of one run of one unit."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from asd_trainer.simulator.chance import Chance
 from asd_trainer.simulator.parts import Wave
+from asd_trainer.simulator.seeding import SeedPath
 
 Domain = Literal["source", "target"]
 
 
-class Voice(Protocol):
-    """One run of one unit, heard close by in a dead room."""
+class MachineVoice(Protocol):
+    """Sound of one run of one unit, close to the machine and without a room."""
 
     @property
     def attributes(self) -> Mapping[str, str]:
-        """The operating point, as names and values of a file name."""
+        """Operating point, as names and values of a file name."""
 
     def take(self, n: int, amounts: Mapping[str, float]) -> Wave:
-        """The next n samples, shape (n,).
+        """Return the next n samples, shape (n,).
 
         Args:
             n: A multiple of CONTROL.
-            amounts: How strong each fault is now, 0 to its full strength; a fault that is not named is absent.
+            amounts: Strength of each fault, 0 to its full strength; a fault that is not named is absent.
         """
 
 
@@ -33,13 +33,13 @@ class Machine:
     """A machine type.
 
     Attributes:
-        name: As in the data set.
-        faults: Each fault's strength at severity 1, in the units of its own equation.
-        build: From (unit's chance, domain, run's chance) to a voice. What a unit is comes from the first alone.
-        snr_db: Level of the machine above the factory's noise in the source domain.
+        name: Name in the data set.
+        faults: Strength of each fault at severity 1, in the units of its own equation.
+        build: Makes the voice from (seeds of the unit, domain, seeds of the run). The unit depends on the first alone.
+        snr_db: Level of the machine above the noise of the factory in the source domain, in dB.
     """
 
     name: str
     faults: Mapping[str, float]
-    build: Callable[[Chance, Domain, Chance], Voice]
+    build: Callable[[SeedPath, Domain, SeedPath], MachineVoice]
     snr_db: float

@@ -1,7 +1,7 @@
-"""What machines are made of: things that turn, ring, hiss and drift.
+"""Parts of simulated machines: rotation, resonances, noise and slow drift.
 
-Every part keeps its state from block to block, so that blocks laid end to end are one continuous sound. Blocks are
-whole multiples of CONTROL samples; slow processes are drawn once per CONTROL samples and joined by straight lines.
+Every part keeps its state from block to block, so that consecutive blocks are one continuous sound. Blocks are whole
+multiples of CONTROL samples. Slow processes are drawn once per CONTROL samples and interpolated linearly.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Drift:
     """A slow stationary Gaussian process of standard deviation 1: white noise through two equal one-pole low-passes.
 
     Args:
-        rng: Its randomness.
+        rng: Generator.
         seconds: Time constant.
     """
 
@@ -40,7 +40,7 @@ class Drift:
         self._first, self._second, self._last = float(first), float(second), float(second) * self._gain
 
     def take(self, n: int) -> Wave:
-        """The next n samples, shape (n,)."""
+        """Return the next n samples, shape (n,)."""
         steps = self._rng.standard_normal(n // CONTROL)
         first, _ = scipy.signal.lfilter([1.0], [1.0, -self._pole], steps, zi=[self._pole * self._first])
         second, _ = scipy.signal.lfilter([1.0], [1.0, -self._pole], first, zi=[self._pole * self._second])
@@ -51,7 +51,7 @@ class Drift:
 
 
 def joined(points: Wave) -> Wave:
-    """Straight lines through control points: shape (k + 1,) gives (k · CONTROL,)."""
+    """Interpolate control points linearly: shape (k + 1,) gives (k · CONTROL,)."""
     ramp = np.arange(1, CONTROL + 1) / CONTROL
     return np.asarray(points[:-1, None] + np.diff(points)[:, None] * ramp).ravel()
 
@@ -62,7 +62,7 @@ class Turns:
 
     Attributes:
         before: Phase just before the block, in [0, 1).
-        phase: Phase at each sample, growing on from `before`.
+        phase: Phase at each sample, continued from `before`.
     """
 
     before: float
@@ -74,12 +74,12 @@ class Turns:
         return self.phase - np.floor(self.phase)
 
     def ticks(self, per_turn: int = 1, offset: float = 0.0) -> npt.NDArray[np.intp]:
-        """Samples at which the phase passes `offset` (turns), or a whole part of the turn after it."""
+        """Return the samples at which the phase passes `offset` (in turns), or a whole part of the turn after it."""
         counts = np.floor((np.concatenate(([self.before], self.phase)) - offset) * per_turn)
         return np.flatnonzero(np.diff(counts) > 0)
 
     def orders(self, amplitudes: npt.ArrayLike, angles: npt.ArrayLike) -> Wave:
-        """Sum of amplitude · sin(2π · order · phase + angle) over the orders 1, 2, …"""
+        """Return the sum of amplitude · sin(2π · order · phase + angle) over the orders 1, 2, …"""
         turning = np.exp(2j * np.pi * self.position)
         coefficients = np.asarray(amplitudes) * np.exp(1j * np.asarray(angles))
         total = np.full(len(turning), coefficients[-1])
@@ -90,13 +90,13 @@ class Turns:
 
 
 class Turning:
-    """Something that turns; ask it once a block."""
+    """Phase of a rotating part, taken once a block."""
 
     def __init__(self, start: float) -> None:
         self._phase = start % 1.0
 
     def take(self, step: Wave) -> Turns:
-        """Turn on by `step` turns a sample, shape (n,)."""
+        """Advance by `step` turns per sample, shape (n,)."""
         before = self._phase
         phase = before + np.cumsum(step)
         self._phase = float(phase[-1] % 1.0)
@@ -104,13 +104,13 @@ class Turning:
 
 
 class Shaft:
-    """A shaft whose speed wanders slowly around its mean.
+    """A shaft whose speed drifts slowly around its mean.
 
     Args:
-        rng: Its randomness.
-        hz: Turns a second.
-        jitter: Standard deviation of the speed, relative.
-        seconds: Time constant of the wandering.
+        rng: Generator.
+        hz: Turns per second.
+        jitter: Relative standard deviation of the speed.
+        seconds: Time constant of the drift.
     """
 
     def __init__(self, rng: np.random.Generator, hz: float, jitter: float = 0.003, seconds: float = 0.8) -> None:
@@ -118,7 +118,7 @@ class Shaft:
         self._drift = Drift(rng, seconds)
 
     def take(self, n: int, factor: float | Wave = 1.0) -> Wave:
-        """Turns a sample, shape (n,); `factor` speeds it up or slows it down."""
+        """Return turns per sample, shape (n,); `factor` scales the speed."""
         return np.asarray(self._step * factor * (1.0 + self._jitter * self._drift.take(n)))
 
 
@@ -135,7 +135,7 @@ class Filtered:
         self._spectra: dict[int, npt.NDArray[np.complex128]] = {}
 
     def take(self, signal: Wave) -> Wave:
-        """The next block, as long as the signal."""
+        """Return the next block, as long as the signal."""
         n, rest = len(signal), len(self._tail)
         size = scipy.fft.next_fast_len(n + rest, real=True)
         if size not in self._spectra:
@@ -155,12 +155,12 @@ class Noise:
         self._filter.take(rng.standard_normal(len(response)))
 
     def take(self, n: int) -> Wave:
-        """The next n samples, shape (n,)."""
+        """Return the next n samples, shape (n,)."""
         return self._filter.take(self._rng.standard_normal(n))
 
 
 class Hiss:
-    """Gaussian noise of root mean square 1 between two frequencies, with slopes of 12 dB an octave."""
+    """Gaussian noise of root mean square 1 between two frequencies in Hz, with slopes of 12 dB per octave."""
 
     def __init__(self, rng: np.random.Generator, low: float, high: float) -> None:
         self._rng = rng
@@ -169,7 +169,7 @@ class Hiss:
         self.take(8 * CONTROL)
 
     def take(self, n: int) -> Wave:
-        """The next n samples, shape (n,)."""
+        """Return the next n samples, shape (n,)."""
         out, self._state = scipy.signal.sosfilt(self._sos, self._rng.standard_normal(n) * self._gain, zi=self._state)
         return np.asarray(out)
 
@@ -182,10 +182,10 @@ def _band(low: float, high: float) -> tuple[Wave, float]:
 
 
 def spectrum(points: Sequence[tuple[float, float]], modes: Sequence[tuple[float, float, float]] = ()) -> Wave:
-    """An impulse response that gives white noise a spectrum and root mean square 1.
+    """Return an impulse response that gives white noise a spectrum and root mean square 1.
 
     Args:
-        points: (Hz, dB), joined by straight lines over the logarithm of the frequency.
+        points: (Hz, dB), interpolated linearly over the logarithm of the frequency.
         modes: Resonances (Hz, dB above the curve, half-width in Hz).
 
     Returns:
@@ -201,7 +201,7 @@ def spectrum(points: Sequence[tuple[float, float]], modes: Sequence[tuple[float,
 
 
 class Ringing:
-    """Decaying modes that impulses set ringing; an impulse of 1 gives every mode an amplitude of its `gain`.
+    """Decaying modes that impulses excite; an impulse of 1 gives every mode an amplitude of its `gain`.
 
     Args:
         modes: (Hz, decay time in seconds, gain) of each.
@@ -215,29 +215,29 @@ class Ringing:
         self._states = [np.zeros(2) for _ in modes]
 
     def take(self, strikes: Wave) -> Wave:
-        """What is heard of a block of strikes, shape (n,)."""
+        """Return the response to a block of strikes, shape (n,)."""
         out = np.zeros(len(strikes))
         if not strikes.any() and max(np.abs(s).max() for s in self._states) < 1e-9:
             return out
         for i, (b, a) in enumerate(self._filters):
-            heard, self._states[i] = scipy.signal.lfilter(b, a, strikes, zi=self._states[i])
-            out += heard
+            mode, self._states[i] = scipy.signal.lfilter(b, a, strikes, zi=self._states[i])
+            out += mode
         return out
 
 
 def strikes(n: int, at: npt.NDArray[np.intp], amplitudes: npt.ArrayLike = 1.0) -> Wave:
-    """Impulses at these samples, shape (n,); those at the same sample add."""
+    """Return impulses at the samples `at`, shape (n,); those at the same sample add."""
     out = np.zeros(n)
     np.add.at(out, at, np.broadcast_to(np.asarray(amplitudes, dtype=np.float64), at.shape))
     return out
 
 
 def poisson(rng: np.random.Generator, n: int, per_second: float | Wave) -> npt.NDArray[np.intp]:
-    """Samples of a block at which something rare happens, with this rate."""
+    """Return the samples of a block at which a rare event happens, with this rate per second."""
     return np.flatnonzero(rng.random(n) * SAMPLE_RATE < per_second)
 
 
 def bump(position: Wave, centre: float, width: float) -> Wave:
-    """A smooth pulse once a turn: 1 at `centre`, falling like a Gaussian of `width` turns."""
+    """Return a smooth pulse once a turn: 1 at `centre`, a Gaussian of `width` turns around it."""
     away = np.abs(position - centre)
     return np.asarray(np.exp(-0.5 * (np.minimum(away, 1.0 - away) / width) ** 2))

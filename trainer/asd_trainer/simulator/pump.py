@@ -12,7 +12,6 @@ from collections.abc import Mapping
 import numpy as np
 
 from asd_agent.audio.files import SAMPLE_RATE
-from asd_trainer.simulator.chance import Chance
 from asd_trainer.simulator.defects import Bearing, OuterRaceDefect
 from asd_trainer.simulator.machine import Domain, Machine
 from asd_trainer.simulator.parts import (
@@ -28,16 +27,17 @@ from asd_trainer.simulator.parts import (
     spectrum,
     strikes,
 )
+from asd_trainer.simulator.seeding import SeedPath
 
 SPEEDS: Mapping[Domain, tuple[float, ...]] = {"source": (0.95, 1.0, 1.05), "target": (0.88, 0.92)}
 COLLAPSES = 900.0
-"""Bubbles that collapse in a second of full cavitation."""
+"""Bubbles that collapse per second at full cavitation."""
 
 
 class Pump:
     """One run of a pump."""
 
-    def __init__(self, unit: Chance, domain: Domain, run: Chance) -> None:
+    def __init__(self, unit: SeedPath, domain: Domain, run: SeedPath) -> None:
         u, r = unit.rng("pump"), run.rng("pump")
         self.vanes = int(u.integers(5, 8))
         speed = float(r.choice(SPEEDS[domain]))
@@ -59,7 +59,7 @@ class Pump:
         self._shaft = Shaft(run.rng("speed"), self.hz, jitter=0.002)
         self._turning, self._vanes = Turning(r.random()), Turning(r.random())
         self._mains = Turning(r.random())
-        self._defect = OuterRaceDefect(run.below("bearing"), self.bearing, casing * 1.15)
+        self._defect = OuterRaceDefect(run.child("bearing"), self.bearing, casing * 1.15)
         self._bubbles = run.rng("bubbles")
         self._bursts = Drift(run.rng("bursts"), 0.08)
         self._collapse = Ringing([(casing, 0.0012, 1.0), (casing * 1.55, 0.0007, 0.8), (casing * 2.02, 0.0005, 0.6)])
@@ -68,7 +68,7 @@ class Pump:
         self._surge = Drift(run.rng("surge"), 0.12)
 
     def take(self, n: int, amounts: Mapping[str, float]) -> Wave:
-        """The next n samples, shape (n,); see `Voice`."""
+        """Return the next n samples, shape (n,); see `MachineVoice`."""
         misaligned, clogging = amounts.get("misalignment", 0.0), amounts.get("clogging", 0.0)
         step = self._shaft.take(n)
         turns, vanes = self._turning.take(step), self._vanes.take(step * self.vanes)

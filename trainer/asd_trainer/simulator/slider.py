@@ -2,7 +2,7 @@
 
 Faults: `stick-slip` (the carriage sticks and jumps where it moves slowly), `dent` (a knock where it passes one place of
 the rail), `belt` (a loose belt slaps and squeals at reversals), `dry` (an ungreased rail: hiss with the motion),
-`bearing` (a ball of the carriage: ticks in step with the way travelled).
+`bearing` (a ball of the carriage: ticks in step with the distance travelled).
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from collections.abc import Mapping
 import numpy as np
 
 from asd_agent.audio.files import SAMPLE_RATE
-from asd_trainer.simulator.chance import Chance
 from asd_trainer.simulator.machine import Domain, Machine
 from asd_trainer.simulator.parts import Drift, Hiss, Noise, Ringing, Shaft, Turning, Wave, bump, spectrum, strikes
+from asd_trainer.simulator.seeding import SeedPath
 
 SPEEDS: Mapping[Domain, tuple[float, ...]] = {"source": (0.94, 1.0, 1.06), "target": (0.91, 0.97)}
 
 SLAPS = ((300, 1.0), (900, 0.6), (1800, 0.35))
-"""When a loose belt slaps after a reversal, in samples, and how hard."""
+"""Slaps of a loose belt after a reversal: delay in samples, strength."""
 ECHO = max(lag for lag, _ in SLAPS)
 
 
 class Slider:
     """One run of a slide."""
 
-    def __init__(self, unit: Chance, domain: Domain, run: Chance) -> None:
+    def __init__(self, unit: SeedPath, domain: Domain, run: SeedPath) -> None:
         u, r = unit.rng("slider"), run.rng("slider")
         speed = float(r.choice(SPEEDS[domain]))
         stroke = float(u.uniform(0.3, 0.6))
@@ -60,7 +60,7 @@ class Slider:
         self._rng, self._stick = run.rng("strokes"), Drift(run.rng("stick"), 0.05)
 
     def take(self, n: int, amounts: Mapping[str, float]) -> Wave:
-        """The next n samples, shape (n,); see `Voice`."""
+        """Return the next n samples, shape (n,); see `MachineVoice`."""
         step = self._clock.take(n)
         cycle = self._cycle.take(step)
         velocity, place = self._motion(cycle.position)
@@ -76,7 +76,7 @@ class Slider:
         return np.asarray(sound + self._faulty(n, amounts, velocity, place, passes, hits))
 
     def _motion(self, position: Wave) -> tuple[Wave, Wave]:
-        """Speed, 0 to 1, and place on the rail, 0 to 1, from the phase of the cycle."""
+        """Return speed, 0 to 1, and place on the rail, 0 to 1, from the phase of the cycle."""
         half = np.mod(position, 0.5)
         moving = 0.5 - self._rest
         velocity = np.clip(np.minimum(half, moving - half) / self._ramp, 0.0, 1.0)
@@ -97,9 +97,9 @@ class Slider:
         self._before = bool(beyond[-1])
         knocks = strikes(n, at, 3.0 * dent * velocity[at]) if dent else np.zeros(n)
         out += self._knocks.take(knocks)
-        heard = np.concatenate([self._past, hits])
-        self._past = heard[n:]
-        slaps = np.sum([share * heard[ECHO - lag : ECHO - lag + n] for lag, share in SLAPS], axis=0)
+        history = np.concatenate([self._past, hits])
+        self._past = history[n:]
+        slaps = np.sum([share * history[ECHO - lag : ECHO - lag + n] for lag, share in SLAPS], axis=0)
         out += self._slap.take(amounts.get("belt", 0.0) * slaps)
         ball = amounts.get("bearing", 0.0)
         at = self._ball.take(passes * 0.21).ticks()

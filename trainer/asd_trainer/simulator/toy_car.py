@@ -12,9 +12,9 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from asd_trainer.simulator.chance import Chance
 from asd_trainer.simulator.machine import Domain, Machine
 from asd_trainer.simulator.parts import Drift, Hiss, Noise, Ringing, Shaft, Turning, Wave, bump, spectrum, strikes
+from asd_trainer.simulator.seeding import SeedPath
 
 VOLTS: Mapping[Domain, tuple[float, ...]] = {"source": (2.8, 3.1, 3.4), "target": (3.0, 3.2)}
 
@@ -22,7 +22,7 @@ VOLTS: Mapping[Domain, tuple[float, ...]] = {"source": (2.8, 3.1, 3.4), "target"
 class ToyCar:
     """One run of a toy car."""
 
-    def __init__(self, unit: Chance, domain: Domain, run: Chance) -> None:
+    def __init__(self, unit: SeedPath, domain: Domain, run: SeedPath) -> None:
         u, r = unit.rng("ToyCar"), run.rng("ToyCar")
         volts = float(r.choice(VOLTS[domain]))
         self.hz = float(u.uniform(48.0, 62.0)) * (volts - 0.6)
@@ -53,7 +53,7 @@ class ToyCar:
         self._loud = (volts / 3.1) ** 1.5
 
     def take(self, n: int, amounts: Mapping[str, float]) -> Wave:
-        """The next n samples, shape (n,); see `Voice`."""
+        """Return the next n samples, shape (n,); see `MachineVoice`."""
         bent, melted, sagging = (amounts.get(f, 0.0) for f in ("shaft", "melted", "voltage"))
         sag = 1.0 - 0.05 * sagging * (1.0 + 0.4 * self._sag.take(n))
         step = self._shaft.take(n, sag)

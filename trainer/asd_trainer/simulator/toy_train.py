@@ -11,10 +11,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from asd_trainer.simulator.chance import Chance
 from asd_trainer.simulator.defects import Rub
 from asd_trainer.simulator.machine import Domain, Machine
 from asd_trainer.simulator.parts import Drift, Noise, Ringing, Shaft, Turning, Turns, Wave, bump, spectrum, strikes
+from asd_trainer.simulator.seeding import SeedPath
 
 SPEEDS: Mapping[Domain, tuple[float, ...]] = {"source": (0.93, 1.0, 1.07), "target": (0.86, 0.9)}
 
@@ -22,12 +22,12 @@ SPEEDS: Mapping[Domain, tuple[float, ...]] = {"source": (0.93, 1.0, 1.07), "targ
 class ToyTrain:
     """One run of a toy train."""
 
-    def __init__(self, unit: Chance, domain: Domain, run: Chance) -> None:
+    def __init__(self, unit: SeedPath, domain: Domain, run: SeedPath) -> None:
         u, r = unit.rng("ToyTrain"), run.rng("ToyTrain")
         self.joints = int(u.integers(8, 15))
         speed = float(r.choice(SPEEDS[domain]))
         lap = float(u.uniform(3.5, 5.5)) / speed
-        self._turns = float(u.uniform(38.0, 60.0))  # of a wheel in one lap
+        self._turns = float(u.uniform(38.0, 60.0))  # turns of a wheel in one lap
         self._teeth, self._motor_ratio = int(u.integers(20, 31)), float(u.uniform(9.0, 13.0))
         self.attributes = {"lap": f"{round(lap * 1000):04d}", "cars": f"{int(u.integers(1, 5))}"}
         modes = [(float(u.uniform(300, 5500)), float(u.uniform(4, 12)), float(u.uniform(40, 160))) for _ in range(6)]
@@ -48,10 +48,10 @@ class ToyTrain:
         self._track = Shaft(run.rng("speed"), 1.0 / lap, jitter=0.012, seconds=0.7)
         self._lap, self._wheel = Turning(r.random()), Turning(r.random())
         self._motor, self._mesh = Turning(r.random()), Turning(r.random())
-        self._scrape, self._rng = Rub(run.below("scrape"), 1800.0, 6800.0, 0.04), run.rng("joints")
+        self._scrape, self._rng = Rub(run.child("scrape"), 1800.0, 6800.0, 0.04), run.rng("joints")
 
     def take(self, n: int, amounts: Mapping[str, float]) -> Wave:
-        """The next n samples, shape (n,); see `Voice`."""
+        """Return the next n samples, shape (n,); see `MachineVoice`."""
         bent, chipped = amounts.get("axle", 0.0), amounts.get("gear", 0.0)
         step = self._track.take(n)
         lap, wheel = self._lap.take(step), self._wheel.take(step * self._turns)
@@ -71,7 +71,7 @@ class ToyTrain:
         return np.asarray(sound + self._scrape.take(lap.position, amounts.get("obstruction", 0.0)))
 
     def _joints(self, n: int, lap: Turns, opened: float) -> Wave:
-        """Every joint is struck by two axles; the first joint is the one that opens."""
+        """Return strikes of two axles at every joint; the first joint is the one that opens."""
         out = np.zeros(n)
         for k, place in enumerate(self._places):
             strength = 3.0 * self._loudness[k] * (1.0 + (4.0 * opened if k == 0 else 0.0))

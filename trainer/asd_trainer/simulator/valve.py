@@ -13,20 +13,20 @@ import numpy.typing as npt
 import scipy.signal
 
 from asd_agent.audio.files import SAMPLE_RATE
-from asd_trainer.simulator.chance import Chance
 from asd_trainer.simulator.machine import Domain, Machine
 from asd_trainer.simulator.parts import Drift, Hiss, Ringing, Shaft, Turning, Wave
+from asd_trainer.simulator.seeding import SeedPath
 
 Steps = npt.NDArray[np.intp]
 PERIODS: Mapping[Domain, tuple[float, ...]] = {"source": (0.96, 1.0, 1.04), "target": (0.88, 0.92)}
 SMOOTHING = 0.004
-"""Seconds that the flow takes to follow the armature."""
+"""Time constant in seconds with which the flow follows the armature."""
 
 
 class Valve:
     """One run of a valve."""
 
-    def __init__(self, unit: Chance, domain: Domain, run: Chance) -> None:
+    def __init__(self, unit: SeedPath, domain: Domain, run: SeedPath) -> None:
         u, r = unit.rng("valve"), run.rng("valve")
         strokes = int(u.integers(2, 5))
         edges = np.sort(u.uniform(0.0, 0.14, 2 * strokes)) + np.arange(2 * strokes) * 0.82 / (2 * strokes)
@@ -60,7 +60,7 @@ class Valve:
         self._opening = float(self._open)
 
     def take(self, n: int, amounts: Mapping[str, float]) -> Wave:
-        """The next n samples, shape (n,); see `Voice`."""
+        """Return the next n samples, shape (n,); see `MachineVoice`."""
         turns = self._cycle.take(self._clock.take(n))
         sluggish, wear = amounts.get("sluggish", 0.0), amounts.get("wear", 0.0)
         late = 0.05 * sluggish / self._period
@@ -107,11 +107,11 @@ class Valve:
             np.add.at(out, at + round(self._bounce * (1.0 + 2.2 * k)), force * 0.8**k)
 
     def _opened(self, n: int, opened: Steps, closed: Steps) -> Wave:
-        """How far the valve is open, 0 to 1, with the flow's inertia; a stroke that fails leaves it as it was."""
-        said = np.zeros(n, dtype=np.intp)
-        said[closed], said[opened] = -1, 1
-        last = np.maximum.accumulate(np.where(said != 0, np.arange(n), -1))
-        wanted = np.where(last >= 0, said[last] > 0, self._open)
+        """Return the opening of the valve, 0 to 1, with the inertia of the flow; a failed stroke does not change it."""
+        commands = np.zeros(n, dtype=np.intp)
+        commands[closed], commands[opened] = -1, 1
+        last = np.maximum.accumulate(np.where(commands != 0, np.arange(n), -1))
+        wanted = np.where(last >= 0, commands[last] > 0, self._open)
         self._open = bool(wanted[-1])
         return self._smooth(wanted.astype(np.float64))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
@@ -15,6 +15,7 @@ from typing import Any
 
 from asd_agent.audio.files import SAMPLE_RATE
 from asd_agent.errors import DataError, UsageError
+from asd_trainer.engine.progress import StageProgress
 from asd_trainer.engine.whole_files import whole_file, write_json
 from asd_trainer.simulator.machine import Domain
 from asd_trainer.simulator.render import MACHINES, faults, render
@@ -23,25 +24,23 @@ SIMULATOR_VERSION = 1
 """Raised whenever the same plan would give other samples."""
 PLAN = "simulation.json"
 _KEPT = "clips that were written are kept."
-Progress = Callable[[int, int], None]
-"""Is told the number of clips that are there and of all clips."""
 
 
 @dataclass(frozen=True)
-class Plan:
+class SimulationPlan:
     """Everything that decides the samples of a data set.
 
     Attributes:
         machines: Machine types.
         sections: Units, 0 to 99.
         train_source: Normal training clips of the source domain, per section.
-        train_target: Those of the target domain.
+        train_target: Normal training clips of the target domain, per section.
         test_normal: Normal test clips per section and domain.
-        test_anomaly: Anomalous ones; the faults take turns, and so do the severities.
+        test_anomaly: Anomalous test clips per section and domain; faults and severities rotate.
         severities: Severities of the anomalous clips, 0 to 1.
         seconds: Length of a clip.
-        seed: Of the whole.
-        version: SIMULATOR_VERSION that it was made for.
+        seed: Seed of the data set.
+        version: SIMULATOR_VERSION of the plan.
     """
 
     machines: tuple[str, ...]
@@ -57,7 +56,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Clip:
+class SimulatedClip:
     """One clip of a plan.
 
     Attributes:
@@ -66,8 +65,8 @@ class Clip:
         section: Unit.
         domain: Domain.
         stem: Name up to its number: `section_00_source_test_anomaly_0003`.
-        seed: Of its run.
-        fault: None for a normal clip.
+        seed: Seed of its run.
+        fault: Name of the fault, None for a normal clip.
         severity: 0 to 1.
     """
 
@@ -83,13 +82,13 @@ class Clip:
 
 @dataclass(frozen=True)
 class Summary:
-    """What was done.
+    """Result of writing a data set.
 
     Attributes:
-        out: The data set.
-        written: Clips that were made now.
-        kept: Clips that were there already.
-        seconds: Length of all sound in the data set.
+        out: Folder of the data set.
+        written: Clips written by this call.
+        kept: Clips that existed before.
+        seconds: Length of all clips of the data set.
     """
 
     out: Path
@@ -111,29 +110,29 @@ def simulate(
     seconds: float = 10.0,
     seed: int = 0,
     workers: int = 1,
-    progress: Progress | None = None,
+    progress: StageProgress | None = None,
 ) -> Summary:
-    """Write a data set, or finish one that was begun with the same plan.
+    """Write a data set, or finish one that was started with the same plan.
 
     Args:
-        out: Folder; new, empty, or one that holds a part of this very data set.
+        out: Folder; new, empty, or with a part of this data set.
         machines: Machine types.
         sections: Units, 0 to 99.
         train_source: Normal training clips of the source domain, per section.
-        train_target: Those of the target domain, per section.
+        train_target: Normal training clips of the target domain, per section.
         test_normal: Normal test clips per section and domain.
         test_anomaly: Anomalous test clips per section and domain.
-        severities: Severities of the anomalous clips, 0 to 1, in turn.
+        severities: Severities of the anomalous clips, 0 to 1, in rotation.
         seconds: Length of a clip.
-        seed: Of the whole.
+        seed: Seed of the data set.
         workers: Processes.
-        progress: Is told how many clips are there, of how many.
+        progress: Called with the number of clips that exist and of all clips.
 
     Raises:
         UsageError: The plan is not possible.
         DataError: The folder holds something else.
     """
-    plan = Plan(
+    plan = SimulationPlan(
         tuple(machines), tuple(sections), train_source, train_target, test_normal, test_anomaly,
         tuple(float(s) for s in severities), float(seconds), seed,
     )  # fmt: skip
@@ -144,16 +143,16 @@ def simulate(
     missing = [c for c in clips if (c.machine, c.folder, c.stem) not in present]
     kept = done = len(clips) - len(missing)
     if progress:
-        progress(done, len(clips))
+        progress("clips written", done, len(clips))
     for _ in _written(out, missing, plan.seconds, workers):
         done += 1
         if progress:
-            progress(done, len(clips))
+            progress("clips written", done, len(clips))
     return Summary(out, len(missing), kept, len(clips) * plan.seconds)
 
 
-def planned(plan: Plan) -> Iterator[Clip]:
-    """Every clip of a plan, in the order of writing."""
+def planned(plan: SimulationPlan) -> Iterator[SimulatedClip]:
+    """Yield every clip of a plan, in the order of writing."""
     domains: tuple[Domain, ...] = ("source", "target")
     for machine, section in product(plan.machines, plan.sections):
         for domain, count in zip(domains, (plan.train_source, plan.train_target), strict=True):
@@ -169,16 +168,16 @@ def planned(plan: Plan) -> Iterator[Clip]:
                 yield _clip(plan, machine, folder, section, domain, "test_anomaly", index, fault, severity)
 
 
-def file_name(clip: Clip, attributes: dict[str, str]) -> str:
-    """`section_00_source_test_anomaly_0003_speed_1480_mic_a_fault_bearing_sev_050.wav`."""
-    said = dict(attributes)
+def file_name(clip: SimulatedClip, attributes: dict[str, str]) -> str:
+    """Return the name of a clip: `section_00_source_test_anomaly_0003_speed_1480_mic_a_fault_bearing_sev_050.wav`."""
+    named = dict(attributes)
     if clip.fault is not None:
-        said |= {"fault": clip.fault, "sev": f"{round(clip.severity * 100):03d}"}
-    return "_".join((clip.stem, *(word for pair in said.items() for word in pair))) + ".wav"
+        named |= {"fault": clip.fault, "sev": f"{round(clip.severity * 100):03d}"}
+    return "_".join((clip.stem, *(word for pair in named.items() for word in pair))) + ".wav"
 
 
 def _clip(
-    plan: Plan,
+    plan: SimulationPlan,
     machine: str,
     folder: str,
     section: int,
@@ -187,31 +186,31 @@ def _clip(
     index: int,
     fault: str | None = None,
     severity: float = 0.0,
-) -> Clip:
+) -> SimulatedClip:
     stem = f"section_{section:02d}_{domain}_{kind}_{index:04d}"
     digest = hashlib.sha256(f"{plan.seed}/{machine}/{stem}".encode()).digest()
-    return Clip(machine, folder, section, domain, stem, int.from_bytes(digest[:8], "big"), fault, severity)
+    return SimulatedClip(machine, folder, section, domain, stem, int.from_bytes(digest[:8], "big"), fault, severity)
 
 
-def _check(plan: Plan, clips: Sequence[Clip], workers: int) -> None:
+def _check(plan: SimulationPlan, clips: Sequence[SimulatedClip], workers: int) -> None:
     counts = (plan.train_source, plan.train_target, plan.test_normal, plan.test_anomaly)
     if min(counts) < 0 or max(counts) > 9999:
-        raise UsageError("numbers of clips must lie between 0 and 9999", "The names have four digits.")
+        raise UsageError("numbers of clips must be between 0 and 9999", "The names have four digits.")
     if not clips or not all(0 <= s <= 99 for s in plan.sections) or plan.seconds <= 0:
-        raise UsageError("the plan holds no clips", "Give machines, sections 0 to 99, numbers and a length above 0.")
+        raise UsageError("the plan has no clips", "Give machines, sections 0 to 99, numbers and a length above 0.")
     if len(set(plan.machines)) < len(plan.machines) or len(set(plan.sections)) < len(plan.sections):
         raise UsageError("a machine or section is named twice", "Name each once.")
     if plan.test_anomaly and (not plan.severities or not all(0.0 <= s <= 1.0 for s in plan.severities)):
-        raise UsageError("severities must lie between 0 and 1", "Give 0.25 0.5 0.75 1, for instance.")
+        raise UsageError("severities must be between 0 and 1", "Give 0.25 0.5 0.75 1, for instance.")
     if workers < 1:
-        raise UsageError(f"{workers} workers cannot work", "Give 1 or more.")
+        raise UsageError(f"{workers} workers are too few", "Give 1 or more.")
 
 
-def _claim(out: Path, plan: Plan) -> None:
-    """Write the plan into a new folder, or see that the one that is there is the same.
+def _claim(out: Path, plan: SimulationPlan) -> None:
+    """Write the plan into a new folder, or check that the folder holds the same plan.
 
     Raises:
-        DataError: Another plan, or other files.
+        DataError: The folder holds another plan or other files.
     """
     if out.exists() and not out.is_dir():
         raise DataError(f"{out}: is a file", "Give a folder.")
@@ -226,23 +225,23 @@ def _claim(out: Path, plan: Plan) -> None:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise DataError(f"{path}: is no JSON ({error})", "Give a new folder.") from error
+        raise DataError(f"{path}: is not JSON ({error})", "Give a new folder.") from error
     if not isinstance(found, dict) or found != wanted:
-        said = found if isinstance(found, dict) else {}
-        other = [f"{k} is {said.get(k)!r}, not {wanted[k]!r}" for k in wanted if said.get(k) != wanted[k]]
+        stored = found if isinstance(found, dict) else {}
+        other = [f"{k} is {stored.get(k)!r}, not {wanted[k]!r}" for k in wanted if stored.get(k) != wanted[k]]
         raise DataError(
-            f"{out}: holds a data set of another plan ({'; '.join(other) or 'it says more than a plan does'})",
-            "Give a new folder, or the settings that it was begun with.",
+            f"{out}: holds a data set of another plan ({'; '.join(other) or 'it has more fields'})",
+            "Give a new folder, or the settings of the first call.",
         )
 
 
-def _plain(plan: Plan) -> dict[str, Any]:
+def _plain(plan: SimulationPlan) -> dict[str, Any]:
     plain: dict[str, Any] = json.loads(json.dumps(asdict(plan)))
     return plain
 
 
 def _present(out: Path) -> set[tuple[str, str, str]]:
-    """Machine, folder and stem of the clips that are there; files appear under their names only when whole."""
+    """Return machine, folder and stem of the clips that exist; a file has its name only when it is whole."""
     found = set()
     for machine in MACHINES:
         for path in (out / machine).glob("*/section_*.wav"):
@@ -250,7 +249,7 @@ def _present(out: Path) -> set[tuple[str, str, str]]:
     return found
 
 
-def _written(out: Path, clips: Sequence[Clip], seconds: float, workers: int) -> Iterator[Path]:
+def _written(out: Path, clips: Sequence[SimulatedClip], seconds: float, workers: int) -> Iterator[Path]:
     if workers == 1:
         for clip in clips:
             yield write_clip(out, clip, seconds)
@@ -261,16 +260,16 @@ def _written(out: Path, clips: Sequence[Clip], seconds: float, workers: int) -> 
             for future in as_completed(waiting):
                 yield future.result()
         except BrokenProcessPool as error:
-            raise DataError("a worker process was killed", f"Call again with fewer workers; {_KEPT}") from error
+            raise DataError("a worker process was killed", f"Repeat with fewer workers; {_KEPT}") from error
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def write_clip(out: Path, clip: Clip, seconds: float) -> Path:
-    """Render one clip and write it, whole or not at all; 16 bit, 16 kHz.
+def write_clip(out: Path, clip: SimulatedClip, seconds: float) -> Path:
+    """Render one clip and write it whole or not at all, in 16 bit at 16 kHz.
 
     Raises:
-        DataError: The disk does not take it.
+        DataError: The file cannot be written.
     """
     import soundfile
 
@@ -283,5 +282,5 @@ def write_clip(out: Path, clip: Clip, seconds: float) -> Path:
         with whole_file(path) as partial:
             soundfile.write(partial, sound, SAMPLE_RATE, subtype="PCM_16", format="WAV")
     except (OSError, soundfile.SoundFileError) as error:
-        raise DataError(f"{path}: cannot be written ({error})", f"Make room and call again; {_KEPT}") from error
+        raise DataError(f"{path}: cannot be written ({error})", f"Make room and repeat; {_KEPT}") from error
     return path

@@ -10,7 +10,7 @@ import torch
 from asd_agent.errors import DataError
 from asd_trainer.data.clip_sounds import Sounds, hear
 from asd_trainer.engine.checkpoint import CheckpointError, read_checkpoint
-from asd_trainer.engine.randomness import Chance, own_randomness
+from asd_trainer.engine.randomness import TrainingRandomness, own_randomness
 from asd_trainer.families.classifier import learning as module
 from asd_trainer.families.classifier.learning import observations
 from asd_trainer.families.classifier.network import Classifier, ClassifierShape
@@ -169,7 +169,7 @@ def test_backbone_and_head_learn_at_rates_of_their_own(tmp_path):
     state = read_checkpoint(train(tmp_path, frozen))["model"]
     shape = ClassifierShape.model_validate(read_checkpoint(tmp_path / "final.pt")["shape"])
     with own_randomness(torch.device("cpu"), deterministic=True):
-        Chance(1, torch.device("cpu"))
+        TrainingRandomness(1, torch.device("cpu"))
         fresh = Classifier(shape)
     weights = dict(fresh.named_parameters())
     moved = {name: not torch.allclose(state[name], weights[name], atol=1e-7) for name in weights}

@@ -14,12 +14,12 @@ from torch import Tensor
 
 from asd_agent.errors import AsdError, DataError
 from asd_trainer.engine.checkpoint import CheckpointError, Checkpoints, read_checkpoint
-from asd_trainer.engine.device_dataset import Resident
-from asd_trainer.engine.loop import ClipLosses, Course, Trainee, train_steps
+from asd_trainer.engine.device_dataset import DeviceDataset
+from asd_trainer.engine.loop import ClipLosses, TrainingSchedule, TrainingTask, train_steps
 from asd_trainer.engine.precision import autocast, compiled, tensor_cores
 from asd_trainer.engine.progress import StepProgress
-from asd_trainer.engine.randomness import BatchSampler, Chance, own_randomness
-from asd_trainer.engine.schedule import warmup_rate
+from asd_trainer.engine.randomness import BatchSampler, TrainingRandomness, own_randomness
+from asd_trainer.engine.schedule import warmup
 from asd_trainer.families.autoencoder.network import Autoencoder, AutoencoderShape
 from asd_trainer.families.settings import AutoencoderExpert, TrainingSettings
 from asd_trainer.features.spec_augment import keep_mask
@@ -80,16 +80,16 @@ def train_autoencoder(
     )
     mean, std = band_statistics(features, names)
     with own_randomness(device, deterministic=recipe.deterministic), tensor_cores(expert.training):
-        chance = Chance(seed, device)
+        chance = TrainingRandomness(seed, device)
         model = Autoencoder(shape)
         model.set_normalisation(mean, std)
         model.to(device)
         compiled(model, expert.training)
-        trainee = Trainee(
+        trainee = TrainingTask(
             model=model,
             clip_losses=_losses(model, features, sections, expert, chance.masks),
             sampler=BatchSampler(len(features), expert.training.batch, seed),
-            chance=chance,
+            randomness=chance,
             names=names,
             description={"kind": "autoencoder", "shape": shape.model_dump(mode="json")},
         )
@@ -118,12 +118,10 @@ def load_autoencoder(checkpoint: Path) -> Autoencoder:
     return model.eval()
 
 
-def warmup_course(training: TrainingSettings) -> Course:
+def warmup_course(training: TrainingSettings) -> TrainingSchedule:
     """Adam as in Vaswani et al. 2017."""
-    return Course(
-        training.steps,
-        lambda step: warmup_rate(step, training.learning_rate, training.warmup_steps),
-        clip_norm=training.clip_norm,
+    return TrainingSchedule(
+        training.steps, training.learning_rate, warmup(training.warmup_steps), clip_norm=training.clip_norm
     )
 
 
@@ -169,8 +167,8 @@ def _losses(
 ) -> ClipLosses:
     """Mean squared error of each clip over all cells, masked or not."""
     device = model.mean.device
-    clips = Resident(features, device)
-    values = Resident(np.asarray(sections, dtype=np.float32), device)
+    clips = DeviceDataset(features, device)
+    values = DeviceDataset(np.asarray(sections, dtype=np.float32), device)
 
     def losses(indices: npt.NDArray[np.int64]) -> Tensor:
         x, section = clips.take(indices).float(), values.take(indices)

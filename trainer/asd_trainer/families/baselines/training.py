@@ -16,11 +16,12 @@ from torch.nn import functional
 
 from asd_agent.errors import DataError
 from asd_trainer.engine.checkpoint import CheckpointError, Checkpoints, read_checkpoint
-from asd_trainer.engine.device_dataset import Resident
-from asd_trainer.engine.loop import ClipLosses, Course, Trainee, train_steps
+from asd_trainer.engine.device_dataset import DeviceDataset
+from asd_trainer.engine.loop import ClipLosses, TrainingSchedule, TrainingTask, train_steps
 from asd_trainer.engine.precision import tensor_cores
 from asd_trainer.engine.progress import StepProgress
-from asd_trainer.engine.randomness import BatchSampler, Chance, own_randomness
+from asd_trainer.engine.randomness import BatchSampler, TrainingRandomness, own_randomness
+from asd_trainer.engine.schedule import constant
 from asd_trainer.families.autoencoder.training import choose_device
 from asd_trainer.families.baselines.network import DenseAutoencoder, DenseShape, SectionClassifier, SectionShape
 from asd_trainer.families.settings import DenseExpert, EpochSettings, SectionExpert
@@ -82,14 +83,14 @@ def train_baseline(
         return checkpoints.final
     device = choose_device(recipe.device)
     with own_randomness(device, deterministic=recipe.deterministic), tensor_cores():
-        chance = Chance(seed, device)
+        chance = TrainingRandomness(seed, device)
         model, items, losses = _begin(features, sections, expert, device)
         per_clip = items // len(features)
-        trainee = Trainee(
+        trainee = TrainingTask(
             model=model,
             clip_losses=losses,
             sampler=BatchSampler(items, expert.training.batch, seed),
-            chance=chance,
+            randomness=chance,
             names=[name for name in names for _ in range(per_clip)],
             description={"kind": expert.kind, "shape": model.shape.model_dump(mode="json")},
         )
@@ -123,9 +124,9 @@ def load_baseline(checkpoint: Path) -> DenseAutoencoder | SectionClassifier:
     return model.eval()
 
 
-def constant_course(training: EpochSettings, items: int) -> Course:
+def constant_course(training: EpochSettings, items: int) -> TrainingSchedule:
     """Adam as Keras has it, so many epochs of so many items."""
-    return Course(training.steps(items), lambda _: training.learning_rate, (0.9, 0.999), KERAS_ADAM_EPS)
+    return TrainingSchedule(training.steps(items), training.learning_rate, constant(), (0.9, 0.999), KERAS_ADAM_EPS)
 
 
 def _begin(
@@ -161,7 +162,7 @@ def _begin(
     )
     nn.Module.to(classifier, device)
     excerpts = _Excerpts(features, expert.frames, expert.hop, device)
-    right = Resident(places.astype(np.int64), device)
+    right = DeviceDataset(places.astype(np.int64), device)
 
     def losses(items: npt.NDArray[np.int64]) -> Tensor:
         targets = right.take(items // excerpts.per_clip)
@@ -174,7 +175,7 @@ class _Excerpts:
     """Excerpts of clips by their numbers: the first clip's, then the second's, and so on."""
 
     def __init__(self, features: Features, frames: int, hop: int, device: torch.device) -> None:
-        self._clips, self._frames, self._hop = Resident(features, device), frames, hop
+        self._clips, self._frames, self._hop = DeviceDataset(features, device), frames, hop
         self.per_clip = (features.shape[1] - frames) // hop + 1
 
     def __call__(self, items: npt.NDArray[np.int64]) -> Tensor:

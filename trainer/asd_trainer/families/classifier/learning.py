@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from asd_trainer.data.clip_sounds import Sounds
-from asd_trainer.engine.device_dataset import Resident, send
-from asd_trainer.engine.loop import Trainee
+from asd_trainer.engine.device_dataset import DeviceDataset, send
+from asd_trainer.engine.loop import TrainingTask
 from asd_trainer.engine.precision import autocast, compiled, for_convolutions
-from asd_trainer.engine.randomness import Chance, JointSampler
+from asd_trainer.engine.randomness import JointSampler, TrainingRandomness
 from asd_trainer.families.classifier.losses import arcface, binary_cross_entropy, ddcsad
 from asd_trainer.families.classifier.network import Classifier
 from asd_trainer.families.settings import ClassifierExpert
@@ -54,33 +54,33 @@ class Learning:
         plan: Plan,
         recipe: Recipe,
         expert: ClassifierExpert,
-        chance: Chance,
+        chance: TrainingRandomness,
     ) -> None:
         self._model, self._sets, self._plan, self._expert, self._chance = model, sets, plan, expert, chance
         self._device = model.mean.device
         self._front_end = LogMel(recipe.features_of(expert), torch.float32).to(self._device)
-        self._samples = Resident(np.concatenate([s.samples for s in sets]), self._device)
-        self._features = [Resident(s.features, self._device) for s in sets]
+        self._samples = DeviceDataset(np.concatenate([s.samples for s in sets]), self._device)
+        self._features = [DeviceDataset(s.features, self._device) for s in sets]
         for_convolutions(model.net, self._device)
         compiled(model.net, expert.training)
         self._first_outlier = sum(len(s) for s in sets[:-1])
         self._epoch = -(-len(self._samples) // expert.training.batch)
         self._terms: dict[str, Tensor] = {}
 
-    def trainee(self, seed: int) -> Trainee:
+    def trainee(self, seed: int) -> TrainingTask:
         """What the step loop needs."""
         model, training = self._model, self._expert.training
         backbone = list(model.net.parameters())
         own = {id(p) for p in backbone}
         rest = [p for p in model.parameters() if id(p) not in own]
         half, tuned = training.batch // 2, self._plan.target_items
-        return Trainee(
+        return TrainingTask(
             model=model,
             clip_losses=self._losses,
             sampler=JointSampler(
                 [len(s) for s in self._sets], [half - tuned, tuned, half] if tuned else [half, half], seed
             ),
-            chance=self._chance,
+            randomness=self._chance,
             names=[name for s in self._sets for name in s.names],
             description={"kind": KIND, "shape": model.shape.model_dump(mode="json")},
             groups=[(backbone, training.backbone_rate / training.learning_rate), (rest, 1.0)],
@@ -144,7 +144,7 @@ class Learning:
         return features.gather(1, rows[:, :, None].expand(-1, -1, features.shape[2]))
 
 
-def centroids(model: Classifier, sets: Sequence[Resident]) -> None:
+def centroids(model: Classifier, sets: Sequence[DeviceDataset]) -> None:
     """Put the mean embeddings of all normal clips and of all outliers, the last set, into a network's buffers.
 
     Of the clips' log-mels; in evaluation mode, without gradients, of the clips as they are.
@@ -158,14 +158,14 @@ def centroids(model: Classifier, sets: Sequence[Resident]) -> None:
     model.train(training)
 
 
-def _embeddings(model: Classifier, features: Resident) -> npt.NDArray[np.float32]:
+def _embeddings(model: Classifier, features: DeviceDataset) -> npt.NDArray[np.float32]:
     """Shape (clips, embedding), the mean of a window's crops."""
     return np.asarray(observations(model, features)[:, :, 2:].mean(axis=1))
 
 
-def observations(model: Classifier, features: npt.NDArray[np.float32] | Resident) -> npt.NDArray[np.float32]:
+def observations(model: Classifier, features: npt.NDArray[np.float32] | DeviceDataset) -> npt.NDArray[np.float32]:
     """What the exported graph would give for clips: shape (clips, crops, 2 + embedding)."""
-    clips = features if isinstance(features, Resident) else Resident(features, model.mean.device)
+    clips = features if isinstance(features, DeviceDataset) else DeviceDataset(features, model.mean.device)
     numbers = np.arange(len(clips))
     with torch.no_grad():
         parts = [

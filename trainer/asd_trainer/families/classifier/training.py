@@ -13,18 +13,18 @@ import numpy as np
 from asd_agent.errors import DataError
 from asd_trainer.data.clip_sounds import Sounds
 from asd_trainer.engine.checkpoint import CheckpointError, Checkpoints, read_checkpoint
-from asd_trainer.engine.loop import Course, train_steps
+from asd_trainer.engine.loop import TrainingSchedule, train_steps
 from asd_trainer.engine.precision import tensor_cores
 from asd_trainer.engine.progress import StepProgress
-from asd_trainer.engine.randomness import Chance, own_randomness
-from asd_trainer.engine.schedule import one_cycle_rate
+from asd_trainer.engine.randomness import TrainingRandomness, own_randomness
+from asd_trainer.engine.schedule import one_cycle
 from asd_trainer.families.autoencoder.training import band_statistics, choose_device
 from asd_trainer.families.classifier.learning import KIND, Learning, Plan
 from asd_trainer.families.classifier.network import Classifier, ClassifierShape
 from asd_trainer.families.settings import ClassifierExpert
 from asd_trainer.recipes.recipe import Recipe
 
-ARITHMETIC = 1
+ARITHMETIC = 2
 """Raised when the same inputs give another network than before."""
 
 
@@ -145,11 +145,12 @@ def _learn(
         return checkpoints.final
     device = choose_device(recipe.device)
     with own_randomness(device, deterministic=recipe.deterministic), tensor_cores(expert.training):
-        chance = Chance(seed, device)
+        chance = TrainingRandomness(seed, device)
         learning = Learning(begin().to(device), sets, plan, recipe, expert, chance)
-        course = Course(
+        course = TrainingSchedule(
             plan.steps,
-            lambda step: one_cycle_rate(step, plan.peak, plan.steps),
+            plan.peak,
+            one_cycle(plan.steps),
             betas=(0.9, 0.999),
             eps=1e-8,
             clip_norm=expert.training.clip_norm,

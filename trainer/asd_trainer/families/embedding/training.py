@@ -17,11 +17,12 @@ from asd_agent.errors import DataError
 from asd_agent.features.stft import StftSpec
 from asd_trainer.data.attribute_classes import ClassSet
 from asd_trainer.engine.checkpoint import CheckpointError, Checkpoints, read_checkpoint
-from asd_trainer.engine.device_dataset import Resident, send
-from asd_trainer.engine.loop import Course, Trainee, train_steps
+from asd_trainer.engine.device_dataset import DeviceDataset, send
+from asd_trainer.engine.loop import TrainingSchedule, TrainingTask, train_steps
 from asd_trainer.engine.precision import autocast, compiled, for_convolutions, tensor_cores
 from asd_trainer.engine.progress import StepProgress
-from asd_trainer.engine.randomness import BatchSampler, Chance, own_randomness
+from asd_trainer.engine.randomness import BatchSampler, TrainingRandomness, own_randomness
+from asd_trainer.engine.schedule import constant
 from asd_trainer.families.autoencoder.training import choose_device
 from asd_trainer.families.embedding.adacos import SubclusterAdaCos
 from asd_trainer.families.embedding.network import EmbeddingNetwork, EmbeddingShape
@@ -81,23 +82,23 @@ def train_embedding(
     training = expert.training
     shape = EmbeddingShape(network=expert.network, samples=learnt.samples.shape[1])
     with own_randomness(device, deterministic=recipe.deterministic), tensor_cores(training):
-        chance = Chance(seed, device)
+        chance = TrainingRandomness(seed, device)
         lesson = Lesson(shape, len(learnt.classes), expert).to(device)
         for branch in lesson.network.branches:
             for_convolutions(branch, device)
             compiled(branch, training)
-        clips, right = Resident(learnt.samples, device), Resident(learnt.labels, device)
+        clips, right = DeviceDataset(learnt.samples, device), DeviceDataset(learnt.labels, device)
 
         def losses(indices: npt.NDArray[np.int64]) -> Tensor:
             signals = clips.take(indices).float() / 32768.0
             found: Tensor = lesson(signals, right.take(indices), chance.masks, chance.host)
             return found
 
-        trainee = Trainee(
+        trainee = TrainingTask(
             model=lesson,
             clip_losses=losses,
             sampler=BatchSampler(len(learnt.samples), training.batch, seed),
-            chance=chance,
+            randomness=chance,
             names=learnt.names,
             description={
                 "kind": expert.kind,
@@ -105,9 +106,10 @@ def train_embedding(
                 "classes": list(learnt.classes),
             },
         )
-        course = Course(
+        course = TrainingSchedule(
             training.steps(len(learnt.samples)),
-            lambda _: training.learning_rate,
+            training.learning_rate,
+            constant(),
             (0.9, 0.999),
             1e-8,
             weight_decay=training.weight_decay,

@@ -1,7 +1,7 @@
-"""Where a machine stands and what hears it: room, microphone and the noise of the factory around it.
+"""Acoustics around a machine: room, microphone and the noise of the factory.
 
-The factory is no steady noise floor: it drifts in level, hums, clanks in the distance, lets off air and runs another
-machine, so that loudness or an unusual sound alone is no sign of a fault.
+The noise of the factory is not stationary. Its level drifts, and it contains hum, distant clanks, compressed air and
+another machine, so that loudness or an unusual sound alone is no sign of a fault.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import numpy as np
 import scipy.signal
 
 from asd_agent.audio.files import SAMPLE_RATE
-from asd_trainer.simulator.chance import Chance
 from asd_trainer.simulator.machine import Domain
 from asd_trainer.simulator.parts import (
     Drift,
@@ -25,16 +24,17 @@ from asd_trainer.simulator.parts import (
     spectrum,
     strikes,
 )
+from asd_trainer.simulator.seeding import SeedPath
 
 LEVEL = 0.04
-"""Root mean square of the machine at the microphone, full scale being 1."""
+"""Root mean square of the machine at the microphone, full scale ±1: about -28 dBFS, a level with headroom."""
 SNR_SHIFT_DB = {"source": 0.0, "target": -1.0}
 MICROPHONES = {"source": ("a", "b"), "target": ("c",)}
 
 
 def microphone(name: str) -> Wave:
-    """Response of a microphone, shape (128,): a few dB up and down over the band, linear phase."""
-    rng = Chance(("microphone", name)).rng()
+    """Return the impulse response of a microphone, shape (128,): a few dB of ripple over the band, linear phase."""
+    rng = SeedPath(("microphone", name)).rng()
     hz = np.array([20.0, 150.0, 500.0, 1500.0, 3000.0, 5000.0, 7900.0])
     slope = {"a": 0.0, "b": 0.7, "c": -0.6}[name]
     db = rng.normal(0.0, 0.8, len(hz)) + slope * np.log2(hz / 1000.0)
@@ -42,8 +42,8 @@ def microphone(name: str) -> Wave:
     return np.asarray(full[448:576] * np.hanning(128))
 
 
-def room(unit: Chance, domain: Domain) -> Wave:
-    """Impulse response of the room, shape (taps,): the direct sound, early echoes and a decaying tail."""
+def room(unit: SeedPath, domain: Domain) -> Wave:
+    """Return the impulse response of the room, shape (taps,): direct sound, early echoes and a decaying tail."""
     rng = unit.rng("room")
     decay = float(rng.uniform(0.12, 0.2)) * (1.0 if domain == "source" else 1.3)
     taps = round(decay * SAMPLE_RATE)
@@ -58,9 +58,9 @@ def room(unit: Chance, domain: Domain) -> Wave:
 
 
 class Factory:
-    """The noise of everything else, of root mean square about 1."""
+    """Noise of the factory, of root mean square about 1."""
 
-    def __init__(self, unit: Chance, domain: Domain, run: Chance) -> None:
+    def __init__(self, unit: SeedPath, domain: Domain, run: SeedPath) -> None:
         u, r = unit.rng("factory"), run.rng("factory")
         tilt = float(u.uniform(-2, 2)) + (0.8 if domain == "target" else 0.0) + float(r.normal(0.0, 0.7))
         modes = [(float(u.uniform(80, 3000)), float(u.uniform(2, 7)), float(u.uniform(30, 200))) for _ in range(3)]
@@ -93,7 +93,7 @@ class Factory:
         self._release = 0.0
 
     def take(self, n: int) -> Wave:
-        """The next n samples, shape (n,)."""
+        """Return the next n samples, shape (n,)."""
         out = np.exp(0.15 * self._rumble.take(n)) * self._hall.take(n)
         hum = self._hum.take(np.full(n, self._hum_hz / SAMPLE_RATE))
         out += hum.orders(self._hum_gains, np.arange(4.0))
@@ -106,7 +106,7 @@ class Factory:
         return out + self._puffs(n)
 
     def _puffs(self, n: int) -> Wave:
-        """Compressed air let off now and then: hiss that dies away in some 0.2 s."""
+        """Return releases of compressed air: rare hisses that decay in about 0.2 s."""
         at = poisson(self._events, n, self._air_rate)
         a = float(np.exp(-1.0 / (0.2 * SAMPLE_RATE)))
         puffs = strikes(n, at, self._events.lognormal(-0.3, 0.4, len(at)))
@@ -118,18 +118,18 @@ class Factory:
         return np.asarray(envelope * self._air.take(n))
 
 
-class Place:
-    """One run's acoustics: from the machine's dry sound to what the microphone gives.
+class Acoustics:
+    """Acoustics of one run: from the dry sound of the machine to the output of the microphone.
 
     Args:
-        unit: Chance of the unit, which fixes room and factory.
-        domain: Fixes room, factory, microphones and noise level.
-        run: Chance of the run.
-        gain: That brings the unit's dry sound to root mean square 1.
-        snr_db: Machine above factory in the source domain.
+        unit: Seeds of the unit, which fix room and factory.
+        domain: Domain, which fixes room, factory, microphones and noise level.
+        run: Seeds of the run.
+        gain: Gain that brings the dry sound of the unit to root mean square 1.
+        snr_db: Level of the machine above the factory in the source domain, in dB.
     """
 
-    def __init__(self, unit: Chance, domain: Domain, run: Chance, gain: float, snr_db: float) -> None:
+    def __init__(self, unit: SeedPath, domain: Domain, run: SeedPath, gain: float, snr_db: float) -> None:
         r = run.rng("place")
         self.mic = str(r.choice(MICROPHONES[domain]))
         self._room = Filtered(room(unit, domain))
@@ -143,9 +143,9 @@ class Place:
         self._self_noise = run.rng("self-noise")
 
     def take(self, dry: Wave) -> Wave:
-        """What the microphone gives for the next block of the machine's sound, shape (n,)."""
+        """Return the output of the microphone for the next block of dry sound, shape (n,)."""
         n = len(dry)
         air = self._machine_gain * (1.0 + 0.03 * self._distance.take(n)) * self._room.take(dry)
         air += self._factory_gain * self._factory.take(n)
-        heard = self._level * self._microphone.take(air)
-        return np.asarray(heard + 1e-4 * self._self_noise.standard_normal(n))
+        captured = self._level * self._microphone.take(air)
+        return np.asarray(captured + 1e-4 * self._self_noise.standard_normal(n))
