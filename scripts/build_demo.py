@@ -16,9 +16,9 @@ import soundfile
 
 from asd_agent.audio.files import SAMPLE_RATE
 from asd_agent.demo.verdict import Fault, Truth
+from asd_agent.whole_files import whole_file
 from asd_trainer.data.dataset import scan
 from asd_trainer.engine.progress import progress_bars
-from asd_trainer.engine.whole_files import whole_file
 from asd_trainer.evaluation.score import evaluate_run, summary
 from asd_trainer.jobs.train import export_run, train_machine
 from asd_trainer.recipes.recipe import load_recipe

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 STAGE = ".unfinished-"
 """First letters of the names of files and folders that are not whole yet."""
@@ -38,23 +41,55 @@ def put(folder: Path, files: Mapping[str, bytes]) -> None:
         shutil.rmtree(stage, ignore_errors=True)
 
 
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yield a path to write to; it becomes `path` when the block succeeds and is removed when it fails.
+
+    Folders above `path` are made.
+
+    Raises:
+        OSError: The disk refuses; the file is as it was.
+
+    Examples:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "new" / "notes.txt"
+        >>> with whole_file(path) as stage:
+        ...     _ = stage.write_text("all of it")
+        ...     path.exists()
+        False
+        >>> path.read_text()
+        'all of it'
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    stage = path.with_name(STAGE + path.name)
+    try:
+        yield stage
+        with stage.open("rb") as file:
+            os.fsync(file.fileno())
+        stage.replace(path)
+        sync_folder(path.parent)
+    finally:
+        stage.unlink(missing_ok=True)
+
+
 def write_whole(path: Path, content: bytes) -> None:
     """Write or replace one file, whole or not at all.
 
     Raises:
         OSError: The disk refuses; the file is as it was.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    stage = path.with_name(STAGE + path.name)
-    try:
-        with stage.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        stage.replace(path)
-        sync_folder(path.parent)
-    finally:
-        stage.unlink(missing_ok=True)
+    with whole_file(path) as stage:
+        stage.write_bytes(content)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write or replace one JSON document, whole or not at all.
+
+    Raises:
+        OSError: The disk refuses; the file is as it was.
+        ValueError: A number is not finite.
+    """
+    write_whole(path, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode())
 
 
 def remove(folder: Path) -> None:

@@ -104,7 +104,7 @@ def test_an_interrupted_call_goes_on_and_gives_the_same_as_one_call(tmp_path: Pa
     place = Place(tmp_path / "data", "press")
     cut(recordings[:1], place)
     (place.folder / "section_00_source_train_normal_0002_rec_a.wav").unlink()  # where it was interrupted
-    (place.folder / ".section_00_source_train_normal_0002_rec_a.wav.partial").write_bytes(b"RIFF")
+    (place.folder / ".unfinished-section_00_source_train_normal_0002_rec_a.wav").write_bytes(b"RIFF")
     found = cut(recordings, place)
     assert [(one.written, one.kept) for one in found] == [(1, 2), (3, 0)]
     want = {p.name: p.read_bytes() for p in (tmp_path / "whole" / "press" / "train").iterdir()}

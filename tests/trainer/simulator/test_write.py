@@ -83,7 +83,7 @@ def test_an_interrupted_run_is_finished_and_what_was_there_is_kept(tmp_path):
     assert reported[-1] == (4 * PER_SECTION, 4 * PER_SECTION)
     assert {name: (broken / name).stat().st_mtime_ns for name in early} == stamps
     assert files(broken) == files(whole)
-    assert not list(broken.rglob("*.partial"))
+    assert not list(broken.rglob(".*"))
 
 
 def test_two_workers_write_the_same_data_set(tmp_path):

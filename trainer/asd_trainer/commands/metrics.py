@@ -54,7 +54,7 @@ def metrics(
 
     Example: asd-trainer metrics mine --against baseline --json
     """
-    from asd_trainer.engine.whole_files import whole_file
+    from asd_agent.whole_files import whole_file
     from asd_trainer.evaluation.metrics.result import measure, measure_shared, to_csv
     from asd_trainer.evaluation.metrics.submission import read_all
     from asd_trainer.evaluation.metrics.truth import Truth, read_truth

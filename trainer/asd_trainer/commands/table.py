@@ -42,8 +42,8 @@ def table(
 
     Example: asd-trainer table data --recipes level,quick --seeds 3 --out runs
     """
+    from asd_agent.whole_files import whole_file, write_json
     from asd_trainer.data.dataset import scan
-    from asd_trainer.engine.whole_files import whole_file, write_json
     from asd_trainer.evaluation.score import evaluations_of
     from asd_trainer.evaluation.table import check_reference, make_table
     from asd_trainer.evaluation.table_text import markdown, print_table

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from asd_agent.errors import DataError
+from asd_agent.whole_files import STAGE
 from asd_trainer.data.layout import (
     SUFFIXES,
     Clip,
@@ -88,6 +89,8 @@ def scan(root: Path) -> DataSet:
     problems: list[Problem] = []
     attributes = attribute_files(root)
     for path in sorted(p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()):
+        if path.name.startswith(STAGE):
+            continue  # a file that a kill left unfinished
         clip = parse(path)
         if clip is None:
             problems.append(

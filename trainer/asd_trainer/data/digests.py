@@ -9,9 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from asd_agent.bundle.files import file_digest
+from asd_agent.whole_files import write_json
 from asd_trainer.data.layout import Clip
 from asd_trainer.engine.progress import StageProgress
-from asd_trainer.engine.whole_files import write_json
 
 REMEMBERED = "digests.json"
 

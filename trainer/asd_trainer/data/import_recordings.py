@@ -16,10 +16,10 @@ import numpy.typing as npt
 from asd_agent.audio.files import SAMPLE_RATE, Signal
 from asd_agent.audio.quality import Limits, assess
 from asd_agent.errors import AudioError, DataError, UsageError
+from asd_agent.whole_files import whole_file
 from asd_trainer.data.clip_windows import WINDOW_SECONDS
 from asd_trainer.data.layout import Domain, Label, Split, parse
 from asd_trainer.engine.progress import StageProgress
-from asd_trainer.engine.whole_files import whole_file
 
 _WHY = {
     "silence": "digital silence",

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from asd_agent.errors import AsdError
-from asd_trainer.engine.whole_files import whole_file
+from asd_agent.whole_files import STAGE, whole_file
 
 State = dict[str, Any]
 
@@ -59,8 +59,9 @@ class Checkpoints:
 
     def _tidy(self) -> None:
         self._running.unlink(missing_ok=True)
-        for left_by_a_kill in self.final.parent.glob(".*.partial"):
-            left_by_a_kill.unlink(missing_ok=True)
+        for pattern in (f"{STAGE}*", ".*.partial"):  # left by a kill; the second by version 0.1.0
+            for left in self.final.parent.glob(pattern):
+                left.unlink(missing_ok=True)
 
     def _read(self, path: Path) -> State | None:
         if not path.exists():

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from asd_agent.errors import AsdError
 from asd_agent.inference.providers import load_runtime
-from asd_trainer.engine.whole_files import whole_file
+from asd_agent.whole_files import whole_file
 
 OPSET = 18
 IR_VERSION = 9

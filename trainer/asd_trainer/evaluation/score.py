@@ -23,11 +23,11 @@ from asd_agent.bundle.manifest import Condition
 from asd_agent.errors import DataError
 from asd_agent.inference.providers import Sessions
 from asd_agent.inference.scorer import BundleScorer, WindowScore, score_long
+from asd_agent.whole_files import whole_file
 from asd_trainer.data.dataset import labelled_clips, scan
 from asd_trainer.data.digests import Digests
 from asd_trainer.data.layout import Clip
 from asd_trainer.engine.progress import StageProgress
-from asd_trainer.engine.whole_files import whole_file
 from asd_trainer.evaluation.metrics.bootstrap import DRAWS, Cell, interval, resampled
 from asd_trainer.evaluation.metrics.result import measure, to_csv
 from asd_trainer.evaluation.metrics.roc import auc, harmonic_mean, pauc

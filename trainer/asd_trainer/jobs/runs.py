@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from asd_agent.errors import DataError
-from asd_trainer.engine.whole_files import write_json
+from asd_agent.whole_files import write_json
 from asd_trainer.jobs import Job
 from asd_trainer.jobs.store import JobFolder, folder_of
 

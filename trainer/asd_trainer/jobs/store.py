@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from asd_trainer.engine.whole_files import write_json
+from asd_agent.whole_files import write_json
 
 State = Literal["pending", "running", "done", "failed"]
 

@@ -17,8 +17,8 @@ from asd_agent.features.log_mel import FeatureSpec, mel_centres
 from asd_agent.inference.members import WindowFeatures
 from asd_agent.inference.providers import Sessions
 from asd_agent.inference.scorer import BundleScorer, score_long
+from asd_agent.whole_files import whole_file
 from asd_trainer.engine.progress import StageProgress
-from asd_trainer.engine.whole_files import whole_file
 from asd_trainer.evaluation.score import Evaluation
 from asd_trainer.evaluation.table import make_table
 from asd_trainer.evaluation.table_text import legend, table_rows

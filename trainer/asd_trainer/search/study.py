@@ -22,11 +22,11 @@ from asd_agent.bundle import Bundle
 from asd_agent.bundle.manifest import DomainName
 from asd_agent.errors import DataError
 from asd_agent.inference.scorer import BundleScorer
+from asd_agent.whole_files import whole_file
 from asd_trainer.data.clip_windows import load_windows
 from asd_trainer.data.dataset import DataSet, scan
 from asd_trainer.data.layout import Clip
 from asd_trainer.data.split import by_section
-from asd_trainer.engine.whole_files import whole_file
 from asd_trainer.evaluation.metrics.roc import auc, harmonic_mean
 from asd_trainer.evaluation.score import evaluate_run
 from asd_trainer.families.classifier.pseudo_anomalies import altered

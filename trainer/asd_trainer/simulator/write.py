@@ -15,8 +15,8 @@ from typing import Any
 
 from asd_agent.audio.files import SAMPLE_RATE
 from asd_agent.errors import DataError, UsageError
+from asd_agent.whole_files import STAGE, whole_file, write_json
 from asd_trainer.engine.progress import StageProgress
-from asd_trainer.engine.whole_files import whole_file, write_json
 from asd_trainer.simulator.machine import Domain
 from asd_trainer.simulator.render import MACHINES, faults, render
 
@@ -217,7 +217,7 @@ def _claim(out: Path, plan: SimulationPlan) -> None:
     wanted = {"what": "simulated machine sounds; no evidence about a real machine", **_plain(plan)}
     path = out / PLAN
     if not path.is_file():
-        if out.is_dir() and any(p.name != f".{PLAN}.partial" for p in out.iterdir()):
+        if out.is_dir() and any(p.name != STAGE + PLAN for p in out.iterdir()):
             raise DataError(f"{out}: holds files, but no {PLAN}", "Give a new or empty folder.")
         out.mkdir(parents=True, exist_ok=True)
         write_json(path, wanted)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from asd_agent.errors import DataError
-from asd_trainer.engine.whole_files import whole_file
+from asd_agent.whole_files import whole_file
 
 
 def read_rows(path: Path) -> list[tuple[str, str]]:
