@@ -59,7 +59,7 @@ def _happen(stream: Stream, what: str, how: object) -> None:
         stream.ask(what)
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300)
 @given(rules, st.lists(happenings, max_size=30))
 def test_promises(rule, story):
     stream = Stream(**rule, records=True)
@@ -120,7 +120,7 @@ def test_promises(rule, story):
             silenced = False
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(rules, st.lists(scores, max_size=60), st.data())
 def test_a_restart_right_away_changes_nothing_that_is_said(rule, heard, data):
     """No more than windows that are skipped: after either, a window shares no sound with those before."""
@@ -135,7 +135,7 @@ def test_a_restart_right_away_changes_nothing_that_is_said(rule, heard, data):
     assert [n for n in broken.names if n != "realarmed"] == rule_without_time
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(rules, st.lists(scores, max_size=60), st.lists(st.floats(-1e9, 1e9), min_size=60, max_size=60))
 def test_steps_of_the_wall_clock_change_nothing(rule, heard, steps):
     steady, stepping = Stream(**rule), Stream(**rule)
@@ -146,7 +146,7 @@ def test_steps_of_the_wall_clock_change_nothing(rule, heard, steps):
     assert steady.names == stepping.names
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(rules, st.lists(st.floats(-3, 12), max_size=60), st.data())
 def test_sparse_invalid_windows_change_nothing_that_is_said(rule, heard, data):
     rule = {**rule, "realarm_minutes": None, "stale_after": 3}
@@ -157,7 +157,7 @@ def test_sparse_invalid_windows_change_nothing_that_is_said(rule, heard, data):
     assert clean.names == spotted.names
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300)
 @given(rules, st.lists(st.floats(-3, 12), max_size=80))
 def test_alarms_begin_and_end_where_the_rule_read_literally_says(rule, heard):
     stream = Stream(**{**rule, "realarm_minutes": None})

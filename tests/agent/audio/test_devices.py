@@ -58,7 +58,7 @@ def test_a_microphone_is_listed_with_its_channels_and_rates(monkeypatch: pytest.
     with VirtualMicrophone() as microphone:
         for name, value in microphone.environment.items():
             monkeypatch.setenv(name, value)
-        found = {entry.name: entry for entry in list_inputs()}
+        found = {entry.name: entry for entry in list_inputs(timeout=PATIENCE)}
         said = devices("--json")
     entry = found[DEVICE]
     assert isinstance(entry, Input)

@@ -45,7 +45,7 @@ def test_a_first_block_that_came_late_is_corrected_by_the_next():
     assert timeline.monotonic(0) == pytest.approx(10.0)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(ppm=st.floats(-300, 300), jitter=st.floats(0, 0.03), seed=st.integers(0, 1000))
 def test_moments_stay_true_within_a_few_milliseconds_whatever_the_drift(ppm, jitter, seed):
     timeline = Timeline(RATE)

@@ -210,7 +210,7 @@ def test_a_recording_keeps_its_own_time_line_at_any_speed():
     assert mic.placement.timeline.monotonic(RATE * 60) == pytest.approx(mic.began + 60 / 50)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(
         st.tuples(

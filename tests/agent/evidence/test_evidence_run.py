@@ -78,10 +78,10 @@ def test_a_microphone_pulled_after_the_alarm_leaves_a_gap_that_is_named(bundle_p
             player.wait()
     (one,) = held(tmp_path / "state" / "evidence")
     clip, _rate = soundfile.read(one.path / CLIP, dtype="float32")
-    assert one.record.gaps
+    pulled = max(one.record.gaps, key=lambda gap: gap.end - gap.start)
+    assert pulled.end - pulled.start > 0.5
+    assert pulled.start > one.record.window.end - 1.0
     for gap in one.record.gaps:
-        assert gap.end - gap.start > 0.5
-        assert gap.start > one.record.window.end - 1.0
         assert not clip[round(gap.start * RATE) : round(gap.end * RATE)].any()
     assert len(clip) / RATE == pytest.approx(one.record.window.end + 10.0, abs=0.01)
 

@@ -61,7 +61,7 @@ def test_what_is_larger_than_everything_may_be_is_refused_and_moves_nothing():
     assert "larger" in planned.refusal
 
 
-@settings(max_examples=500, deadline=None, derandomize=True)
+@settings(max_examples=500)
 @given(items, st.integers(0, 300), st.integers(0, 120))
 def test_bounds_hold_and_order_is_kept(kept, free, incoming):
     planned = plan(kept, BOUNDS, free, incoming)
@@ -81,7 +81,7 @@ def test_bounds_hold_and_order_is_kept(kept, free, incoming):
         assert all(i.age_seconds >= oldest_left for i in young if i.acknowledged == kind)
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300)
 @given(items, st.integers(0, 300), st.integers(0, 120))
 def test_no_more_goes_than_has_to(kept, free, incoming):
     planned = plan(kept, BOUNDS, free, incoming)

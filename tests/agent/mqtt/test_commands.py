@@ -202,9 +202,7 @@ near_commands = st.fixed_dictionaries(
 payloads = st.binary(max_size=200) | st.builds(lambda v: json.dumps(v).encode(), near_commands | json_values)
 
 
-@settings(
-    max_examples=120, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.sampled_from(["shelve", "unshelve", "acknowledge", "result"]), payloads, st.booleans())
 def test_no_message_harms_the_desk_and_each_is_answered(office, verb, payload, retained):
     before = office.states["fan"]

@@ -121,4 +121,4 @@ class OutboxModel(RuleBasedStateMachine):
 
 
 TestOutboxModel = OutboxModel.TestCase
-TestOutboxModel.settings = settings(max_examples=40, stateful_step_count=25, deadline=None, derandomize=True)
+TestOutboxModel.settings = settings(max_examples=40, stateful_step_count=25)

@@ -23,9 +23,11 @@ from rigs.user_manager import NAME, UserManager
 pytestmark = pytest.mark.rig
 
 SOON = ("RestartSec=200ms",)
-WATCHDOG = (*SOON, "WatchdogSec=3", "TimeoutStopSec=5")
-PULLED_SECONDS = float(os.environ.get("ASD_PULLED_SECONDS", "12"))
-"""How long the microphone stays away: several times the shortened watchdog, or what a person asks for."""
+WATCHDOG_SECONDS = 8.0
+"""Long enough for a service that works on a busy machine."""
+WATCHDOG = (*SOON, f"WatchdogSec={WATCHDOG_SECONDS}", "TimeoutStopSec=5")
+PULLED_SECONDS = float(os.environ.get("ASD_PULLED_SECONDS", 2 * WATCHDOG_SECONDS))
+"""How long the microphone stays away: longer than the shortened watchdog waits, or what a person asks for."""
 
 
 @pytest.fixture
@@ -52,9 +54,8 @@ def test_it_is_started_when_it_listens_and_says_how_it_fares(bundle_path: Path, 
             "NotifyAccess": "main",
         }
         assert "broker not connected" in manager.show("StatusText")["StatusText"]
-        begun = time.monotonic()
         manager.systemctl("stop", NAME)
-        assert time.monotonic() - begun < 15  # TimeoutStopSec is 20
+        # Not "timeout": it has ended before TimeoutStopSec.
         assert manager.show("ActiveState", "Result") == {"ActiveState": "inactive", "Result": "success"}
 
 
@@ -70,7 +71,7 @@ def test_a_service_that_hangs_is_ended_by_the_watchdog_and_alarm_and_outbox_go_o
         manager.signal(signal.SIGSTOP)  # as a scorer that never returns: nothing feeds the watchdog any more
         manager.wait(NRestarts="1", SubState="running")
         assert "Fatal Python error: Aborted" in manager.said  # the watchdog's signal; then where it hung
-        assert 'service.py", line' in manager.said
+        assert 'asd_agent/service/loop.py", line' in manager.said
         with broker, Listener(broker.settings(), "asd/#") as heard:
             heard.wait_for("asd/box/monitor/m/alert", 1)
             state = heard.wait_for("asd/box/monitor/m/state", 1)[-1]
@@ -85,9 +86,9 @@ def test_a_configuration_that_cannot_be_used_ends_it_with_78_and_no_second_try(b
     config = write_config(folder, bundle_path, looping(folder, 3), 1, hop_secnds=5)
     with UserManager(folder, config, changes=SOON) as manager:
         manager.systemctl("start", NAME, check=False)
-        manager.wait(ActiveState="failed", ExecMainStatus="78")
-        time.sleep(1)  # five times the pause before a restart, in which none may come
-        assert manager.show("ActiveState", "NRestarts") == {"ActiveState": "failed", "NRestarts": "0"}
+        # Before a restart the state is "activating" and then no longer "failed".
+        manager.wait(ActiveState="failed", SubState="failed", ExecMainStatus="78")
+        assert manager.show("Result", "NRestarts") == {"Result": "exit-code", "NRestarts": "0"}
         assert manager.said.count("Did you mean 'hop_seconds'?") == 1
 
 

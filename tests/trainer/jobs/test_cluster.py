@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 from asd_agent.errors import AsdError
 from asd_trainer.jobs import Job, Task, run_jobs, status
 from asd_trainer.jobs.cluster import Cluster
+from rigs.waiting import wait_until
 
 HERE = f"trainer.jobs.{Path(__file__).stem}"
 
@@ -80,16 +81,13 @@ def test_a_graph_gives_what_it_gives_here_and_a_lost_node_costs_only_what_ran_on
     after = tuple(j.name for j in jobs)
     jobs += [Job(f"slow/{i}", "slow", f"{HERE}:patient", {"number": i}, paths=paths, depends_on=after) for i in (5, 6)]
 
-    def wait(fits: Callable[[], bool]) -> None:
-        until = time.monotonic() + 60
-        while not fits():
-            assert time.monotonic() < until
-            time.sleep(0.05)
-
     def lose_a_node() -> None:
-        wait(lambda: record.exists() and record.read_text().count("patient") == 2)
+        wait_until(lambda: record.exists() and record.read_text().count("patient") == 2, "not both jobs run")
         nodes.remove_node(nodes.second, allow_graceful=False)
-        wait(lambda: sum(s.state == "running" for s in status(out) if s.name.startswith("slow")) == 1)
+        wait_until(
+            lambda: sum(s.state == "running" for s in status(out) if s.name.startswith("slow")) == 1,
+            "a job of the lost node is still taken to run",
+        )
         (tmp_path / "go").touch()
 
     killer = threading.Thread(target=lose_a_node)

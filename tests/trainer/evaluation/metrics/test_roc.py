@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
@@ -12,7 +12,6 @@ from asd_trainer.evaluation.metrics.roc import auc, harmonic_mean, pauc
 small = st.lists(st.integers(0, 8), min_size=1, max_size=40)
 
 
-@settings(deadline=None)
 @given(small, small)
 def test_auc_and_pauc_equal_scikit_learns_with_ties(normal, anomalous):
     x, y = np.array(normal, float), np.array(anomalous, float)
