@@ -10,13 +10,14 @@ import math
 import struct
 import zipfile
 import zlib
+from collections.abc import Collection
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
-from asd_agent.bundle.files import COPY_AGAIN, LIMITS, open_regular
+from asd_agent.bundle.files import COPY_AGAIN, LIMITS, SMALLER, open_regular
 from asd_agent.errors import BundleError
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -33,33 +34,30 @@ _KINDS = "biufU"
 _BLOCK = 1 << 20
 
 
-def load_arrays(path: Path, most_bytes: int = LIMITS.scorers_bytes) -> Arrays:
+def load_arrays(path: Path, most_bytes: int = LIMITS.scorers_bytes, names: Collection[str] | None = None) -> Arrays:
     """Read an npz file of plain arrays.
 
     Args:
         path: The file.
         most_bytes: Unpacked size of all arrays together.
+        names: Arrays to read, after the headers of all; by default all.
 
     Raises:
         BundleError: It is no such file, damaged, or larger; pickled objects are refused.
     """
     try:
         with open_regular(path) as stream, _opened(path, stream, most_bytes) as packed:
-            return {i.filename.removesuffix(".npy"): _read_array(path, packed, i) for i in packed.infolist()}
-    except (OSError, ValueError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
+            arrays: Arrays = {}
+            for info in packed.infolist():
+                name = info.filename.removesuffix(".npy")
+                with packed.open(info) as entry:
+                    header = _checked_header(path, info, entry)
+                    if names is None or name in names:
+                        arrays[name] = _read_array(entry, *header)
+            return arrays
+    except (OSError, ArithmeticError, ValueError, EOFError, RuntimeError, MemoryError) as error:
         raise BundleError(f"{path}: not readable as plain arrays", COPY_AGAIN) from error
-
-
-def check_unpacked_size(path: Path, most_bytes: int) -> None:
-    """Refuse an npz file that is damaged or unpacks to more than so many bytes; no array is read.
-
-    Raises:
-        BundleError: It is refused.
-    """
-    try:
-        with open_regular(path) as stream, _opened(path, stream, most_bytes):
-            pass
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (zipfile.BadZipFile, zlib.error) as error:
         raise BundleError(f"{path}: not readable as plain arrays", COPY_AGAIN) from error
 
 
@@ -83,7 +81,7 @@ def _opened(path: Path, stream: BinaryIO, most_bytes: int) -> zipfile.ZipFile:
         raise BundleError(f"{path}: is compressed in another way than deflate", COPY_AGAIN)
     size = sum(i.file_size for i in entries)
     if size > most_bytes:
-        raise BundleError(f"{path}: unpacks to {size} bytes, more than {most_bytes}", "Export a smaller bundle.")
+        raise BundleError(f"{path}: unpacks to {size} bytes, more than {most_bytes}", SMALLER)
     return packed
 
 
@@ -97,25 +95,30 @@ def _check_directory(path: Path, stream: BinaryIO) -> None:
         raise BundleError(f"{path}: is no file of arrays, or is cut off", COPY_AGAIN)
     _, _, _, _, count, directory_bytes, _, _ = _END.unpack(end[-_END.size :])
     if end.startswith(_ZIP64_SIGNATURE) or count > _MOST_ENTRIES or directory_bytes > _MOST_ENTRIES * _ENTRY_BYTES:
-        raise BundleError(f"{path}: holds more than {_MOST_ENTRIES} arrays", "Export a smaller bundle.")
+        raise BundleError(f"{path}: holds more than {_MOST_ENTRIES} arrays", SMALLER)
     stream.seek(0)
 
 
-def _read_array(path: Path, packed: zipfile.ZipFile, info: zipfile.ZipInfo) -> npt.NDArray[Any]:
-    with packed.open(info) as entry:
-        shape, is_fortran, dtype = _read_header(entry)
-        size = math.prod(shape) * dtype.itemsize
-        if dtype.kind not in _KINDS or min(shape, default=0) < 0 or size != info.file_size - entry.tell():
-            what = f"not readable as plain arrays ({info.filename!r} has another type or size)"
-            raise BundleError(f"{path}: {what}", COPY_AGAIN)
-        content, done = bytearray(size), 0
-        while done < size:
-            block = entry.read(min(_BLOCK, size - done))
-            if not block:
-                raise EOFError
-            content[done : done + len(block)] = block
-            done += len(block)
-        entry.read(1)  # at the end `zipfile` compares the checksum
+def _checked_header(path: Path, info: zipfile.ZipInfo, entry: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Read an array's header and refuse another type, or another size than the entry has left."""
+    shape, is_fortran, dtype = _read_header(entry)
+    size = math.prod(shape) * dtype.itemsize
+    if dtype.kind not in _KINDS or min(shape, default=0) < 0 or size != info.file_size - entry.tell():
+        what = f"not readable as plain arrays ({info.filename!r} has another type or size)"
+        raise BundleError(f"{path}: {what}", COPY_AGAIN)
+    return shape, is_fortran, dtype
+
+
+def _read_array(entry: IO[bytes], shape: tuple[int, ...], is_fortran: bool, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    size = math.prod(shape) * dtype.itemsize
+    content, done = bytearray(size), 0
+    while done < size:
+        block = entry.read(min(_BLOCK, size - done))
+        if not block:
+            raise EOFError
+        content[done : done + len(block)] = block
+        done += len(block)
+    entry.read(1)  # at the end `zipfile` compares the checksum
     flat = np.frombuffer(content, dtype) if size else np.empty(0, dtype)
     return flat.reshape(shape[::-1]).T if is_fortran else flat.reshape(shape)
 

@@ -10,9 +10,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
+import numpy as np
 
-from asd_agent.bundle.arrays import Arrays, check_unpacked_size, load_arrays, save_arrays
+from asd_agent.bundle.arrays import Arrays, load_arrays, save_arrays
 from asd_agent.bundle.files import (
     COPY_AGAIN,
     GOLDEN,
@@ -27,7 +27,8 @@ from asd_agent.bundle.files import (
     read_regular,
     stream_digest,
 )
-from asd_agent.bundle.manifest import ARITHMETIC_VERSION, SCHEMA_VERSION, Condition, Manifest
+from asd_agent.bundle.manifest import Condition, Manifest
+from asd_agent.bundle.manifest_reader import read_manifest
 from asd_agent.errors import BundleError
 
 SITE = "site"
@@ -73,9 +74,9 @@ class Bundle:
         root = _folder(path)
         sizes = bundle_files(root, limits)
         raw = read_regular(root / MANIFEST, limits.manifest_bytes)
-        manifest = _parse(root, raw)
+        manifest = read_manifest(root / MANIFEST, raw)
         _check_files(root, manifest, set(sizes))
-        check_unpacked_size(root / GOLDEN, limits.golden_bytes)
+        _check_golden(root, manifest, limits)
         return cls(root, manifest, load_arrays(root / SCORERS, limits.scorers_bytes), hashlib.sha256(raw).hexdigest())
 
     def condition(self, section: str, domain: str) -> Condition:
@@ -161,26 +162,6 @@ def _folder(path: Path) -> Path:
     raise BundleError(f"{path}: no such bundle", "Give the folder that holds its manifest.json.")
 
 
-def _parse(path: Path, raw: bytes) -> Manifest:
-    try:
-        data = json.loads(raw)
-        version = data["schema_version"], data["arithmetic_version"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise BundleError(f"{path / MANIFEST}: is no manifest", COPY_AGAIN) from error
-    if version[0] != SCHEMA_VERSION or version[1] != ARITHMETIC_VERSION:
-        raise BundleError(
-            f"{path}: made for schema {version[0]} and arithmetic {version[1]}, "
-            f"this agent reads {SCHEMA_VERSION} and {ARITHMETIC_VERSION}",
-            "Upgrade the agent or export the bundle again.",
-        )
-    try:
-        return Manifest.model_validate(data)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(p) for p in first["loc"])
-        raise BundleError(f"{path / MANIFEST}: {where}: {first['msg']}", COPY_AGAIN) from error
-
-
 def _check_files(root: Path, manifest: Manifest, present: set[str]) -> None:
     for name in manifest.files:
         if name.startswith("/") or ".." in name.split("/"):
@@ -198,3 +179,13 @@ def _check_files(root: Path, manifest: Manifest, present: set[str]) -> None:
         with open_regular(root / name) as stream:
             if stream_digest(stream) != digest:
                 raise BundleError(f"{root / name}: differs from what was exported (SHA-256)", COPY_AGAIN)
+
+
+def _check_golden(root: Path, manifest: Manifest, limits: BundleLimits) -> None:
+    """Refuse golden windows that leave a condition out: its scores would never be compared."""
+    places = load_arrays(root / GOLDEN, limits.golden_bytes, names=("sections", "domains"))
+    pairs = set(zip(*(places.get(key, np.empty(0)).ravel().tolist() for key in ("sections", "domains")), strict=False))
+    missing = [f"section {c.section}, {c.domain}" for c in manifest.conditions if (c.section, c.domain) not in pairs]
+    if missing:
+        what = "; ".join(missing[:4]) + ("; …" if len(missing) > 4 else "")
+        raise BundleError(f"{root}: holds no golden window of {what}", "Export the bundle again.")

@@ -18,6 +18,7 @@ GOLDEN = "golden.npz"
 MEMBERS = "members"
 """Folder of the graphs."""
 COPY_AGAIN = "Copy or export the bundle again."
+SMALLER = "Export a smaller bundle."
 REGULAR_ALONE = "A bundle holds regular files alone. " + COPY_AGAIN
 _GRAPH = re.compile(r"members/[A-Za-z0-9_][A-Za-z0-9_.-]{0,80}\.onnx\Z")
 _BLOCK = 1 << 20
@@ -77,7 +78,7 @@ def check_size(where: Path, name: str, size: int, limits: BundleLimits = LIMITS)
     """
     most = limits.manifest_bytes if name == MANIFEST else limits.file_bytes
     if size > most:
-        raise BundleError(f"{where}: {name!r} of {size} bytes is larger than {most}")
+        raise BundleError(f"{where}: {name!r} of {size} bytes is larger than {most}", SMALLER)
 
 
 def check_totals(where: Path, count: int, size: int, limits: BundleLimits = LIMITS) -> None:
@@ -87,7 +88,7 @@ def check_totals(where: Path, count: int, size: int, limits: BundleLimits = LIMI
         BundleError: The limits are exceeded.
     """
     if size > limits.all_bytes or count > limits.files:
-        raise BundleError(f"{where}: holds more than {limits.all_bytes} bytes or {limits.files} files")
+        raise BundleError(f"{where}: holds more than {limits.all_bytes} bytes or {limits.files} files", SMALLER)
 
 
 def open_regular(path: Path) -> BinaryIO:
@@ -123,7 +124,7 @@ def read_regular(path: Path, most: int) -> bytes:
         except OSError as error:
             raise BundleError(f"{path}: cannot be read ({error.strerror})", COPY_AGAIN) from error
     if len(content) > most:
-        raise BundleError(f"{path}: is larger than {most} bytes")
+        raise BundleError(f"{path}: is larger than {most} bytes", SMALLER)
     return content
 
 

@@ -14,12 +14,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from asd_agent.bundle.arrays import Arrays, load_arrays, save_arrays
 from asd_agent.bundle.bundle import SITE, Bundle
-from asd_agent.bundle.files import SCORERS, file_digest
-from asd_agent.bundle.manifest import Condition, DomainName, Manifest, Part, SectionId
+from asd_agent.bundle.files import LIMITS, SCORERS, open_regular, read_regular, stream_digest
+from asd_agent.bundle.manifest import Condition, DomainName, Manifest, ManifestPart, SectionId
+from asd_agent.bundle.manifest_reader import strict_json
 from asd_agent.errors import BundleError
 from asd_agent.whole_files import put, remove
 
@@ -28,7 +29,7 @@ OVERLAY = "overlay.json"
 _AGAIN = "Calibrate again: asd-agent calibrate."
 
 
-class SiteOverlay(Part):
+class SiteOverlay(ManifestPart):
     """Content of overlay.json.
 
     Attributes:
@@ -49,7 +50,7 @@ class SiteOverlay(Part):
     section: SectionId
     like: DomainName
     created: datetime
-    heard_seconds: float = Field(gt=0)
+    heard_seconds: float = Field(gt=0, le=1e9)
     heard_from: str
     condition: Condition
     report: dict[str, Any] = Field(default_factory=dict)
@@ -61,9 +62,9 @@ def overlay_folder(state: Path, bundle: Bundle, section: str) -> Path:
     return state / FOLDER / f"{bundle.manifest.name}-{bundle.digest[:12]}-{section}"
 
 
-def numbers(folder: Path) -> list[int]:
+def overlay_numbers(folder: Path) -> list[int]:
     """Return the numbers of the overlays in a folder, oldest first."""
-    return sorted(int(p.name) for p in folder.glob("[0-9]*") if p.name.isdigit())
+    return sorted(int(p.name) for p in folder.glob("[0-9]*") if p.name.isascii() and p.name.isdigit())
 
 
 def add_overlay(folder: Path, overlay: SiteOverlay, arrays: Arrays) -> Path:
@@ -76,7 +77,7 @@ def add_overlay(folder: Path, overlay: SiteOverlay, arrays: Arrays) -> Path:
     save_arrays(packed, arrays)
     whole = overlay.model_copy(update={"scorers_sha256": hashlib.sha256(packed.getvalue()).hexdigest()})
     text = json.dumps(whole.model_dump(mode="json"), indent=1) + "\n"
-    place = folder / f"{max(numbers(folder), default=0) + 1:04d}"
+    place = folder / f"{max(overlay_numbers(folder), default=0) + 1:04d}"
     try:
         put(place, {SCORERS: packed.getvalue(), OVERLAY: text.encode()})
     except OSError as error:
@@ -92,7 +93,7 @@ def undo(folder: Path) -> int:
     Raises:
         BundleError: There is none.
     """
-    found = numbers(folder)
+    found = overlay_numbers(folder)
     if not found:
         raise BundleError(f"{folder}: there is no calibration to undo", "The bundle is as it was exported.")
     try:
@@ -111,13 +112,15 @@ def read_overlay(place: Path, bundle: Bundle) -> tuple[SiteOverlay, Arrays]:
         BundleError: It is damaged, too large, or belongs to another bundle.
     """
     try:
-        overlay = SiteOverlay.model_validate_json((place / OVERLAY).read_bytes())
-    except (OSError, ValidationError) as error:
+        overlay = SiteOverlay.model_validate(strict_json(read_regular(place / OVERLAY, LIMITS.manifest_bytes)))
+    except (BundleError, ValueError) as error:  # ValidationError is a ValueError
         raise BundleError(f"{place / OVERLAY}: cannot be read as a calibration", _AGAIN) from error
     if overlay.base != bundle.digest:
         raise BundleError(f"{place}: belongs to another bundle ({overlay.bundle} {overlay.base[:12]})", _AGAIN)
-    if not (place / SCORERS).is_file() or file_digest(place / SCORERS) != overlay.scorers_sha256:
-        raise BundleError(f"{place / SCORERS}: is missing or was altered", _AGAIN)
+    with open_regular(place / SCORERS) as stream:
+        digest = stream_digest(stream)
+    if digest != overlay.scorers_sha256:
+        raise BundleError(f"{place / SCORERS}: was altered", _AGAIN)
     return overlay, load_arrays(place / SCORERS)
 
 
@@ -128,7 +131,7 @@ def with_site(bundle: Bundle, state: Path, section: str) -> Bundle:
         BundleError: The section was not calibrated here, or the overlay is damaged.
     """
     folder = overlay_folder(state, bundle, section)
-    found = numbers(folder)
+    found = overlay_numbers(folder)
     if not found:
         others = sorted(p.name for p in (state / FOLDER).glob(f"{bundle.manifest.name}-*-{section}"))
         hint = f" There is one for another version of it ({', '.join(others)})." if others else ""

@@ -172,11 +172,11 @@ def standardisation(reference: npt.NDArray[np.floating]) -> Standardisation:
 def judge_of(settings: DensitySettings, pooling: FramePooling) -> Callable[[Observations, dict[str, Any]], Float]:
     """Raw scores of observations under a scorer's arrays, shape (clips, rows, dimensions) to (clips,)."""
     use = MemberUse(
-        member="",
+        member="member",
         density=settings.density,
-        scorer="",
+        scorer="scorer",
         pooling=pooling,
         standardisation=Standardisation(mean=0, std=1),
-        reference="",
+        reference="reference",
     )
     return lambda x, scorer: member_scores(np.asarray(x, dtype=np.float32), use, scorer)

@@ -12,11 +12,18 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import scipy.fft
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from asd_agent.audio.files import SAMPLE_RATE
 
 Array = npt.NDArray[np.float32]
+MOST_SAMPLE_RATE = 768_000
+"""Hz; no sound card samples faster."""
+MOST_N_FFT = 1 << 16
+"""Samples; 4 s at 16 kHz, beyond any short-time transform."""
+MOST_MELS = 2048
+MOST_FILTERBANK = 1 << 24
+"""n_fft · n_mels: 67 MB of float64. The largest of a recipe, 4096 by 128, has a thirty-second of it."""
 
 
 class FeatureSpec(BaseModel):
@@ -45,13 +52,13 @@ class FeatureSpec(BaseModel):
         (313, 0.032)
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: Literal["log_mel"] = "log_mel"
-    sample_rate: int = SAMPLE_RATE
-    n_fft: int = 1024
-    hop_length: int = 512
-    n_mels: int = 128
+    sample_rate: int = Field(default=SAMPLE_RATE, ge=1, le=MOST_SAMPLE_RATE)
+    n_fft: int = Field(default=1024, le=MOST_N_FFT)
+    hop_length: int = Field(default=512, le=MOST_N_FFT)
+    n_mels: int = Field(default=128, le=MOST_MELS)
     f_min: float = 0.0
     f_max: float = 8000.0
     mel_scale: Literal["slaney", "htk"] = "slaney"
@@ -66,6 +73,8 @@ class FeatureSpec(BaseModel):
             raise ValueError(f"n_fft is {self.n_fft}; it must be even and at least 2")
         if self.hop_length < 1 or self.n_mels < 1:
             raise ValueError("hop_length and n_mels must be at least 1")
+        if self.n_fft * self.n_mels > MOST_FILTERBANK:
+            raise ValueError(f"n_fft {self.n_fft} with n_mels {self.n_mels} needs a filterbank that is too large")
         if not 0 <= self.f_min < self.f_max <= self.sample_rate / 2:
             raise ValueError(f"f_min {self.f_min} and f_max {self.f_max} must be within 0 to {self.sample_rate / 2} Hz")
         return self

@@ -14,7 +14,7 @@ import scipy.fft
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from asd_agent.audio.files import SAMPLE_RATE
-from asd_agent.features.log_mel import Array, FeatureSpec, framed, hann, log_mel
+from asd_agent.features.log_mel import MOST_N_FFT, MOST_SAMPLE_RATE, Array, FeatureSpec, framed, hann, log_mel
 
 _AT_ONCE = 32
 
@@ -22,9 +22,9 @@ _AT_ONCE = 32
 class _BandSpec(BaseModel):
     """Bins of a transform that are kept: those from `f_min` to `f_max`, both ends included, in Hz."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    sample_rate: int = SAMPLE_RATE
+    sample_rate: int = Field(default=SAMPLE_RATE, ge=1, le=MOST_SAMPLE_RATE)
     f_min: float = 0.0
     f_max: float = 8000.0
 
@@ -52,8 +52,8 @@ class StftSpec(_BandSpec):
     """
 
     kind: Literal["linear_stft"] = "linear_stft"
-    n_fft: int = 1024
-    hop_length: int = 512
+    n_fft: int = Field(default=1024, le=MOST_N_FFT)
+    hop_length: int = Field(default=512, le=MOST_N_FFT)
     center: bool = True
 
     @model_validator(mode="after")

@@ -15,8 +15,8 @@ from asd_agent.bundle.overlay import (
     SiteOverlay,
     add_overlay,
     apply_overlay,
-    numbers,
     overlay_folder,
+    overlay_numbers,
     undo,
     with_site,
 )
@@ -97,7 +97,7 @@ def test_calibrations_count_up_and_are_taken_back_one_by_one(scorer, bundle, tmp
     folder = overlay_folder(tmp_path, bundle, "00")
     for seed in (6, 7):
         add_overlay(folder, *calibrated(scorer, heard(12, seed)))
-    assert numbers(folder) == [1, 2]
+    assert overlay_numbers(folder) == [1, 2]
     levels = [with_site(bundle, tmp_path, "00").condition("00", "site").threshold.raise_level]
     assert undo(folder) == 1
     levels.append(with_site(bundle, tmp_path, "00").condition("00", "site").threshold.raise_level)
