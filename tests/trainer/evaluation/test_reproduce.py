@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,12 +13,13 @@ from asd_agent.bundle import Bundle
 from asd_agent.bundle.arrays import load_arrays
 from asd_agent.bundle.bundle import write_bundle
 from asd_agent.bundle.files import GOLDEN, SCORERS
+from asd_trainer.cli import main
 from asd_trainer.data.dataset import scan
 from asd_trainer.evaluation.reproduce import compare
 from asd_trainer.jobs.train import export_run, train_machine
 from asd_trainer.recipes.recipe import load_recipe
 from rigs.clips import write_data_set
-from rigs.waiting import PATIENCE
+from rigs.command import call
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +32,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def reproduce(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from asd_trainer.cli import main; main()", "reproduce", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    return call(main, "reproduce", *arguments)
 
 
 def test_a_bundle_trained_again_is_equal_byte_by_byte(place):

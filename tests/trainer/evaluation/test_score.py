@@ -2,13 +2,12 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from asd_agent.errors import DataError
+from asd_trainer.cli import main
 from asd_trainer.data.dataset import scan
 from asd_trainer.evaluation.score import evaluate_run, evaluate_runs, read_evaluation
 from asd_trainer.jobs import status
@@ -16,7 +15,7 @@ from asd_trainer.jobs.runs import Run, find_runs, read_summary
 from asd_trainer.jobs.train import export_run, train_machine
 from asd_trainer.recipes.recipe import Recipe, load_recipe
 from rigs.clips import write_data_set
-from rigs.waiting import PATIENCE
+from rigs.command import call
 
 
 @pytest.fixture(scope="module")
@@ -108,9 +107,8 @@ def test_a_table_of_what_works_is_given_where_a_clip_cannot_be_read(data):
     bad = data / "pump" / "train" / "section_00_source_train_normal_0001.wav"
     bad.write_bytes(bad.read_bytes()[:20])
     out = data.parent / "runs"
-    command = [sys.executable, "-c", "from asd_trainer.cli import main; main()", "table", data, "--out", out]
-    command += ["--recipes", "level,indicators", "--seeds", "1", "--workers", "2", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    asked = ("--recipes", "level,indicators", "--seeds", 1, "--workers", 2, "--json")
+    done = call(main, "table", data, "--out", out, *asked)
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert "job level/seed-0/pump/bundle failed" in line

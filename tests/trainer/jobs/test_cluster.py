@@ -16,6 +16,7 @@ from asd_trainer.jobs import Job, Task, run_jobs, status
 from asd_trainer.jobs.cluster import Cluster
 from rigs.waiting import wait_until
 
+pytestmark = pytest.mark.usefixtures("job_processes")
 HERE = f"trainer.jobs.{Path(__file__).stem}"
 
 

@@ -20,6 +20,7 @@ from asd_trainer.jobs.screen import duration, picture, seconds_left
 from asd_trainer.jobs.store import JobStatus, folder_of
 from rigs.waiting import PATIENCE
 
+pytestmark = pytest.mark.usefixtures("job_processes")
 HERE = f"trainer.jobs.{Path(__file__).stem}"
 """As a job's process finds this module: the folder of all tests is on its path."""
 
