@@ -27,8 +27,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from asd_agent.alarm import AlarmState, ClockReading, command, tick
-from asd_agent.clock import SystemClock, iso_utc
+from asd_agent.alarm import AlarmState, command, tick
+from asd_agent.clock import ClockReading, SystemClock, iso_utc
 from asd_agent.config.model import AlarmSettings, MqttSettings
 from asd_agent.mqtt.commands import MAX_WAITING, VERBS, CommandReceiver
 from asd_agent.mqtt.publisher import Publisher

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import typer
 
-import asd_agent.blas  # noqa: F401 - before anything that imports numpy
 from asd_agent import __version__
-from asd_agent.commands import (
+from asd_agent.runtime import limit_blas_threads
+
+limit_blas_threads()  # before anything that imports numpy
+
+from asd_agent.commands import (  # noqa: E402
     alerts,
     bench,
     bundle,
@@ -20,7 +23,7 @@ from asd_agent.commands import (
     run,
     score,
 )
-from asd_agent.commands.console import run_command
+from asd_agent.commands.console import run_command  # noqa: E402
 
 app = typer.Typer(
     help="Listens to a machine and says over MQTT when it sounds different.",

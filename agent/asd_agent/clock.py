@@ -34,6 +34,28 @@ class Clock(Protocol):
 
 
 @dataclass(frozen=True)
+class ClockReading:
+    """All clocks, read together.
+
+    Attributes:
+        utc: Wall clock, seconds since 1970; may step.
+        monotonic: Seconds since this boot; never steps.
+        boot_id: Names the boot that `monotonic` counts from.
+        synchronised: Whether the wall clock follows a time server; None when unknown.
+    """
+
+    utc: float
+    monotonic: float
+    boot_id: str
+    synchronised: bool | None = None
+
+    @classmethod
+    def read(cls, clock: Clock) -> ClockReading:
+        """Read all clocks now."""
+        return cls(clock.utc(), clock.monotonic(), clock.boot_id, clock.synchronised())
+
+
+@dataclass(frozen=True)
 class SystemClock:
     """The kernel's clocks.
 

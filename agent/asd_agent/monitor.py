@@ -5,17 +5,36 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from asd_agent.alarm import AlarmState, ClockReading, Event, ScoredWindow, rebind, step, tick
+from asd_agent.alarm import AlarmState, Event, ScoredWindow, rebind, step, tick
 from asd_agent.audio.files import SAMPLE_RATE, Signal
 from asd_agent.audio.quality import Limits, Quality, assess
 from asd_agent.audio.ring import Missing
 from asd_agent.audio.source import CaptureSource
+from asd_agent.clock import ClockReading
 from asd_agent.config.model import MonitorSettings, TopicGate
 from asd_agent.inference.scorer import BundleScorer, WindowScore
-from asd_agent.mqtt.mapping import Identity
 
 MOST_AT_ONCE = 16
 """Windows that are scored together; of a recording's, more wait for the next turn."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Machine, section, domain and bundle that a monitor's events name.
+
+    Attributes:
+        machine: Machine type, such as `fan`.
+        section: Its two digits.
+        domain: As configured; a window that names its own domain goes before.
+        bundle: Digest of the bundle.
+        provisional: Whether the threshold rests on too few clips.
+    """
+
+    machine: str
+    section: str
+    domain: str
+    bundle: str
+    provisional: bool = False
 
 
 @dataclass(frozen=True)

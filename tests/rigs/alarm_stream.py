@@ -6,7 +6,6 @@ from typing import Any
 
 from asd_agent.alarm import (
     AlarmState,
-    ClockReading,
     CommandResult,
     Event,
     EvidenceSummary,
@@ -17,6 +16,7 @@ from asd_agent.alarm import (
     step,
     tick,
 )
+from asd_agent.clock import ClockReading
 from asd_agent.config.model import AlarmSettings
 
 THRESHOLD, CLEAR = 2.0, 1.0

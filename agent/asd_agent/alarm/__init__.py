@@ -6,7 +6,6 @@ from asd_agent.alarm.operator import VERBS, CommandResult, command
 from asd_agent.alarm.state import (
     EVENTS,
     AlarmState,
-    ClockReading,
     Event,
     EventName,
     EvidenceSummary,
@@ -22,7 +21,6 @@ __all__ = [
     "EVENTS",
     "VERBS",
     "AlarmState",
-    "ClockReading",
     "CommandResult",
     "Event",
     "EventName",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from asd_agent.alarm.state import AlarmState, ClockReading, Event, EvidenceSummary
+from asd_agent.alarm.state import AlarmState, Event, EvidenceSummary
 from asd_agent.alarm.transition import Transition
+from asd_agent.clock import ClockReading
 
 
 def kept(

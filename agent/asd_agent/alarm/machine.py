@@ -6,9 +6,10 @@ import math
 
 from pydantic import ValidationError
 
-from asd_agent.alarm.state import AlarmState, ClockReading, Event, ScoredWindow, severity_class, severity_of
+from asd_agent.alarm.state import AlarmState, Event, ScoredWindow, severity_class, severity_of
 from asd_agent.alarm.stops import cast, follow, may_hold_start, withdraw
 from asd_agent.alarm.transition import Transition
+from asd_agent.clock import ClockReading
 from asd_agent.config.model import AlarmSettings
 
 VOTES_KEPT_SECONDS = 300.0

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from asd_agent.alarm.state import AlarmState, ClockReading, Event, Shelving
+from asd_agent.alarm.state import AlarmState, Event, Shelving
 from asd_agent.alarm.transition import Transition
+from asd_agent.clock import ClockReading
 from asd_agent.config.model import AlarmSettings
 
 VERBS = ("acknowledge", "shelve", "unshelve", "out_of_service")

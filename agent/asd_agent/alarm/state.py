@@ -1,4 +1,4 @@
-"""What the alarm states are made of: a moment, a judged window, the state itself and the events that leave it.
+"""What the alarm states are made of: a judged window, the state itself and the events that leave it.
 
 The words follow OPC UA Part 9 (Alarms and Conditions): acknowledged, shelved, out of service, severity 1–1000.
 """
@@ -11,7 +11,7 @@ from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from asd_agent.clock import Clock
+from asd_agent.clock import ClockReading
 from asd_agent.inference.explanation import Explanation
 
 EventName = Literal[
@@ -36,28 +36,6 @@ SEVERITY_AT_THRESHOLD = 100
 SEVERITY_PER_SPREAD = 100
 MEDIUM, HIGH = 334, 667
 """Lowest severities of the classes medium and high: thirds of OPC UA's range."""
-
-
-@dataclass(frozen=True)
-class ClockReading:
-    """A reading of the clocks.
-
-    Attributes:
-        utc: Wall clock, seconds since 1970; may step.
-        monotonic: Seconds since this boot; never steps.
-        boot_id: Names the boot that `monotonic` counts from.
-        synchronised: Whether the wall clock follows a time server; None when it cannot be told.
-    """
-
-    utc: float
-    monotonic: float
-    boot_id: str
-    synchronised: bool | None = None
-
-    @classmethod
-    def read(cls, clock: Clock) -> ClockReading:
-        """What the clocks say now."""
-        return cls(clock.utc(), clock.monotonic(), clock.boot_id, clock.synchronised())
 
 
 class _Value(BaseModel):

@@ -8,7 +8,6 @@ from typing import Any
 
 from asd_agent.alarm.state import (
     AlarmState,
-    ClockReading,
     Event,
     EventName,
     EvidenceSummary,
@@ -16,6 +15,7 @@ from asd_agent.alarm.state import (
     ScoredWindow,
     severity_class,
 )
+from asd_agent.clock import ClockReading
 
 
 class Transition:

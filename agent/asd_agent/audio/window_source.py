@@ -16,8 +16,8 @@ from asd_agent.audio.files import SAMPLE_RATE, Signal
 from asd_agent.audio.ring import Missing, Ring
 from asd_agent.audio.source import CaptureSource
 from asd_agent.config.sources import SourceKind
+from asd_agent.control_client import SOCKET_NAME, ControlError, ControlRefusedError, ask
 from asd_agent.errors import AudioError
-from asd_agent.service.control import SOCKET_NAME, ControlError, ControlRefusedError, ask
 
 CYCLE_SECONDS = 0.2
 ASK_SECONDS = 1.0

@@ -13,7 +13,7 @@ from asd_agent.bench.stages import Window, whole_window
 from asd_agent.bench.timing import Effort, Times
 from asd_agent.bundle.manifest import Condition
 from asd_agent.inference.scorer import BundleScorer
-from asd_agent.service.box import resident_bytes
+from asd_agent.runtime import resident_bytes
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from asd_agent.clock import iso_utc
 from asd_agent.commands.console import print_json, print_table
 from asd_agent.config.file import load_config
 from asd_agent.config.model import Config
+from asd_agent.control_client import SOCKET_NAME, ControlError, ask
 from asd_agent.errors import UsageError
 from asd_agent.outbox.reader import alerts, commands, open_outbox, states
 from asd_agent.outbox.schema import OUTBOX_NAME
-from asd_agent.service.control import SOCKET_NAME, ControlError, ask
 
 app = typer.Typer(help="Alarms on this box: list, acknowledge, shelve.", no_args_is_help=True)
 ConfigPath = Annotated[Path, typer.Option("--config", "-c", help="The configuration.")]

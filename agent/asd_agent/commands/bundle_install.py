@@ -16,8 +16,8 @@ from asd_agent.clock import SystemClock, iso_utc
 from asd_agent.commands.console import print_json, warn
 from asd_agent.config.file import load_config
 from asd_agent.config.model import Config
+from asd_agent.control_client import SOCKET_NAME, ask
 from asd_agent.inference.provider_check import check_providers
-from asd_agent.service.control import SOCKET_NAME, ask
 
 DEFAULT = Path("/etc/asd-agent/agent.yaml")
 _CPU = ("CPUExecutionProvider",)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from asd_agent.clock import Clock
 from asd_agent.config.finding import Finding, ok, problem, warning
-from asd_agent.service.box import disk_free_bytes, temperature_celsius
+from asd_agent.runtime import disk_free_bytes, temperature_celsius
 
 LEAST_FREE = 50_000_000
 """Bytes; below this the outbox and the journal have no room to work in."""

@@ -8,8 +8,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from asd_agent.config.finding import Finding, ok, problem, warning
+from asd_agent.control_client import SOCKET_NAME, ControlError, ask
 from asd_agent.mqtt.payloads import Health
-from asd_agent.service.control import SOCKET_NAME, ControlError, ask
 
 _WELL = {"healthy", "ended"}
 MISSED_SHARE = 0.01

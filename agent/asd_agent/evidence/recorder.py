@@ -8,10 +8,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from asd_agent.alarm import ClockReading, Event, EvidenceSummary, PendingEvidence, ScoredWindow, abandon_evidence, kept
+from asd_agent.alarm import Event, EvidenceSummary, PendingEvidence, ScoredWindow, abandon_evidence, kept
 from asd_agent.audio.files import SAMPLE_RATE
 from asd_agent.audio.source import CaptureSource
-from asd_agent.clock import Clock
+from asd_agent.clock import Clock, ClockReading
 from asd_agent.config.model import EvidenceSettings
 from asd_agent.evidence.clip import cut
 from asd_agent.evidence.job import Job
@@ -19,8 +19,8 @@ from asd_agent.evidence.record import Record
 from asd_agent.evidence.store import CLIP, RECORD
 from asd_agent.evidence.writer import EvidenceWriter, Standing
 from asd_agent.inference.scorer import BundleScorer
-from asd_agent.monitor import Monitor
-from asd_agent.mqtt.mapping import Identity, alert_of
+from asd_agent.monitor import Identity, Monitor
+from asd_agent.mqtt.mapping import alert_of
 
 log = logging.getLogger(__name__)
 

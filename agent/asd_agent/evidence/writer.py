@@ -22,7 +22,7 @@ from asd_agent.evidence.hourmeter import Hourmeter
 from asd_agent.evidence.job import Job, build
 from asd_agent.evidence.retention import Bounds, Item, plan
 from asd_agent.evidence.store import NOTED, folder_bytes, held, sweep_unfinished
-from asd_agent.service.box import disk_free_bytes
+from asd_agent.runtime import disk_free_bytes
 from asd_agent.whole_files import put, remove, write_whole
 
 log = logging.getLogger(__name__)

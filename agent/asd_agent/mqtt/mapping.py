@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
-from asd_agent.alarm.state import AlarmState, ClockReading, Event, ScoredWindow, severity_of
-from asd_agent.clock import iso_utc
-from asd_agent.mqtt.payloads import Alert, ClipFile, ClockWord, Explained, MonitorState, Quality, Score
+from asd_agent.alarm.state import AlarmState, Event, ScoredWindow, severity_of
+from asd_agent.clock import ClockReading, iso_utc
+from asd_agent.monitor import Identity
+from asd_agent.mqtt.payloads import AgentEvent, Alert, ClipFile, ClockWord, Explained, MonitorState, Quality, Score
+from asd_agent.outbox.rows import Message
 
-
-@dataclass(frozen=True)
-class Identity:
-    """Whose events these are.
-
-    Attributes:
-        machine: Machine type, such as `fan`.
-        section: Its two digits.
-        domain: As configured; a window that names its own domain goes before.
-        bundle: Digest of the bundle.
-        provisional: Whether the threshold rests on too few clips.
-    """
-
-    machine: str
-    section: str
-    domain: str
-    bundle: str
-    provisional: bool = False
+VITAL = ("raised", "escalated", "cleared")
+"""Alerts that a full outbox drops last: without them a reader has the state of the alarm wrong."""
 
 
 def clock_word(synchronised: bool | None) -> ClockWord:
@@ -64,6 +50,11 @@ def alert_of(event: Event, identity: Identity) -> Alert:
         evidence_id=event.evidence_id,
         evidence=ClipFile(**asdict(event.proof)) if event.proof else None,
     )
+
+
+def message_of(topic: str, payload: Alert | AgentEvent) -> Message:
+    """Return the outbox message for an alert or an event of the agent."""
+    return Message(payload.id, topic, payload.to_json(), payload.event in VITAL)
 
 
 def monitor_state_of(state: AlarmState, identity: Identity, now: ClockReading) -> MonitorState:

@@ -8,10 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from asd_agent.clock import Clock
-from asd_agent.mqtt.payloads import AgentEvent, Alert
 
-VITAL = ("raised", "escalated", "cleared")
-"""Alerts that are dropped last."""
 HISTORY_ROWS = 1000
 """Sent rows that are kept to be looked at."""
 RECORDS = 10_000
@@ -37,11 +34,6 @@ class Message:
     topic: str
     payload: str
     vital: bool = False
-
-    @classmethod
-    def of(cls, topic: str, payload: Alert | AgentEvent) -> Message:
-        """An alert or event for its topic."""
-        return cls(payload.id, topic, payload.to_json(), payload.event in VITAL)
 
 
 @dataclass(frozen=True)

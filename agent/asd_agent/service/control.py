@@ -1,4 +1,4 @@
-"""How commands on the box reach the running service: a Unix socket of mode 0600, one JSON line each way."""
+"""Requests from this box: a Unix socket of mode 0600, one JSON line each way."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import queue
-import socket
 import socketserver
 import threading
 from collections.abc import Callable
@@ -15,26 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from asd_agent.errors import AsdError
+from asd_agent.control_client import MAX_BYTES, reply_seconds
 
 log = logging.getLogger(__name__)
 
-SOCKET_NAME = "control.sock"
-"""Below `paths.state`."""
-MAX_BYTES = 65_536
-REPLY_SECONDS = 10.0
-"""How long a request waits for the service's next turn."""
-LONG_SECONDS = {"reload": 900.0}
-"""How long a request waits whose command takes more than a turn: it is answered when all of it is done."""
 MAX_WAITING = 32
-
-
-class ControlError(AsdError):
-    """The service cannot be reached, or refused."""
-
-
-class ControlRefusedError(ControlError):
-    """The service answered, and refused."""
 
 
 @dataclass
@@ -56,7 +40,7 @@ class Request:
     def wait(self) -> dict[str, Any]:
         """The answer, or that there was none in time."""
         try:
-            return self._answer.get(timeout=_seconds(self.document))
+            return self._answer.get(timeout=reply_seconds(self.document))
         except queue.Empty:
             return {"error": "the service did not answer in time"}
 
@@ -145,37 +129,3 @@ class _Handler(socketserver.StreamRequestHandler):
         line = self.rfile.readline(MAX_BYTES + 1)
         answer = self.server.hear(line) if len(line) <= MAX_BYTES else {"error": f"more than {MAX_BYTES} bytes"}
         self.wfile.write(json.dumps(answer).encode() + b"\n")
-
-
-def ask(path: Path, document: dict[str, Any]) -> dict[str, Any]:
-    """Ask the running service.
-
-    Args:
-        path: Of its socket.
-        document: What is asked.
-
-    Raises:
-        ControlError: No service runs there, it belongs to another user, or it refused.
-    """
-    try:
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(_seconds(document) + 5.0)
-            connection.connect(str(path))
-            connection.sendall(json.dumps(document).encode() + b"\n")
-            with connection.makefile("rb") as stream:
-                answer = json.loads(stream.readline())
-    except PermissionError as error:
-        raise ControlError(f"{path} belongs to another user", "Run this as the service's user or with sudo") from error
-    except (FileNotFoundError, ConnectionRefusedError) as error:
-        raise ControlError(
-            f"no service listens on {path}", "Is it running, with the paths.state of this -c?"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise ControlError(f"the service on {path} did not answer: {error}") from error
-    if "error" in answer:
-        raise ControlRefusedError(f"the service refused: {answer['error']}")
-    return dict(answer)
-
-
-def _seconds(document: dict[str, Any]) -> float:
-    return LONG_SECONDS.get(str(document.get("command")), REPLY_SECONDS)

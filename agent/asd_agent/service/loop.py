@@ -10,20 +10,20 @@ from typing import Protocol
 
 import numpy as np
 
-from asd_agent.alarm import ClockReading, Event, ScoredWindow, restore
+from asd_agent.alarm import Event, ScoredWindow, restore
 from asd_agent.audio.source import CaptureSource
-from asd_agent.clock import Clock, SystemClock
+from asd_agent.clock import Clock, ClockReading, SystemClock
 from asd_agent.config.model import Config
 from asd_agent.errors import AsdError
 from asd_agent.evidence.recorder import EvidenceRecorder, ring_seconds
 from asd_agent.evidence.store import FOLDER
 from asd_agent.inference.scorer import WindowScore
-from asd_agent.memory import give_back
 from asd_agent.monitor import MOST_AT_ONCE, Counts, Monitor, Window
 from asd_agent.mqtt.payloads import Health
 from asd_agent.mqtt.publisher import Publisher
 from asd_agent.outbox.schema import OUTBOX_NAME
 from asd_agent.outbox.store import Outbox
+from asd_agent.runtime import release_free_memory
 from asd_agent.service.loader import LoadedRuntime, load_parts, make_folder
 from asd_agent.service.metrics import MetricsExporter
 from asd_agent.service.operator_commands import CommandHandler
@@ -190,7 +190,7 @@ class Service:
             if now >= next_health:
                 next_health = now + HEALTH_SECONDS
                 self._tell_health()
-                give_back()
+                release_free_memory()
             if not self._unfit():
                 self._notifier.feed(now)
             if worked:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from asd_agent.alarm import ClockReading, CommandResult, Event, command
+from asd_agent.alarm import CommandResult, Event, command
 from asd_agent.audio.source import CaptureSource
 from asd_agent.audio.window_source import answer_sound
-from asd_agent.clock import Clock
+from asd_agent.clock import Clock, ClockReading
 from asd_agent.config.model import Config
+from asd_agent.control_client import SOCKET_NAME
 from asd_agent.monitor import Monitor
 from asd_agent.mqtt.commands import CommandReceiver, LocalOrder
 from asd_agent.mqtt.payloads import Health
 from asd_agent.mqtt.publisher import Publisher
 from asd_agent.outbox.store import Outbox
-from asd_agent.service.control import SOCKET_NAME, ControlServer, Request
+from asd_agent.service.control import ControlServer, Request
 from asd_agent.service.reporter import Reporter
 
 

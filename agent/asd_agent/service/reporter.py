@@ -7,15 +7,15 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 
 from asd_agent import __version__
-from asd_agent.alarm import ClockReading, Event, ScoredWindow
+from asd_agent.alarm import Event, ScoredWindow
 from asd_agent.audio.source import CaptureSource
-from asd_agent.clock import Clock, iso_utc
+from asd_agent.clock import Clock, ClockReading, iso_utc
 from asd_agent.config.model import Config, TopicGate
 from asd_agent.evidence.writer import Standing
 from asd_agent.monitor import Counts, Monitor
 from asd_agent.mqtt.connection import Received
 from asd_agent.mqtt.home_assistant import Card, announce
-from asd_agent.mqtt.mapping import alert_of, clock_word, monitor_state_of, score_of
+from asd_agent.mqtt.mapping import alert_of, clock_word, message_of, monitor_state_of, score_of
 from asd_agent.mqtt.payloads import (
     AgentEvent,
     DeliveryHealth,
@@ -30,7 +30,7 @@ from asd_agent.mqtt.publisher import Publisher
 from asd_agent.mqtt.topics import Topics
 from asd_agent.outbox.rows import Message, Record
 from asd_agent.outbox.store import Outbox
-from asd_agent.service.box import disk_free_bytes, temperature_celsius
+from asd_agent.runtime import disk_free_bytes, temperature_celsius
 from asd_agent.service.loader import LoadedRuntime
 
 log = logging.getLogger(__name__)
@@ -105,7 +105,7 @@ class Reporter:
     ) -> None:
         """Store a monitor's state with the alerts that its change caused, all or nothing."""
         topic = self.topics.alert(monitor.name)
-        alerts = [Message.of(topic, alert_of(e, monitor.identity)) for e in events]
+        alerts = [message_of(topic, alert_of(e, monitor.identity)) for e in events]
         self._outbox.commit(monitor.name, monitor.state.to_json(), [*alerts, *more], record)
         if alerts or more:
             self._publisher.wake()
@@ -169,7 +169,7 @@ class Reporter:
             late=False,
             durable=True,
         )
-        self._outbox.append([Message.of(self.topics.event, payload)])
+        self._outbox.append([message_of(self.topics.event, payload)])
         self._publisher.wake()
 
     def health(

@@ -6,15 +6,16 @@ import threading
 import pytest
 from typer.testing import CliRunner
 
-from asd_agent.alarm import AlarmState, ClockReading, Event, ScoredWindow, command
-from asd_agent.clock import SystemClock
+from asd_agent.alarm import AlarmState, Event, ScoredWindow, command
+from asd_agent.clock import ClockReading, SystemClock
 from asd_agent.commands.alerts import OUTBOX_NAME, app
 from asd_agent.config.model import AlarmSettings
+from asd_agent.control_client import SOCKET_NAME
+from asd_agent.monitor import Identity
 from asd_agent.mqtt.commands import LocalOrder
-from asd_agent.mqtt.mapping import Identity, alert_of
-from asd_agent.outbox.rows import Message
+from asd_agent.mqtt.mapping import alert_of, message_of
 from asd_agent.outbox.store import Outbox
-from asd_agent.service.control import SOCKET_NAME, ControlServer
+from asd_agent.service.control import ControlServer
 
 CONFIG = """
 agent: {name: box}
@@ -47,7 +48,7 @@ class Supervisor:
         )
         raised = Event("e1", "raised", "a1", 1, "active", 325, window, ClockReading.read(clock))
         alert = alert_of(raised, Identity("fan", "00", "source", "b"))
-        self.outbox.commit("fan", self.state.to_json(), [Message.of("asd/box/monitor/fan/alert", alert)])
+        self.outbox.commit("fan", self.state.to_json(), [message_of("asd/box/monitor/fan/alert", alert)])
         self._turn, self._end = threading.Event(), threading.Event()
         self.server = ControlServer(folder / "state" / SOCKET_NAME, self._turn.set)
         self._thread = threading.Thread(target=self._run)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from asd_agent.alarm import AlarmState, ClockReading, command
-from asd_agent.clock import iso_utc
+from asd_agent.alarm import AlarmState, command
+from asd_agent.clock import ClockReading, iso_utc
 from asd_agent.config.model import AlarmSettings
 from asd_agent.mqtt import commands
 from asd_agent.mqtt.commands import MAX_WAITING, CommandReceiver

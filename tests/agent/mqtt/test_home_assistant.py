@@ -6,10 +6,11 @@ import re
 import pytest
 from jinja2 import Environment
 
-from asd_agent.alarm import EVENTS, AlarmState, ClockReading, Event, ScoredWindow
-from asd_agent.clock import SystemClock
+from asd_agent.alarm import EVENTS, AlarmState, Event, ScoredWindow
+from asd_agent.clock import ClockReading, SystemClock
+from asd_agent.monitor import Identity
 from asd_agent.mqtt.home_assistant import Card, announce, discovery
-from asd_agent.mqtt.mapping import Identity, alert_of, monitor_state_of, score_of
+from asd_agent.mqtt.mapping import alert_of, monitor_state_of, score_of
 from asd_agent.mqtt.publisher import Publisher
 from asd_agent.mqtt.topics import Topics
 from asd_agent.outbox.store import Outbox

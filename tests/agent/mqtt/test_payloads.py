@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from asd_agent.alarm import AlarmState, ClockReading, Event, EvidenceSummary, ScoredWindow, Shelving
+from asd_agent.alarm import AlarmState, Event, EvidenceSummary, ScoredWindow, Shelving
+from asd_agent.clock import ClockReading
 from asd_agent.inference.explanation import Explanation
-from asd_agent.mqtt.mapping import Identity, alert_of, clock_word, monitor_state_of, score_of
+from asd_agent.monitor import Identity
+from asd_agent.mqtt.mapping import alert_of, clock_word, monitor_state_of, score_of
 from asd_agent.mqtt.schemas import MODELS, schema_texts
 from asd_agent.mqtt.topics import Topics
 

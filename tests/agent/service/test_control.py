@@ -7,7 +7,8 @@ import threading
 
 import pytest
 
-from asd_agent.service.control import MAX_BYTES, ControlError, ControlServer, ask
+from asd_agent.control_client import MAX_BYTES, ControlError, ask
+from asd_agent.service.control import ControlServer
 from rigs.waiting import PATIENCE
 
 
@@ -88,7 +89,7 @@ def test_many_ask_at_once(tmp_path):
 
 
 def test_a_service_that_does_not_turn_is_told(tmp_path, monkeypatch):
-    monkeypatch.setattr("asd_agent.service.control.REPLY_SECONDS", 0.05)
+    monkeypatch.setattr("asd_agent.control_client.REPLY_SECONDS", 0.05)
     server = ControlServer(tmp_path / "c.sock", lambda: None)
     server.start()
     with pytest.raises(ControlError, match="did not answer in time"):

@@ -16,8 +16,8 @@ import pytest
 import yaml
 
 from asd_agent.bundle import Bundle
+from asd_agent.control_client import SOCKET_NAME, ControlError, ask
 from asd_agent.evidence.store import FOLDER, RECORD
-from asd_agent.service.control import SOCKET_NAME, ControlError, ask
 from rigs.agent import Agent, running, write_config
 from rigs.broker import Broker, Listener
 from rigs.bundles import hum, make_bundle, write_wav
