@@ -67,7 +67,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "evidence"
         settings = EvidenceSettings(max_megabytes=options.megabytes, free_megabytes=0)
-        keeper = EvidenceWriter(folder, settings, SystemClock(), done.set)
+        keeper = EvidenceWriter(folder, settings, SystemClock(), done)
         keeper.start()
         for number, first in enumerate(places):
             keeper.offer(job(scorer, sound, number, int(first)))

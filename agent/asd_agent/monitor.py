@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
-from asd_agent.alarm import AlarmState, Event, ScoredWindow, rebind, step, tick
+from asd_agent.alarm import (
+    AlarmState,
+    CommandResult,
+    Event,
+    EvidenceSummary,
+    ScoredWindow,
+    abandon_evidence,
+    command,
+    kept,
+    rebind,
+    step,
+    tick,
+)
 from asd_agent.audio.files import SAMPLE_RATE, Signal
 from asd_agent.audio.quality import Limits, Quality, assess
 from asd_agent.audio.ring import Missing
@@ -132,8 +146,8 @@ class Monitor:
         self._column = source.column(settings.channel)
         self._waits = not source.settings.is_live
 
-    def hear_gate(self, text: str) -> None:
-        """A message on the topic that says whether the machine runs; until the first one it is taken to run."""
+    def receive_gate(self, text: str) -> None:
+        """Take a message of the topic that reports whether the machine runs; before the first one it is assumed to."""
         gate = self.settings.active_when
         if isinstance(gate, TopicGate):
             self._told_stopped = text != gate.equals
@@ -209,6 +223,23 @@ class Monitor:
         self.state, events = tick(self.state, now)
         return events
 
+    def apply_action(
+        self, verb: str, args: Mapping[str, Any], now: ClockReading
+    ) -> tuple[tuple[Event, ...], CommandResult]:
+        """Apply an operator's action to the alarm; see `asd_agent.alarm.command`."""
+        self.state, events, result = command(self.state, verb, args, self.settings.alarm, now)
+        return events, result
+
+    def record_evidence(
+        self, evidence_id: str, summary: EvidenceSummary | None, now: ClockReading
+    ) -> tuple[Event, ...]:
+        """Record that evidence of an alarm is stored, or, with no summary, that it never will be."""
+        if summary is None:
+            self.state = abandon_evidence(self.state, evidence_id)
+            return ()
+        self.state, events = kept(self.state, evidence_id, summary, now)
+        return events
+
     def _skip(self, count: int) -> None:
         self._next += count * self._hop
         self.counts = self.counts.plus(Counts(due=count, skipped=count))
@@ -219,3 +250,7 @@ class Monitor:
             return self._told_stopped
         broken = {"gap", "not_finite"} & set(quality.reasons)
         return gate is not None and not broken and quality.level_dbfs <= gate.level_above_dbfs
+
+
+MonitorEvents = tuple[Monitor, tuple[Event, ...]]
+"""A monitor whose alarm state changed, with the events to store and publish with it."""

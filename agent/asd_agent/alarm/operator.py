@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -77,8 +77,9 @@ def _shelve(transition: Transition, args: Mapping[str, Any], settings: AlarmSett
         return CommandResult(False, "give 'minutes', or 'one_shot': true until this alarm is over")
     if minutes is None:
         minutes = longest
-    if isinstance(minutes, bool) or not isinstance(minutes, int | float) or not math.isfinite(minutes) or minutes <= 0:
-        return CommandResult(False, f"{minutes!r} is no number of minutes above 0")
+    # Compared, not converted: a JSON document may hold an integer that no float can hold.
+    if isinstance(minutes, bool) or not isinstance(minutes, int | float) or not 0 < minutes <= sys.float_info.max:
+        return CommandResult(False, f"{str(minutes)[:40]} is no number of minutes above 0")
     if minutes > longest:
         return CommandResult(False, f"{minutes:g} minutes are more than max_shelve_minutes, {longest:g}")
     if transition.silenced:

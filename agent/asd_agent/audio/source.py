@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import subprocess
 import threading
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -35,7 +34,7 @@ class CaptureSource:
         clock: The box's clocks.
         seconds: How much sound is kept.
         patience: How long is waited for what.
-        notify: Called after every block and every change of state, from the source's thread; must not block.
+        wake: Set after every block and every change of state, by the source's thread.
     """
 
     def __init__(
@@ -46,13 +45,13 @@ class CaptureSource:
         clock: Clock | None = None,
         seconds: float = 60.0,
         patience: SourceTimeouts | None = None,
-        notify: Callable[[], None] | None = None,
+        wake: threading.Event | None = None,
     ) -> None:
         self.name = name
         self.settings = settings
         self.ring = Ring(seconds, len(settings.channels))
         self._clock = clock or SystemClock()
-        self._notify = notify or (lambda: None)
+        self._wake = wake or threading.Event()
         live = settings.is_live
         self._placement = SampleClock(self.ring, self._clock, speed=None if live else settings.playback_speed)
         self._life = SourceStateMachine(self._clock.monotonic(), patience, live=live)
@@ -163,7 +162,7 @@ class CaptureSource:
         if order is Order.KILL and self._child is not None:
             self._child.kill()
         if changed:
-            self._notify()
+            self._wake.set()
 
     def keep_from(self, first: int) -> None:
         """Say from which sample on the sound is still needed; to be said again as readers go on.
@@ -247,7 +246,7 @@ class CaptureSource:
                 self._take(frame)
             else:
                 reason = self._hear(frame) or reason
-            self._notify()
+            self._wake.set()
         return reason
 
     def _wait_for_room(self, count: int) -> None:
@@ -292,7 +291,7 @@ class CaptureSource:
             self._placement.left()
             self._level.forget()
         self.ring.wake()
-        self._notify()
+        self._wake.set()
 
     def _request(self) -> dict[str, Any]:
         request: dict[str, Any] = {

@@ -28,13 +28,14 @@ def run(
 
     Example: asd-agent run -c agent.yaml
     """
+    from asd_agent.service.loader import LoadedRuntime
     from asd_agent.service.loop import Service
 
     settings = load_config(config)
     log_to_stderr(logging.DEBUG if verbose else logging.INFO)
     faulthandler.enable()  # the watchdog ends a service that hangs with SIGABRT: the log says where it hung
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
-    service = Service(settings, reread=lambda: load_config(config))
+    service = Service(LoadedRuntime(settings, reread=lambda: load_config(config)))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: service.stop())
     signal.signal(signal.SIGHUP, lambda *_: service.reload())

@@ -25,6 +25,7 @@ from asd_agent.errors import AsdError
 from asd_agent.evidence.export import export_to
 from asd_agent.evidence.store import FOLDER, held
 from asd_agent.monitor import Monitor
+from asd_agent.service.loader import LoadedRuntime
 from asd_agent.service.loop import Service
 
 AGENT = "demo"
@@ -120,7 +121,7 @@ class Demo:
             topic = f"asd/{AGENT}/monitor/+/alert"
             subscriber = _Subscriber(broker.subscriber_port, topic, self._on_received, broker.admit_agent)
             try:
-                self._service = Service(self._config(Path(state), broker.agent_port), watcher=self)
+                self._service = Service(LoadedRuntime(self._config(Path(state), broker.agent_port)), observer=self)
                 self._service.run(drain_seconds=LAST_WORDS_SECONDS)
                 subscriber.wait_for(lambda: len(self._raised_ids()) >= len(self._alarms), LAST_WORDS_SECONDS)
             finally:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from asd_agent.alarm import Event, EvidenceSummary, PendingEvidence, ScoredWindow, abandon_evidence, kept
+from asd_agent.alarm import Event, EvidenceSummary, PendingEvidence, ScoredWindow
 from asd_agent.audio.files import SAMPLE_RATE
 from asd_agent.audio.source import CaptureSource
 from asd_agent.clock import Clock, ClockReading
@@ -19,8 +20,9 @@ from asd_agent.evidence.record import Record
 from asd_agent.evidence.store import CLIP, RECORD
 from asd_agent.evidence.writer import EvidenceWriter, Standing
 from asd_agent.inference.scorer import BundleScorer
-from asd_agent.monitor import Identity, Monitor
+from asd_agent.monitor import Identity, Monitor, MonitorEvents
 from asd_agent.mqtt.mapping import alert_of
+from asd_agent.notices import AgentNotice
 
 log = logging.getLogger(__name__)
 
@@ -29,16 +31,30 @@ STOP_SECONDS = 10.0
 _SPARE_SECONDS = 20.0
 """Sound that the ring holds beyond a clip, for a scorer that is busy."""
 
-Say = Callable[[str, str, str, int], None]
-"""Tells what concerns the agent as a whole: event, subject, text, count."""
-Tell = Callable[[Monitor, Sequence[Event]], None]
-"""Stores and tells a monitor's state with the events that its change caused."""
-
 
 def ring_seconds(settings: EvidenceSettings, window_seconds: float) -> float:
     """Seconds of sound that a source keeps: the last minute, or more where clips are longer."""
     span = settings.pre_seconds + window_seconds + settings.post_seconds if settings.enabled else 0.0
     return max(60.0, span + _SPARE_SECONDS)
+
+
+@dataclass
+class EvidenceChanges:
+    """Changes that evidence caused, for the service to store and publish.
+
+    Attributes:
+        events: Events of each monitor whose alarm state changed; one entry a monitor, since its new state is stored
+            in one transaction with all of them.
+        notices: Losses, and that evidence is stored again.
+    """
+
+    events: dict[str, MonitorEvents] = field(default_factory=dict)
+    notices: list[AgentNotice] = field(default_factory=list)
+
+    def add(self, monitor: Monitor, events: tuple[Event, ...]) -> None:
+        """Add events of a monitor whose state has changed."""
+        earlier = self.events[monitor.name][1] if monitor.name in self.events else ()
+        self.events[monitor.name] = monitor, (*earlier, *events)
 
 
 @dataclass(frozen=True)
@@ -68,8 +84,7 @@ class EvidenceRecorder:
         agent: Its name.
         folder: Of the evidence.
         clock: The clocks.
-        notify: Called, from any thread, when a turn is wanted.
-        say: Where losses are told.
+        wake: Set when there is something for the next cycle.
     """
 
     def __init__(
@@ -78,14 +93,12 @@ class EvidenceRecorder:
         agent: str,
         folder: Path,
         clock: Clock,
-        *,
-        notify: Callable[[], None],
-        say: Say,
+        wake: threading.Event,
     ) -> None:
-        self._agent, self._folder, self._clock, self._say = agent, folder, clock, say
+        self._agent, self._folder, self._clock = agent, folder, clock
         self._pre = round(settings.pre_seconds * SAMPLE_RATE) if settings.enabled else 0
         self._post = round(settings.post_seconds * SAMPLE_RATE)
-        self._keeper = EvidenceWriter(folder, settings, clock, notify)
+        self._keeper = EvidenceWriter(folder, settings, clock, wake)
         self._heard: dict[str, deque[tuple[int, int, str, float | None, float | None]]] = {}
         self._pending: list[_Pending] = []
         self._told_fault = False
@@ -96,25 +109,28 @@ class EvidenceRecorder:
         """How the evidence fares."""
         return self._keeper.standing
 
-    def start(self, monitors: Iterable[Monitor], tell: Tell) -> None:
-        """Begin, and settle what an agent that was killed had named in `raised`: kept, or given up and said."""
-        self.resume(monitors, tell)
+    def start(self, monitors: Iterable[Monitor]) -> EvidenceChanges:
+        """Start the writer, and settle evidence that a killed agent had named in `raised`; see `resume`."""
+        changes = self.resume(monitors)
         self._keeper.start()
+        return changes
 
-    def resume(self, monitors: Iterable[Monitor], tell: Tell) -> None:
-        """Settle what was named in `raised` before these monitors were there: kept, or given up and said."""
+    def resume(self, monitors: Iterable[Monitor]) -> EvidenceChanges:
+        """Settle evidence that was named in `raised` before these monitors were loaded: stored, or given up."""
+        changes = EvidenceChanges()
         lost = []
         for monitor in monitors:
             for awaited in monitor.state.awaited:
                 proof = self._found(monitor.name, awaited)
                 lost += [] if proof else [f"{awaited.evidence_id} of {monitor.name}"]
-                self._settle(monitor, awaited.evidence_id, proof, tell)
+                self._settle(monitor, awaited.evidence_id, proof, changes)
         if lost:
             text = f"evidence was unfinished when the agent ended and is dropped: {', '.join(lost)}"
             log.warning("%s", text)
-            self._say("evidence_lost", "evidence", text, len(lost))
+            changes.notices.append(AgentNotice("evidence_lost", "evidence", text, len(lost)))
+        return changes
 
-    def hear(self, monitor: Monitor, observation: ScoredWindow) -> None:
+    def record_window(self, monitor: Monitor, observation: ScoredWindow) -> None:
         """Remember a judged window for the curve."""
         heard = self._heard.setdefault(monitor.name, deque())
         first, end = round(observation.start * SAMPLE_RATE), round(observation.end * SAMPLE_RATE)
@@ -125,8 +141,8 @@ class EvidenceRecorder:
         while heard[0][1] < oldest - (end - first):
             heard.popleft()
 
-    def follow(self, monitor: Monitor, event: Event) -> None:
-        """Take note of what an alarm said."""
+    def record_event(self, monitor: Monitor, event: Event) -> None:
+        """Note an event of an alarm that needs evidence, or that releases it."""
         if event.event == "raised" and event.evidence_id is not None:
             self._pending.append(self._await(monitor, event))
         elif event.event == "acknowledged" and event.alarm_id is not None:
@@ -137,27 +153,26 @@ class EvidenceRecorder:
         waiting = (p.first for p in self._pending if p.monitor is monitor and p.source is monitor.source)
         return min([monitor.needs_from - self._pre, *waiting])
 
-    def turn(self, monitors: Mapping[str, Monitor], sources: Collection[CaptureSource], tell: Tell) -> None:
-        """Cut what is heard to its end, and tell what is on disk.
+    def cycle(self, monitors: Mapping[str, Monitor], sources: Collection[CaptureSource]) -> EvidenceChanges:
+        """Cut the clips whose sound is complete, and settle evidence that the writer has finished.
 
         Args:
             monitors: By name.
-            sources: That are listened to; what waits for another one's sound is cut with what there is.
-            tell: Stores and tells.
+            sources: All running ones; a clip that waits for another one's sound is cut with what there is.
         """
         for pending in list(self._pending):
             still = monitors.get(pending.monitor.name) is pending.monitor and pending.monitor.source is pending.source
             if pending.source not in sources or _heard_all(pending, judging=still):
                 self._hand_on(pending)
-        self._take(monitors, tell)
+        return self._take(monitors)
 
-    def stop(self, monitors: Mapping[str, Monitor], tell: Tell) -> None:
-        """Cut everything that waits with what there is, write it and end."""
+    def stop(self, monitors: Mapping[str, Monitor]) -> EvidenceChanges:
+        """Cut all clips that wait with the sound there is, write them and end."""
         for pending in list(self._pending):
             self._hand_on(pending)
         if not self._keeper.stop(STOP_SECONDS):
             log.warning("not all evidence was written within %.0f s", STOP_SECONDS)
-        self._take(monitors, tell)
+        return self._take(monitors)
 
     def _await(self, monitor: Monitor, event: Event) -> _Pending:
         seen, source = event.observation, monitor.source
@@ -204,28 +219,30 @@ class EvidenceRecorder:
             )
         )
 
-    def _take(self, monitors: Mapping[str, Monitor], tell: Tell) -> None:
+    def _take(self, monitors: Mapping[str, Monitor]) -> EvidenceChanges:
+        changes = EvidenceChanges()
         for outcome in self._keeper.take():
             monitor = monitors.get(outcome.monitor)
             if monitor is not None:
-                self._settle(monitor, outcome.id, outcome.proof, tell)
+                self._settle(monitor, outcome.id, outcome.proof, changes)
         standing = self._keeper.standing
         if standing.fault and not self._told_fault:
             lost = standing.lost - self._lost_before
-            self._say("evidence_lost", "evidence", f"evidence is lost: {standing.fault}", lost)
+            changes.notices.append(
+                AgentNotice("evidence_lost", "evidence", f"evidence is lost: {standing.fault}", lost)
+            )
         elif self._told_fault and not standing.fault:
             lost = standing.lost - self._lost_before
-            self._say("evidence_back", "evidence", f"evidence is kept again; {lost} were lost meanwhile", lost)
+            text = f"evidence is kept again; {lost} were lost meanwhile"
+            changes.notices.append(AgentNotice("evidence_back", "evidence", text, lost))
             self._lost_before = standing.lost
         self._told_fault = bool(standing.fault)
+        return changes
 
-    def _settle(self, monitor: Monitor, evidence_id: str, proof: EvidenceSummary | None, tell: Tell) -> None:
-        events: tuple[Event, ...] = ()
-        if proof is None:
-            monitor.state = abandon_evidence(monitor.state, evidence_id)
-        else:
-            monitor.state, events = kept(monitor.state, evidence_id, proof, ClockReading.read(self._clock))
-        tell(monitor, events)
+    def _settle(
+        self, monitor: Monitor, evidence_id: str, proof: EvidenceSummary | None, changes: EvidenceChanges
+    ) -> None:
+        changes.add(monitor, monitor.record_evidence(evidence_id, proof, ClockReading.read(self._clock)))
 
     def _found(self, monitor: str, awaited: PendingEvidence) -> EvidenceSummary | None:
         """What an agent that was killed had kept, but not said yet."""

@@ -91,7 +91,7 @@ class EvidenceWriter:
         folder: Where.
         settings: How much.
         clock: The clocks.
-        notify: Called, from the keeper's thread, when an outcome waits.
+        wake: Set when an outcome waits.
         free: Bytes of the disk that are free; by default what the file system says.
     """
 
@@ -100,10 +100,10 @@ class EvidenceWriter:
         folder: Path,
         settings: EvidenceSettings,
         clock: Clock,
-        notify: Callable[[], None],
+        wake: threading.Event,
         free: Callable[[], int] | None = None,
     ) -> None:
-        self._folder, self._clock, self._notify = folder, clock, notify
+        self._folder, self._clock, self._wake = folder, clock, wake
         self._free = free or (lambda: disk_free_bytes(folder))
         self._bounds = Bounds(
             keep_seconds=settings.keep_days * 86_400,
@@ -215,7 +215,7 @@ class EvidenceWriter:
         finally:
             with self._lock:
                 self._waiting -= 1
-            self._notify()
+            self._wake.set()
 
     def _make_room(self, incoming: int) -> str:
         self._folder.mkdir(parents=True, exist_ok=True)

@@ -7,9 +7,8 @@ seen before, expired, too large or not understood changes nothing.
 from __future__ import annotations
 
 import logging
-import threading
 import uuid
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +19,7 @@ from pydantic import ValidationError
 from asd_agent.alarm import CommandResult
 from asd_agent.clock import Clock, iso_utc
 from asd_agent.mqtt.connection import Received
+from asd_agent.mqtt.inbox import Inbox
 from asd_agent.mqtt.payloads import Command, CommandAnswer
 from asd_agent.mqtt.publisher import Publisher
 from asd_agent.mqtt.topics import Topics
@@ -71,7 +71,7 @@ class _Refusal:
 
 
 class CommandReceiver:
-    """Takes commands in on the publisher's thread and hands them out on the supervisor's.
+    """Reads commands from its inbox and returns those that may be carried out.
 
     Args:
         topics: Of this agent.
@@ -86,16 +86,14 @@ class CommandReceiver:
     ) -> None:
         self._topics, self._allowed, self._monitors = topics, frozenset(allowed), frozenset(monitors)
         self._outbox, self._clock = outbox, clock
-        self._lock = threading.Lock()
-        self._waiting: deque[Received] = deque()
-        self._dropped = 0
+        self.inbox = Inbox(MAX_WAITING)
         self._seen: OrderedDict[str, CommandResult] = OrderedDict()
 
     def attach(self, publisher: Publisher) -> None:
         """Listen, if anything is allowed."""
         if self._allowed:
             for verb in VERBS:
-                publisher.subscribe(self._topics.command(verb), self.hear)
+                publisher.subscribe(self._topics.command(verb), self.inbox)
 
     def follow(self, publisher: Publisher, allowed: Collection[str], monitors: Collection[str]) -> None:
         """Go by another configuration, on the supervisor's turn."""
@@ -105,19 +103,9 @@ class CommandReceiver:
             for verb in VERBS:
                 publisher.unsubscribe(self._topics.command(verb))
 
-    def hear(self, received: Received) -> None:
-        """A message came; to be called from any thread."""
-        with self._lock:
-            if len(self._waiting) < MAX_WAITING:
-                self._waiting.append(received)
-            else:
-                self._dropped += 1
-
     def take(self) -> list[Order]:
         """What is to be carried out now, each to be followed by `answer`; what is refused has been answered."""
-        with self._lock:
-            waiting, self._waiting = list(self._waiting), deque()
-            dropped, self._dropped = self._dropped, 0
+        waiting, dropped = self.inbox.take()
         if dropped:
             log.warning("%d commands were dropped unread: more than %d at once", dropped, MAX_WAITING)
         orders: list[Order] = []
@@ -137,7 +125,7 @@ class CommandReceiver:
         said, verb = order.command, order.verb
         log.info("command %s of %r on %s: %s", verb, said.by, said.monitor, result.text)
         self._remember(said.id, result)
-        record = Record(said.id, f"{verb} {_shown(order.received.payload)}", result.done, result.text)
+        record = Record(said.id, f"{verb} {printable(order.received.payload)}", result.done, result.text)
         return self._message(said, verb, result), record
 
     def _judge(self, received: Received, verb: str) -> Order | _Refusal:
@@ -180,7 +168,7 @@ class CommandReceiver:
     def _refuse(self, refusal: _Refusal, verb: str, received: Received) -> None:
         log.warning("command %s refused: %s", verb, refusal.text)
         # Logged under an id of its own: a refused command may be mended and sent again under the id it had.
-        record = Record(_new_id(), f"{verb} {_shown(received.payload)}", False, refusal.text)
+        record = Record(new_record_id(), f"{verb} {printable(received.payload)}", False, refusal.text)
         answer = self._message(refusal.command, verb, CommandResult(refusal.done, refusal.text))
         self._outbox.append([answer], record)
 
@@ -205,52 +193,15 @@ class CommandReceiver:
             by=command.by if command else "",
             time=iso_utc(self._clock.utc()),
         )
-        return Message(_new_id(), self._topics.command_result, answer.to_json())
+        return Message(new_record_id(), self._topics.command_result, answer.to_json())
 
 
-def _new_id() -> str:
+def new_record_id() -> str:
     """An id that no sender may choose."""
     return f"{OWN_ID}{uuid.uuid4().hex}"
 
 
-def _shown(payload: bytes) -> str:
+def printable(payload: bytes) -> str:
     """A payload as the log keeps it: short, and nothing that a terminal would obey."""
     text = payload[:500].decode("utf-8", "replace")
     return "".join(c if c.isprintable() else "�" for c in text)
-
-
-@dataclass(frozen=True)
-class LocalOrder:
-    """A command from this box, through the control socket; its sender is whoever may open that.
-
-    Attributes:
-        monitor: Whose alarm.
-        verb: Any of `asd_agent.alarm.VERBS`.
-        args: What `asd_agent.alarm.command` wants to know.
-        by: The user.
-    """
-
-    monitor: str
-    verb: str
-    args: dict[str, Any]
-    by: str
-
-    @classmethod
-    def read(cls, document: dict[str, Any], monitors: Collection[str]) -> LocalOrder:
-        """What `asd-agent alerts` sent.
-
-        Raises:
-            ValueError: It is not understood, or there is no such monitor.
-        """
-        monitor, verb, args, by = (document.get(key) for key in ("monitor", "verb", "args", "by"))
-        if not (isinstance(monitor, str) and isinstance(verb, str) and isinstance(args, dict)):
-            raise ValueError("a command on an alarm has 'monitor', 'verb' and 'args'")  # noqa: TRY004 - one kind of error
-        if monitor not in monitors:
-            raise ValueError(f"there is no monitor {monitor!r}; there are {', '.join(sorted(monitors))}")
-        return cls(monitor, verb, args, str(by or ""))
-
-    def record(self, result: CommandResult) -> Record:
-        """The log's entry, to be committed with the state that the command changed."""
-        log.info("command %s of %r on %s: %s", self.verb, self.by, self.monitor, result.text)
-        request = f"{self.verb} {self.monitor} {self.args} by {self.by} on this box"
-        return Record(_new_id(), _shown(request.encode()), result.done, result.text)

@@ -6,7 +6,6 @@ What the broker refuses is kept and left alone for a while; what breaks the conn
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from asd_agent.clock import Clock
@@ -44,6 +43,19 @@ class Tally:
 
 
 @dataclass(frozen=True)
+class Settled:
+    """Answers of the broker about retained topics.
+
+    Attributes:
+        refused: Topics whose state it refused; to be sent again.
+        cleared: Topics that it no longer retains.
+    """
+
+    refused: list[str]
+    cleared: list[str]
+
+
+@dataclass(frozen=True)
 class _Flight:
     """What a publication was: a row of the outbox, or the state of a retained topic (empty to clear it)."""
 
@@ -60,14 +72,10 @@ class Delivery:
     Args:
         outbox: Where rows wait.
         clock: The clocks.
-        faults: Where a refusal is said.
-        wanted: Whether a topic that was cleared has a state again.
+        faults: Where a refusal is reported.
     """
 
-    def __init__(
-        self, outbox: Outbox, clock: Clock, faults: Faults, wanted: Callable[[str], bool] = lambda _: False
-    ) -> None:
-        self._wanted = wanted
+    def __init__(self, outbox: Outbox, clock: Clock, faults: Faults) -> None:
         self._outbox, self._clock, self._faults = outbox, clock, faults
         self.tally = Tally()
         self._connection: Connection | None = None
@@ -138,9 +146,10 @@ class Delivery:
         if mid is not None:
             self._flights[mid] = _Flight(row.message.topic, self._clock.monotonic(), row, late=late)
 
-    def settle(self) -> list[str]:
-        """Take the broker's answers; returns the topics whose state was refused and must be sent again."""
+    def settle(self) -> Settled:
+        """Take the broker's answers and return those about retained topics."""
         refused: list[str] = []
+        cleared: list[str] = []
         while self._connection is not None and self._connection.acks:
             ack = self._connection.acks.popleft()
             flight = self._flights.pop(ack.mid, None)
@@ -151,7 +160,8 @@ class Delivery:
                 refused += [] if flight.row else [flight.topic]
                 continue
             self._accept(flight)
-        return refused
+            cleared += [] if flight.row or flight.state else [flight.topic]
+        return Settled(refused, cleared)
 
     def _accept(self, flight: _Flight) -> None:
         if self._refusals.pop(flight.topic, None) is not None and not self._refusals:
@@ -161,8 +171,6 @@ class Delivery:
             self._outbox.done(flight.row)
             self.tally.sent += 1
             self.tally.late += flight.late
-        elif not flight.state and not self._wanted(flight.topic):
-            self._outbox.forget_retained(flight.topic)
 
     def _refuse(self, topic: str, reason: str) -> None:
         self.tally.refused += 1

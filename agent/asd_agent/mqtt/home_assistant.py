@@ -49,10 +49,7 @@ def announce(
     messages = discovery(publisher.topics, prefix, monitors, commands)
     for topic, payload in messages.items():
         publisher.publish_state(topic, payload)
-
-    publisher.subscribe(
-        f"{prefix}/status", lambda message: publisher.republish() if message.payload == b"online" else None
-    )
+    publisher.republish_on(f"{prefix}/status", b"online")  # its birth message
     return frozenset(messages)
 
 

@@ -7,16 +7,17 @@ import logging
 import socket
 import threading
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 
 import paho.mqtt.client as paho
 
 from asd_agent.clock import Clock
 from asd_agent.config.model import MqttSettings
 from asd_agent.mqtt.backoff import Backoff
-from asd_agent.mqtt.connection import Connection, NotConnectedError, Received
+from asd_agent.mqtt.connection import Connection, NotConnectedError
 from asd_agent.mqtt.delivery import Delivery, Tally
 from asd_agent.mqtt.faults import Fault, Faults, flapping_fault
+from asd_agent.mqtt.inbox import Inbox
 from asd_agent.mqtt.payloads import OFFLINE, ONLINE, Payload
 from asd_agent.mqtt.topics import Topics
 from asd_agent.outbox.store import Outbox
@@ -41,9 +42,17 @@ class Publisher:
         agent_name: First part of every topic.
         outbox: Where alerts wait.
         clock: The clocks.
+        wake: Set whenever a received message waits in an inbox.
     """
 
-    def __init__(self, settings: MqttSettings, agent_name: str, outbox: Outbox, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: MqttSettings,
+        agent_name: str,
+        outbox: Outbox,
+        clock: Clock,
+        wake: threading.Event | None = None,
+    ) -> None:
         self.topics = Topics(agent_name)
         self._settings, self._outbox, self._clock = settings, outbox, clock
         self._keep: frozenset[str] = frozenset()
@@ -53,7 +62,9 @@ class Publisher:
         self._latest: dict[str, str] = {}
         self._dirty: dict[str, None] = {}
         self._scores: deque[tuple[str, str]] = deque(maxlen=SCORES_HELD)
-        self._handlers: dict[str, Callable[[Received], None]] = {}
+        self._inboxes: dict[str, Inbox] = {}
+        self._received = wake or threading.Event()
+        self._republish_on: tuple[str, bytes] | None = None
         self._subscribed: set[str] = set()
         self._connected = threading.Event()
         self._stopping = threading.Event()
@@ -63,7 +74,7 @@ class Publisher:
         self._wake_out.setblocking(False)
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
         self._beat = clock.monotonic()
-        self._delivery = Delivery(outbox, clock, self._faults, wanted=lambda topic: topic in self._latest)
+        self._delivery = Delivery(outbox, clock, self._faults)
         self._flushed = 0.0
         self._began = 0.0
         self._short_lived = 0
@@ -86,15 +97,20 @@ class Publisher:
             self._wake_in.close()
             self._wake_out.close()
 
-    def subscribe(self, topic_filter: str, handler: Callable[[Received], None]) -> None:
-        """Have messages handed to `handler`, on the publisher's thread, in place of any handler before it."""
-        # Replaced whole: the publisher's thread goes through it without a lock.
-        self._handlers = {**self._handlers, topic_filter: handler}
+    def subscribe(self, topic_filter: str, inbox: Inbox) -> None:
+        """Put messages of a topic filter into an inbox, in place of any inbox before it."""
+        # Replaced whole: the publisher's thread iterates over it without a lock.
+        self._inboxes = {**self._inboxes, topic_filter: inbox}
         self.wake()
 
     def unsubscribe(self, topic_filter: str) -> None:
-        """Hear no more of it."""
-        self._handlers = {f: handler for f, handler in self._handlers.items() if f != topic_filter}
+        """End the subscription to a topic filter."""
+        self._inboxes = {f: inbox for f, inbox in self._inboxes.items() if f != topic_filter}
+        self.wake()
+
+    def republish_on(self, topic: str, payload: bytes) -> None:
+        """Publish every retained value again whenever this message arrives: its sender has lost them."""
+        self._republish_on = topic, payload
         self.wake()
 
     def keep_retained(self, topics: Collection[str]) -> None:
@@ -217,7 +233,7 @@ class Publisher:
         self._outbox.remember_retained([self.topics.status])
         self._delivery.send_state(self.topics.status, ONLINE)
         self._subscribed = set()
-        self._follow_handlers(connection)
+        self._follow_subscriptions(connection)
         with self._lock:
             gone = self._outbox.retained() - self._keep - set(self._latest) - {self.topics.status}
             self._dirty = dict.fromkeys([*self._latest, *sorted(gone)])
@@ -234,22 +250,22 @@ class Publisher:
                 self.scores_dropped += 1
             else:
                 connection.publish(topic, text, qos=0, retain=False)
-        self._follow_handlers(connection)
+        self._follow_subscriptions(connection)
         self._send_states(connection)
         self._delivery.send_row()
         connection.turn(0.5, self._wake_in)
-        self._hear(connection)
+        self._receive(connection)
         self._settle()
         if self._delivery.stuck():
             connection.abandon(Fault(f"MQTT broker {self._settings.host}: it does not answer publications"))
 
-    def _follow_handlers(self, connection: Connection) -> None:
-        wanted = self._handlers.keys()
+    def _follow_subscriptions(self, connection: Connection) -> None:
+        wanted = {*self._inboxes, *([self._republish_on[0]] if self._republish_on else [])}
         for topic_filter in sorted(wanted - self._subscribed):
             connection.subscribe(topic_filter)
         for topic_filter in sorted(self._subscribed - wanted):
             connection.unsubscribe(topic_filter)
-        self._subscribed = set(wanted)
+        self._subscribed = wanted
 
     def _finished(self) -> bool:
         if not self._stopping.is_set():
@@ -277,23 +293,27 @@ class Publisher:
             self._delivery.send_state(topic, text, qos=0 if topic == self.topics.health else 1)
 
     def _settle(self) -> None:
-        refused = self._delivery.settle()
+        settled = self._delivery.settle()
         with self._lock:
-            self._dirty.update(dict.fromkeys(refused))
+            self._dirty.update(dict.fromkeys(settled.refused))
+            # Under the lock: a state that is published meanwhile must be remembered after this, not before.
+            for topic in settled.cleared:
+                if topic not in self._latest:
+                    self._outbox.forget_retained(topic)
 
-    def _hear(self, connection: Connection) -> None:
+    def _receive(self, connection: Connection) -> None:
         while connection.refused_subscriptions:
             refused = connection.refused_subscriptions.popleft()
             remedy = "The broker's access list must let this agent read it"
             self._faults.set("subscription", Fault(f"the broker refuses the subscription to {refused}", remedy))
         while connection.received:
             message = connection.received.popleft()
-            for topic_filter, handler in self._handlers.items():
+            for topic_filter, inbox in self._inboxes.items():
                 if paho.topic_matches_sub(topic_filter, message.topic):
-                    try:
-                        handler(message)
-                    except Exception:
-                        log.exception("a message on %s could not be handled", message.topic)
+                    inbox.put(message)
+                    self._received.set()
+            if self._republish_on == (message.topic, message.payload):
+                self.republish()
 
     def _flush(self) -> None:
         if self._beat - self._flushed >= FLUSH_SECONDS:

@@ -83,15 +83,6 @@ class Record:
     text: str
 
 
-@dataclass(frozen=True)
-class Notice:
-    """Something about the outbox that people should hear of: `drops` or `outbox_reset`."""
-
-    event: str
-    text: str
-    count: int = 1
-
-
 COLUMNS = "key,id,topic,payload,vital,stored_utc,stored_monotonic,boot_id"
 
 

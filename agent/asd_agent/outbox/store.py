@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from asd_agent.clock import Clock
+from asd_agent.notices import AgentNotice
 from asd_agent.outbox.rows import (
     COLUMNS,
     Message,
-    Notice,
     Record,
     Row,
     bounded,
@@ -54,7 +54,7 @@ class Outbox:
         self._sent: set[int] = set()
         self._dropped_in_memory = 0
         self._dropping = 0
-        self._notices: list[Notice] = []
+        self._notices: list[AgentNotice] = []
         self._fault: str | None = None
         self._write(lambda _db: None)
 
@@ -148,7 +148,7 @@ class Outbox:
             rows = self._read("SELECT value FROM counter WHERE name='dropped'")
             return (int(rows[0][0]) if rows else 0) + self._dropped_in_memory
 
-    def notices(self) -> tuple[Notice, ...]:
+    def notices(self) -> tuple[AgentNotice, ...]:
         """What happened to the outbox since this was last asked."""
         with self._lock:
             taken, self._notices = tuple(self._notices), []
@@ -268,7 +268,7 @@ class Outbox:
         self._sent.clear()
         text = f"{self._path} was damaged ({reason}); it was set aside as {aside.name} and a new one started"
         log.error("%s. Alerts that waited in it are lost; they show as gaps in 'seq'", text)
-        self._notices.append(Notice("outbox_reset", text))
+        self._notices.append(AgentNotice("outbox_reset", "outbox", text))
 
     def _refuse(self, reason: str) -> None:
         if self._fault is None:
@@ -291,5 +291,5 @@ class Outbox:
         if self._dropping and not dropped and self.depth() < 0.9 * self._max_rows:
             text = f"the outbox was full; {self._dropping} messages were dropped"
             log.warning("%s", text)
-            self._notices.append(Notice("drops", text, self._dropping))
+            self._notices.append(AgentNotice("drops", "outbox", text, self._dropping))
             self._dropping = 0

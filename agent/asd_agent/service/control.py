@@ -9,7 +9,6 @@ import os
 import queue
 import socketserver
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,24 +45,24 @@ class Request:
 
 
 class ControlServer:
-    """Hears requests on threads of its own and hands them out on the supervisor's.
+    """Receives requests on threads of its own; the service takes and answers them in its cycle.
 
     Args:
-        path: Of the socket.
-        notify: Called when a request waits.
+        path: The socket.
+        wake: Set when a request waits.
     """
 
-    def __init__(self, path: Path, notify: Callable[[], None]) -> None:
-        self._path, self._notify = path, notify
+    def __init__(self, path: Path, wake: threading.Event) -> None:
+        self._path, self._wake = path, wake
         self._requests: queue.Queue[Request] = queue.Queue(MAX_WAITING)
-        self._server: _Server | None = None
+        self._server: _ControlSocket | None = None
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Begin to listen; where that cannot be, the service goes on without and says so."""
         try:
             self._path.unlink(missing_ok=True)
-            self._server = _Server(str(self._path), self._hear)
+            self._server = _ControlSocket(str(self._path), self)
         except OSError as error:
             log.warning("%s cannot be opened (%s); commands on this box will not reach the service", self._path, error)
             return
@@ -87,7 +86,8 @@ class ControlServer:
                 taken.append(self._requests.get_nowait())
         return taken
 
-    def _hear(self, line: bytes) -> dict[str, Any]:
+    def receive(self, line: bytes) -> dict[str, Any]:
+        """Queue one request and return its answer; called on the thread of its connection."""
         try:
             document = json.loads(line)
         except (ValueError, RecursionError):
@@ -99,18 +99,18 @@ class ControlServer:
             self._requests.put_nowait(request)
         except queue.Full:
             return {"error": "too many requests wait"}
-        self._notify()
+        self._wake.set()
         return request.wait()
 
 
-class _Server(socketserver.ThreadingUnixStreamServer):
+class _ControlSocket(socketserver.ThreadingUnixStreamServer):
     daemon_threads = True
     request_queue_size = MAX_WAITING  # a full backlog refuses at once
     block_on_close = False
 
-    def __init__(self, path: str, hear: Callable[[bytes], dict[str, Any]]) -> None:
-        self.hear = hear
-        super().__init__(path, _Handler)
+    def __init__(self, path: str, control: ControlServer) -> None:
+        self.control = control
+        super().__init__(path, _ControlConnection)
 
     def server_bind(self) -> None:
         # Before it is bound, so that the socket is never there with another mode.
@@ -121,11 +121,13 @@ class _Server(socketserver.ThreadingUnixStreamServer):
         log.debug("a command on this box went away")
 
 
-class _Handler(socketserver.StreamRequestHandler):
+class _ControlConnection(socketserver.StreamRequestHandler):
     timeout = 5.0
-    server: _Server
+    server: _ControlSocket
 
     def handle(self) -> None:
         line = self.rfile.readline(MAX_BYTES + 1)
-        answer = self.server.hear(line) if len(line) <= MAX_BYTES else {"error": f"more than {MAX_BYTES} bytes"}
+        answer = (
+            self.server.control.receive(line) if len(line) <= MAX_BYTES else {"error": f"more than {MAX_BYTES} bytes"}
+        )
         self.wfile.write(json.dumps(answer).encode() + b"\n")

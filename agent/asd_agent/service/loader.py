@@ -1,120 +1,153 @@
-"""From a configuration to what can be made ready before anything starts: scorers that passed their golden windows."""
+"""All parts of the service, built from a valid configuration."""
 
 from __future__ import annotations
 
-from collections import ChainMap
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from asd_agent.bundle import Bundle
-from asd_agent.bundle.bundle import SITE
-from asd_agent.bundle.overlay import with_site
+from asd_agent.alarm import restore
+from asd_agent.audio.source import CaptureSource
+from asd_agent.clock import Clock, ClockReading, SystemClock
 from asd_agent.config.model import Config
-from asd_agent.errors import AsdError, ConfigError
-from asd_agent.inference.provider_check import ProviderCheck, check_providers
-from asd_agent.inference.providers import Pool
-from asd_agent.inference.scorer import BundleScorer
+from asd_agent.control_client import SOCKET_NAME
+from asd_agent.errors import ConfigError
+from asd_agent.evidence.recorder import EvidenceRecorder, ring_seconds
+from asd_agent.evidence.store import FOLDER
+from asd_agent.monitor import Counts, Monitor
+from asd_agent.mqtt.commands import CommandReceiver
+from asd_agent.mqtt.publisher import Publisher
+from asd_agent.mqtt.topics import Topics
+from asd_agent.outbox.schema import OUTBOX_NAME
+from asd_agent.outbox.store import Outbox
+from asd_agent.service.control import ControlServer
+from asd_agent.service.gates import TopicGates
+from asd_agent.service.loaded_bundles import LoadedBundles, load_bundles
+from asd_agent.service.metrics import MetricsExporter
+from asd_agent.service.operator_commands import CommandHandler
+from asd_agent.service.reload import Reloader
+from asd_agent.service.reporter import Reporter
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class LoadedRuntime:
-    """A configuration whose bundles are loaded.
+class Replaced:
+    """Monitors that another configuration concerns.
 
     Attributes:
-        config: As read.
-        scorers: By monitor; monitors of one bundle share one.
-        providers: The execution provider really in use, by bundle.
-        faults: What is not as configured although it works, in words, by part.
-        pool: The sessions.
+        added: New ones.
+        changed: Those that go on, with the settings, bundle or source that they have now.
     """
 
-    config: Config
-    scorers: Mapping[str, BundleScorer]
-    providers: Mapping[str, str]
-    faults: Mapping[str, str]
-    pool: Pool = field(repr=False)
+    added: list[Monitor]
+    changed: list[Monitor]
 
 
-def load_parts(config: Config, before: LoadedRuntime | None = None) -> LoadedRuntime:
-    """Load and verify every bundle that a monitor names, and score its golden windows with the provider in use.
-
-    Nothing that runs is touched, so that this may be done on another thread.
+class LoadedRuntime:
+    """The service's parts, built and not started. Only this class builds them; the loop runs them.
 
     Args:
-        config: What to do.
-        before: Whose sessions may be used again.
+        config: A valid configuration.
+        clock: The box's clocks.
+        reread: Reads the configuration again for a reload; None where it came from no file.
+
+    Attributes:
+        wake: Set by every part that has something for the next cycle of the loop.
+        retired: Counts of monitors that a reload has removed.
 
     Raises:
-        ConfigError: A bundle cannot be used or lacks what a monitor asks for; with every mistake.
+        ConfigError: A bundle cannot be used or lacks what a monitor asks for, or the state folder cannot be written.
     """
-    pool: Pool = {}
-    shared: Pool = ChainMap(pool, dict(before.pool)) if before else pool
-    gates: dict[Path, ProviderCheck] = {}
-    failed: dict[Path, AsdError] = {}
-    scorers: dict[str, BundleScorer] = {}
-    mistakes: list[AsdError] = []
-    for name, monitor in config.monitors.items():
-        path = config.bundle_path(monitor.bundle)
-        try:
-            if path in failed:
-                raise failed[path]
-            if path not in gates:
-                # Resolved, so that an activation meanwhile cannot mix two bundles.
-                bundle = Bundle.open(path.resolve() if path.is_symlink() else path)
-                bundle = with_sites(config, path, bundle)
-                gates[path] = check_providers(bundle, config.providers, shared)
-            scorers[name] = gates[path].scorer
-            scorers[name].bundle.domains(monitor.section, monitor.domain)
-        except AsdError as error:
-            if path not in gates:
-                failed[path] = error
-            mistakes.append(ConfigError(f"monitor {name}: {error.what}", error.remedy))
-    if mistakes:
-        raise mistakes[0] if len(mistakes) == 1 else ConfigError("\n".join(str(m) for m in mistakes))
-    return LoadedRuntime(config, scorers, _providers(gates), _faults(gates), pool)
+
+    def __init__(
+        self, config: Config, *, clock: Clock | None = None, reread: Callable[[], Config] | None = None
+    ) -> None:
+        self.clock = clock = clock or SystemClock()
+        self.started = clock.monotonic()
+        self.wake = threading.Event()
+        self.bundles = load_bundles(config)
+        _log_faults(self.bundles)
+        name, state = config.agent.name, config.paths.state
+        _make_folder(state)
+        self.outbox = Outbox(state / OUTBOX_NAME, clock, config.mqtt.outbox_rows)
+        self.publisher = Publisher(config.mqtt, name, self.outbox, clock, self.wake)
+        self.reporter = Reporter(Topics(name), self.outbox, self.publisher, clock)
+        self.gates = TopicGates(self.publisher)
+        self.receiver = CommandReceiver(Topics(name), config.commands, config.monitors, self.outbox, clock)
+        self.commands = CommandHandler(self.receiver, self.reporter, clock)
+        self.control = ControlServer(state / SOCKET_NAME, self.wake)
+        self.reloader = Reloader(reread, self.wake)
+        self.recorder = EvidenceRecorder(config.evidence, name, state / FOLDER, clock, self.wake)
+        self.metrics = MetricsExporter(config.metrics) if config.metrics else None
+        self.sources = {name: self._source(name, self.bundles) for name in config.sources}
+        self.monitors = {name: self._monitor(name, self.bundles, self.sources) for name in config.monitors}
+        self.retired = Counts()
+        self.receiver.attach(self.publisher)
+        self.gates.follow(self.monitors.values())
+
+    @property
+    def config(self) -> Config:
+        """The present configuration."""
+        return self.bundles.config
+
+    def replace(self, bundles: LoadedBundles) -> Replaced:
+        """Run with another configuration from now on.
+
+        A source whose settings are the same keeps its capture process and its ring, and a monitor on it its next
+        window. New sources are started and removed ones stopped.
+        """
+        old, new = self.config, bundles.config
+        kept = {n: s for n, s in self.sources.items() if old.sources[n] == new.sources.get(n)}
+        sources = {n: kept.get(n) or self._source(n, bundles) for n in new.sources}
+        added = {n: self._monitor(n, bundles, sources) for n in new.monitors if n not in self.monitors}
+        # From here on nothing may fail.
+        for name in set(self.sources) - set(kept):
+            self.sources[name].stop()
+        for name, source in sources.items():
+            if name not in kept:
+                source.start()
+        for name in set(self.monitors) - set(new.monitors):
+            self.retired = self.retired.plus(self.monitors[name].counts)
+        monitors = {name: added.get(name) or self.monitors[name] for name in new.monitors}
+        changed = [monitor for name, monitor in monitors.items() if name not in added]
+        for monitor in changed:
+            settings = new.monitors[monitor.name]
+            monitor.change(settings, sources[settings.source], bundles.scorers[monitor.name])
+        self.bundles, self.sources, self.monitors = bundles, sources, monitors
+        _log_faults(bundles)
+        self.receiver.follow(self.publisher, new.commands, new.monitors)
+        self.gates.follow(monitors.values())
+        return Replaced(list(added.values()), changed)
+
+    def _source(self, name: str, bundles: LoadedBundles) -> CaptureSource:
+        longest = max(s.bundle.manifest.window_seconds for s in bundles.scorers.values())
+        kept = ring_seconds(bundles.config.evidence, longest)
+        return CaptureSource(name, bundles.config.sources[name], clock=self.clock, seconds=kept, wake=self.wake)
+
+    def _monitor(self, name: str, bundles: LoadedBundles, sources: Mapping[str, CaptureSource]) -> Monitor:
+        settings, scorer = bundles.config.monitors[name], bundles.scorers[name]
+        full_name = f"{bundles.config.agent.name}/{name}"
+        stored, now = self.outbox.load(name), ClockReading.read(self.clock)
+        state, complaint = restore(
+            stored, full_name, scorer.bundle.digest, now, records=bundles.config.evidence.enabled
+        )
+        if complaint:
+            log.warning("%s", complaint)
+        return Monitor(name, settings, sources[settings.source], scorer, state)
 
 
-def with_sites(config: Config, path: Path, bundle: Bundle) -> Bundle:
-    """The bundle with what was calibrated here for the monitors that ask for it."""
-    for section in sorted(
-        {m.section for m in config.monitors.values() if m.domain == SITE and config.bundle_path(m.bundle) == path}
-    ):
-        bundle = with_site(bundle, config.paths.state, section)
-    return bundle
+def _log_faults(bundles: LoadedBundles) -> None:
+    for part, fault in bundles.faults.items():
+        log.warning("%s: %s", part, fault)
 
 
-def make_folder(path: Path) -> None:
-    """Make the folder of the state.
-
-    Raises:
-        ConfigError: It cannot be made.
-    """
+def _make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(
             f"paths.state: {path} cannot be made ({error.strerror})", "Name a folder to write to."
         ) from error
-
-
-def _providers(gates: Mapping[Path, ProviderCheck]) -> dict[str, str]:
-    """By the bundles' names; a second bundle of one name goes by its digest as well."""
-    said: dict[str, str] = {}
-    digests: dict[str, str] = {}
-    for gate in gates.values():
-        bundle = gate.scorer.bundle
-        name = bundle.manifest.name
-        other = digests.setdefault(name, bundle.digest) != bundle.digest
-        said[f"{name} {bundle.digest[:12]}" if other else name] = gate.provider
-    return said
-
-
-def _faults(gates: Mapping[Path, ProviderCheck]) -> dict[str, str]:
-    faults: dict[str, str] = {}
-    for gate in gates.values():
-        if gate.complaints:
-            faults[f"providers of {gate.scorer.bundle.manifest.name}"] = (
-                f"{gate.provider} is in use: {'; '.join(gate.complaints)}"
-            )
-    return faults

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Protocol
 
 from asd_agent.config.model import MetricsSettings
 from asd_agent.mqtt.payloads import Health, SourceHealth, WindowCounts
@@ -21,18 +21,26 @@ _OUTCOMES = ("scored", "skipped", "invalid", "suspended")
 _SOURCE_STATES = ("starting", "healthy", "silent", "stalled", "restarting", "failed", "ended")
 
 
+class HealthSource(Protocol):
+    """The service, as its metrics see it; both methods may be called from any thread."""
+
+    def health(self) -> Health:
+        """Return the health report."""
+
+    def complaint(self) -> str:
+        """Return why the watchdog is not fed; empty while it is."""
+
+
 class MetricsExporter:
-    """Answers Prometheus on a thread of its own; where it cannot listen, the service goes on without and says so.
+    """Answers Prometheus on a thread of its own; where it cannot listen, it logs why and the service runs without.
 
     Args:
-        settings: Where to listen.
-        report: How the agent fares; called from any thread.
-        complaint: Why the service is not fit, empty while it is; called from any thread.
+        settings: Address and port.
     """
 
-    def __init__(self, settings: MetricsSettings, report: Callable[[], Health], complaint: Callable[[], str]) -> None:
-        self._settings, self._report, self._complaint = settings, report, complaint
-        self._server: _Server | None = None
+    def __init__(self, settings: MetricsSettings) -> None:
+        self._settings = settings
+        self._server: _MetricsServer | None = None
         self._thread: threading.Thread | None = None
 
     @property
@@ -40,8 +48,8 @@ class MetricsExporter:
         """Where it listens; 0 while it does not."""
         return int(self._server.server_address[1]) if self._server else 0
 
-    def start(self) -> None:
-        """Begin to listen."""
+    def start(self, source: HealthSource) -> None:
+        """Begin to listen, and answer from this source."""
         where = f"{self._settings.address}:{self._settings.port}"
         try:
             from prometheus_client import CollectorRegistry
@@ -49,9 +57,9 @@ class MetricsExporter:
             log.warning("no metrics: prometheus-client is not installed. Run `pip install 'asd[metrics]'`")
             return
         registry = CollectorRegistry()
-        registry.register(_Collector(self._report))
+        registry.register(_Collector(source))
         try:
-            self._server = _Server((self._settings.address, self._settings.port), registry, self._complaint)
+            self._server = _MetricsServer((self._settings.address, self._settings.port), registry, source)
         except OSError as error:
             log.warning("no metrics: %s cannot be listened on (%s). Choose another metrics.port", where, error.strerror)
             return
@@ -68,21 +76,21 @@ class MetricsExporter:
             self._server = None
 
 
-class _Server(ThreadingHTTPServer):
+class _MetricsServer(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, address: tuple[str, int], registry: Any, complaint: Callable[[], str]) -> None:
-        self.registry, self.complaint = registry, complaint
-        super().__init__(address, _Handler)
+    def __init__(self, address: tuple[str, int], registry: Any, source: HealthSource) -> None:
+        self.registry, self.source = registry, source
+        super().__init__(address, _MetricsRequest)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the signature is the library's
         log.debug("a reader of metrics went away")
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _MetricsRequest(BaseHTTPRequestHandler):
     timeout = 10.0
-    server: _Server
+    server: _MetricsServer
 
     def do_GET(self) -> None:
         """Answer /metrics or /healthz."""
@@ -92,7 +100,7 @@ class _Handler(BaseHTTPRequestHandler):
 
             self._answer(200, generate_latest(self.server.registry), CONTENT_TYPE_LATEST)
         elif path == "/healthz":
-            complaint = self.server.complaint()
+            complaint = self.server.source.complaint()
             self._answer(503 if complaint else 200, f"{complaint or 'ok'}\n".encode(), "text/plain; charset=utf-8")
         else:
             self._answer(404, b"/metrics or /healthz\n", "text/plain; charset=utf-8")
@@ -111,8 +119,8 @@ class _Handler(BaseHTTPRequestHandler):
 class _Collector:
     """Turns a report into metrics whenever it is asked."""
 
-    def __init__(self, report: Callable[[], Health]) -> None:
-        self._report = report
+    def __init__(self, source: HealthSource) -> None:
+        self._source = source
 
     def describe(self) -> Iterator[Any]:
         """Nothing: asking for a report before there is one would fail."""
@@ -120,7 +128,7 @@ class _Collector:
 
     def collect(self) -> Iterator[Any]:
         """Every metric."""
-        health = self._report()
+        health = self._source.health()
         yield _gauge("asd_info", "What runs", {(health.versions.get("asd-agent", ""),): 1.0}, "version")
         yield _gauge("asd_uptime_seconds", "Since the start", health.uptime_seconds)
         yield from _windows(health.monitors)

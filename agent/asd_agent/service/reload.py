@@ -15,7 +15,7 @@ from typing import Any
 from asd_agent.config.model import Config
 from asd_agent.errors import AsdError, ConfigError
 from asd_agent.service.control import Request
-from asd_agent.service.loader import LoadedRuntime, load_parts
+from asd_agent.service.loaded_bundles import LoadedBundles, load_bundles
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def refused(old: Config, new: Config) -> list[str]:
     ]
 
 
-def compare(old: LoadedRuntime, new: LoadedRuntime) -> Changes:
+def compare(old: LoadedBundles, new: LoadedBundles) -> Changes:
     """What changes from one to the other."""
     said = [
         *_differing("source", old.config.sources, new.config.sources),
@@ -70,16 +70,16 @@ class Reloader:
 
     Args:
         reread: Reads the configuration again; None where it came from no file.
-        notify: Called, from any thread, when a turn is wanted.
+        wake: Set when the outcome waits.
     """
 
-    def __init__(self, reread: Callable[[], Config] | None, notify: Callable[[], None]) -> None:
-        self._reread, self._notify = reread, notify
+    def __init__(self, reread: Callable[[], Config] | None, wake: threading.Event) -> None:
+        self._reread, self._wake = reread, wake
         # A deque and no lock: a signal handler may run while this thread holds any lock there is.
         self._asked: deque[Request | None] = deque()
         self._served: list[Request] = []
         self._thread: threading.Thread | None = None
-        self._outcome: LoadedRuntime | AsdError | None = None
+        self._outcome: LoadedBundles | AsdError | None = None
 
     def ask(self, request: Request | None = None) -> None:
         """Have the configuration read again; may be called from a signal handler.
@@ -89,7 +89,7 @@ class Reloader:
         """
         self._asked.append(request)
 
-    def begin(self, current: LoadedRuntime) -> bool:
+    def begin(self, current: LoadedBundles) -> bool:
         """Start to make ready, if it was asked for and nothing is on its way.
 
         Args:
@@ -104,7 +104,7 @@ class Reloader:
         self._thread.start()
         return True
 
-    def take(self) -> LoadedRuntime | AsdError | None:
+    def take(self) -> LoadedBundles | AsdError | None:
         """What came of it, once: to be swapped in, or why nothing is; None while it is on its way."""
         if self._thread is None or self._thread.is_alive():
             return None
@@ -117,7 +117,7 @@ class Reloader:
             request.reply(document)
         self._served = []
 
-    def _prepare(self, current: LoadedRuntime) -> None:
+    def _prepare(self, current: LoadedBundles) -> None:
         try:
             self._outcome = self._made(current)
         except AsdError as error:
@@ -126,16 +126,16 @@ class Reloader:
             # Whatever it is, what runs goes on.
             log.exception("the configuration could not be made ready")
             self._outcome = AsdError(f"{type(error).__name__}: {error}")
-        self._notify()
+        self._wake.set()
 
-    def _made(self, current: LoadedRuntime) -> LoadedRuntime:
+    def _made(self, current: LoadedBundles) -> LoadedBundles:
         if self._reread is None:
             raise ConfigError("this service was started from no file, so there is none to read again")
         config = self._reread()
         mistakes = refused(current.config, config)
         if mistakes:
             raise ConfigError("\n".join(mistakes))
-        return load_parts(config, current)
+        return load_bundles(config, current)
 
 
 def _differing(kind: str, old: Mapping[str, object], new: Mapping[str, object]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 
@@ -164,15 +165,16 @@ def test_stop_ends_the_child_and_the_thread_at_once(recording: Path):
     assert source.take_changes() == []
 
 
-def test_the_supervisor_is_woken_by_samples_and_by_the_end(recording: Path):
-    calls = []
-    source = CaptureSource(
-        "press", FileSettings(kind="file", path=recording, speed=SPEED), notify=lambda: calls.append(source.state)
-    )
-    with Listener(source) as listener:
-        listener.state("ended")
-    assert "healthy" in calls
-    assert calls[-1] == "ended"
+def test_the_service_is_woken_by_samples_and_by_the_end(recording: Path):
+    wake, states = threading.Event(), []
+    source = CaptureSource("press", FileSettings(kind="file", path=recording, speed=SPEED), wake=wake)
+    source.start()
+    while "ended" not in states:
+        assert wake.wait(60), f"not woken after {states}"
+        wake.clear()
+        states.append(source.state)
+    source.stop()
+    assert "healthy" in states
 
 
 def test_a_recording_waits_for_its_readers_however_fast_it_is_played(tmp_path: Path):

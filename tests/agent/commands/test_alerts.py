@@ -12,10 +12,10 @@ from asd_agent.commands.alerts import OUTBOX_NAME, app
 from asd_agent.config.model import AlarmSettings
 from asd_agent.control_client import SOCKET_NAME
 from asd_agent.monitor import Identity
-from asd_agent.mqtt.commands import LocalOrder
 from asd_agent.mqtt.mapping import alert_of, message_of
 from asd_agent.outbox.store import Outbox
 from asd_agent.service.control import ControlServer
+from asd_agent.service.operator_commands import LocalCommand
 
 CONFIG = """
 agent: {name: box}
@@ -50,7 +50,7 @@ class Supervisor:
         alert = alert_of(raised, Identity("fan", "00", "source", "b"))
         self.outbox.commit("fan", self.state.to_json(), [message_of("asd/box/monitor/fan/alert", alert)])
         self._turn, self._end = threading.Event(), threading.Event()
-        self.server = ControlServer(folder / "state" / SOCKET_NAME, self._turn.set)
+        self.server = ControlServer(folder / "state" / SOCKET_NAME, self._turn)
         self._thread = threading.Thread(target=self._run)
 
     def __enter__(self):
@@ -70,7 +70,7 @@ class Supervisor:
             self._turn.wait()
             self._turn.clear()
             for request in self.server.take():
-                order = LocalOrder.read(request.document, ["fan", "pump"])
+                order = LocalCommand.read(request.document, ["fan", "pump"])
                 now = ClockReading.read(SystemClock())
                 self.state, _events, result = command(self.state, order.verb, order.args, AlarmSettings(), now)
                 self.outbox.commit("fan", self.state.to_json(), (), order.record(result))

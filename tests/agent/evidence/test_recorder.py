@@ -13,6 +13,7 @@ from asd_agent.config.model import Config
 from asd_agent.evidence.store import CLIP, Held, held
 from asd_agent.outbox.reader import alerts, open_outbox, states
 from asd_agent.outbox.schema import OUTBOX_NAME
+from asd_agent.service.loader import LoadedRuntime
 from asd_agent.service.loop import Service
 from rigs.bundles import RATE, hum, write_wav
 
@@ -50,7 +51,7 @@ def faulty(*, before: float = 60, during: float = 40, after: float = 60) -> np.n
 def test_the_clip_is_what_was_played_to_the_sample(bundle_path, tmp_path):
     sound = faulty()
     config = config_of(tmp_path, bundle_path, write_wav(tmp_path / "a.wav", sound))
-    Service(config).run(drain_seconds=0)
+    Service(LoadedRuntime(config)).run(drain_seconds=0)
     (one,) = kept(config)
     clip, _rate = soundfile.read(one.path / CLIP, dtype="float32")
     first = one.record.clip.first
@@ -73,7 +74,7 @@ def test_the_clip_is_what_was_played_to_the_sample(bundle_path, tmp_path):
 def test_lengths_are_as_configured_also_when_longer_than_the_last_minute(bundle_path, tmp_path):
     recording = write_wav(tmp_path / "a.wav", faulty(before=90, after=90))
     config = config_of(tmp_path, bundle_path, recording, evidence={"pre_seconds": 60, "post_seconds": 30})
-    Service(config).run(drain_seconds=0)
+    Service(LoadedRuntime(config)).run(drain_seconds=0)
     (one,) = kept(config)
     assert one.record.clip.samples == 100 * RATE
     assert one.record.lacks == ()
@@ -82,7 +83,7 @@ def test_lengths_are_as_configured_also_when_longer_than_the_last_minute(bundle_
 def test_a_recording_that_ends_soon_after_the_alarm_is_kept_as_far_as_it_goes(bundle_path, tmp_path):
     sound = faulty(before=5, during=20, after=0)
     config = config_of(tmp_path, bundle_path, write_wav(tmp_path / "a.wav", sound))
-    Service(config).run(drain_seconds=0)
+    Service(LoadedRuntime(config)).run(drain_seconds=0)
     (one,) = kept(config)
     assert one.record.lacks == ("beginning", "end")
     clip, _ = soundfile.read(one.path / CLIP, dtype="float32")
@@ -95,7 +96,7 @@ def test_alarms_in_close_succession_have_a_proof_each(bundle_path, tmp_path):
     recording = write_wav(tmp_path / "a.wav", sound)
     alarm = {"raise_after": "1 of 1", "clear_after": 1}
     config = config_of(tmp_path, bundle_path, recording, hop_seconds=1, alarm=alarm, evidence={"pre_seconds": 5})
-    Service(config).run(drain_seconds=0)
+    Service(LoadedRuntime(config)).run(drain_seconds=0)
     raised = [a["evidence_id"] for a in said(config) if a["event"] == "raised"]
     assert len(raised) >= 1
     assert sorted(raised) == sorted(h.id for h in kept(config))
@@ -105,7 +106,7 @@ def test_alarms_in_close_succession_have_a_proof_each(bundle_path, tmp_path):
 def test_where_it_is_off_nothing_is_kept_and_nothing_promised(bundle_path, tmp_path):
     recording = write_wav(tmp_path / "a.wav", faulty())
     config = config_of(tmp_path, bundle_path, recording, evidence={"enabled": False})
-    Service(config).run(drain_seconds=0)
+    Service(LoadedRuntime(config)).run(drain_seconds=0)
     assert kept(config) == []
     assert [(a["event"], a["evidence_id"]) for a in said(config)] == [("raised", None), ("cleared", None)]
 
@@ -113,7 +114,7 @@ def test_where_it_is_off_nothing_is_kept_and_nothing_promised(bundle_path, tmp_p
 def test_a_disk_that_refuses_loses_the_evidence_and_not_the_alert(bundle_path, tmp_path):
     recording = write_wav(tmp_path / "a.wav", faulty())
     config = config_of(tmp_path, bundle_path, recording, evidence={"free_megabytes": 1e9})
-    Service(config).run(drain_seconds=0)
+    Service(LoadedRuntime(config)).run(drain_seconds=0)
     assert [a["event"] for a in said(config)] == ["raised", "cleared"]
     with open_outbox(config.paths.state / OUTBOX_NAME) as db:
         state = states(db)["m"]
@@ -141,7 +142,7 @@ def test_a_clean_stop_keeps_what_was_heard_so_far(bundle_path, tmp_path):
     recording = write_wav(tmp_path / "a.wav", faulty(before=20, after=300))
     config = config_of(tmp_path, bundle_path, recording, evidence={"post_seconds": 120}, speed=30)
     watcher = ServiceObserver()
-    watcher.service = Service(config, watcher=watcher)
+    watcher.service = Service(LoadedRuntime(config), observer=watcher)
     watcher.service.run(drain_seconds=0)
     (one,) = kept(config)
     assert one.record.lacks == ("end",)

@@ -43,7 +43,7 @@ class Rig:
         self._news = threading.Event()
         self.outcomes: list[Outcome] = []
         settings = {"free_megabytes": 0.0, **settings}
-        self.keeper = EvidenceWriter(folder, EvidenceSettings(**settings), SystemClock(), self._news.set, free)
+        self.keeper = EvidenceWriter(folder, EvidenceSettings(**settings), SystemClock(), self._news, free)
 
     def __enter__(self):
         self.keeper.start()

@@ -13,6 +13,7 @@ from asd_agent.alarm import CommandResult
 from asd_agent.clock import SystemClock, iso_utc
 from asd_agent.config.model import MqttSettings, Secret, Tls
 from asd_agent.mqtt.commands import CommandReceiver
+from asd_agent.mqtt.inbox import Inbox
 from asd_agent.mqtt.publisher import Publisher
 from asd_agent.mqtt.topics import Topics
 from asd_agent.outbox.rows import Message
@@ -30,9 +31,9 @@ ALERT, STATE = TOPICS.alert("fan"), TOPICS.monitor_state("fan")
 class Box:
     """An outbox and a publisher."""
 
-    def __init__(self, folder, settings, name="box"):
+    def __init__(self, folder, settings, name="box", wake=None):
         self.outbox = Outbox(folder / f"{name}.db", SystemClock())
-        self.publisher = Publisher(settings, name, self.outbox, SystemClock())
+        self.publisher = Publisher(settings, name, self.outbox, SystemClock(), wake)
         self.sent = 0
 
     def __enter__(self):
@@ -271,20 +272,25 @@ def test_a_topic_is_cleared_while_connected_and_remembered_when_it_is_used_again
 
 
 def test_topics_are_subscribed_to_and_left_while_connected(tmp_path):
-    heard = []
+    inbox, heard = Inbox(1000), []
+
+    def received(payload):
+        heard.extend(m.payload for m in inbox.take()[0])
+        return payload in heard
+
     with Broker(tmp_path / "broker") as broker, Listener(broker.settings()) as listener:
         listener.publish("hall/press", "running", retain=True)
         with Box(tmp_path, broker.settings()) as box:
             listener.wait_text(TOPICS.status, "online")
-            box.publisher.subscribe("hall/press", lambda message: heard.append(message.payload))
-            box.wait(lambda: heard == [b"running"])
+            box.publisher.subscribe("hall/press", inbox)
+            box.wait(lambda: received(b"running"))
+            assert heard == [b"running"]
             box.publisher.unsubscribe("hall/press")
-            box.publisher.subscribe("hall/other", lambda message: heard.append(message.payload))
-            box.wait(lambda: b"first" in heard or listener.publish("hall/other", "first"))
-            del heard[:]
+            box.publisher.subscribe("hall/other", inbox)
+            box.wait(lambda: received(b"first") or listener.publish("hall/other", "first"))
             listener.publish("hall/press", "stopped", retain=True)
             listener.publish("hall/other", "last")
-            box.wait(lambda: b"last" in heard)
+            box.wait(lambda: received(b"last"))
             assert b"stopped" not in heard
 
 
@@ -391,26 +397,26 @@ def test_two_agents_of_one_name_are_told_and_do_not_fill_the_log(tmp_path, caplo
             assert len(caplog.records) - said <= 3
 
 
-def test_messages_reach_their_handler_but_huge_ones_and_one_that_fails_harms_nobody(tmp_path):
-    heard = []
-    arrived = threading.Event()
+def test_messages_reach_their_inbox_but_huge_ones(tmp_path):
+    inbox, heard, wake = Inbox(10), [], threading.Event()
 
-    def handle(message):
-        heard.append((message.topic, message.payload, message.retained))
-        if len(heard) == 2:
-            arrived.set()
-        raise ValueError("on purpose")
+    def received(count):
+        heard.extend((m.topic, m.payload, m.retained) for m in inbox.take()[0])
+        return len(heard) == count
 
     with Broker(tmp_path / "broker") as broker, Listener(broker.settings()) as listener:
         listener.publish("hall/flood", "x" * 100_000, retain=True)
         listener.publish("hall/press", "running", retain=True)
-        box = Box(tmp_path, broker.settings())
-        box.publisher.subscribe("hall/+", handle)
+        box = Box(tmp_path, broker.settings(), wake=wake)
+        box.publisher.subscribe("hall/+", inbox)
         with box:
             listener.wait_text(TOPICS.status, "online")
-            box.wait(lambda: len(heard) == 1)
+            assert wake.wait(PATIENCE)
+            box.wait(lambda: received(1))
+            wake.clear()
             listener.publish("hall/press", "stopped")
-            assert arrived.wait(PATIENCE)
+            assert wake.wait(PATIENCE)
+            box.wait(lambda: received(2))
             box.alert()
             listener.wait_for(ALERT)
     assert heard == [("hall/press", b"running", True), ("hall/press", b"stopped", False)]

@@ -17,7 +17,7 @@ class Service:
 
     def __init__(self, path):
         self.path, self._turn, self._end = path, threading.Event(), threading.Event()
-        self.server = ControlServer(path, self._turn.set)
+        self.server = ControlServer(path, self._turn)
         self._thread = threading.Thread(target=self._run)
 
     def __enter__(self):
@@ -90,7 +90,7 @@ def test_many_ask_at_once(tmp_path):
 
 def test_a_service_that_does_not_turn_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr("asd_agent.control_client.REPLY_SECONDS", 0.05)
-    server = ControlServer(tmp_path / "c.sock", lambda: None)
+    server = ControlServer(tmp_path / "c.sock", threading.Event())
     server.start()
     with pytest.raises(ControlError, match="did not answer in time"):
         ask(tmp_path / "c.sock", {})
@@ -98,7 +98,7 @@ def test_a_service_that_does_not_turn_is_told(tmp_path, monkeypatch):
 
 
 def test_without_a_place_for_the_socket_the_service_goes_on(tmp_path, caplog):
-    server = ControlServer(tmp_path / ("x" * 200) / "c.sock", lambda: None)
+    server = ControlServer(tmp_path / ("x" * 200) / "c.sock", threading.Event())
     server.start()
     assert server.take() == []
     server.stop()

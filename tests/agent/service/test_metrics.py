@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from asd_agent.config.model import MetricsSettings
+from asd_agent.mqtt.payloads import Health
 from asd_agent.service.metrics import MetricsExporter
 from rigs.agent import running, write_config
 from rigs.broker import free_port
@@ -25,6 +26,19 @@ def read(port: int, path: str) -> tuple[int, str]:
         return error.code, error.read().decode()
 
 
+class Source:
+    """A service whose complaint is chosen."""
+
+    def __init__(self, complaint: list[str]) -> None:
+        self._complaint = complaint
+
+    def health(self) -> Health:
+        return HEALTH
+
+    def complaint(self) -> str:
+        return self._complaint[0]
+
+
 @pytest.fixture
 def complaint() -> list[str]:
     return [""]
@@ -32,8 +46,8 @@ def complaint() -> list[str]:
 
 @pytest.fixture
 def port(complaint: list[str]):
-    exporter = MetricsExporter(MetricsSettings(port=free_port()), lambda: HEALTH, lambda: complaint[0])
-    exporter.start()
+    exporter = MetricsExporter(MetricsSettings(port=free_port()))
+    exporter.start(Source(complaint))
     yield exporter.port
     exporter.stop()
 
@@ -75,8 +89,8 @@ def test_healthz_says_what_the_watchdog_is_told(port: int, complaint: list[str])
 
 
 def test_a_port_that_is_taken_is_said_and_ends_nothing(port: int, caplog: pytest.LogCaptureFixture):
-    second = MetricsExporter(MetricsSettings(port=port), lambda: HEALTH, lambda: "")
-    second.start()
+    second = MetricsExporter(MetricsSettings(port=port))
+    second.start(Source([""]))
     assert second.port == 0
     assert "cannot be listened on" in caplog.text
     second.stop()

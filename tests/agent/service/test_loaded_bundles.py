@@ -14,7 +14,7 @@ from asd_agent.bundle.files import file_digest
 from asd_agent.config.model import Config
 from asd_agent.demo.assets import demo_bundle
 from asd_agent.errors import EXIT_CONFIG, ConfigError
-from asd_agent.service.loader import load_parts
+from asd_agent.service.loaded_bundles import load_bundles
 
 
 def config_of(*bundles: tuple[Path, str], providers: tuple[str, ...] = ("CPUExecutionProvider",)) -> Config:
@@ -44,14 +44,14 @@ def with_other_golden_scores(bundle: Path, to: Path) -> Path:
 
 def test_each_bundle_has_its_own_provider_and_monitors_share_its_scorer(bundle_path: Path):
     demo = demo_bundle()
-    made = load_parts(config_of((bundle_path, "00"), (demo, "00"), (bundle_path, "01")))
+    made = load_bundles(config_of((bundle_path, "00"), (demo, "00"), (bundle_path, "01")))
     assert made.providers == {"hum": "numpy", "demo-fan": "CPUExecutionProvider"}
     assert made.scorers["m0"] is made.scorers["m2"]
     assert made.faults == {}
 
 
 def test_a_provider_that_is_not_there_is_a_fault_and_no_obstacle():
-    made = load_parts(config_of((demo_bundle(), "00"), providers=("CUDAExecutionProvider", "CPUExecutionProvider")))
+    made = load_bundles(config_of((demo_bundle(), "00"), providers=("CUDAExecutionProvider", "CPUExecutionProvider")))
     assert made.providers == {"demo-fan": "CPUExecutionProvider"}
     (fault,) = made.faults.values()
     assert fault.startswith("CPUExecutionProvider is in use: CUDAExecutionProvider is not in this ONNX Runtime")
@@ -61,7 +61,7 @@ def test_two_bundles_of_one_name_are_told_apart(tmp_path: Path):
     copy = Path(shutil.copytree(demo_bundle(), tmp_path / "copy"))
     manifest = json.loads((copy / "manifest.json").read_text())
     (copy / "manifest.json").write_text(json.dumps(manifest))  # other bytes, another digest
-    made = load_parts(config_of((demo_bundle(), "00"), (copy, "00")))
+    made = load_bundles(config_of((demo_bundle(), "00"), (copy, "00")))
     digest = made.scorers["m1"].bundle.digest[:12]
     assert list(made.providers) == ["demo-fan", f"demo-fan {digest}"]
 
@@ -69,7 +69,7 @@ def test_two_bundles_of_one_name_are_told_apart(tmp_path: Path):
 def test_every_mistake_is_told_and_the_agent_would_exit_78(bundle_path: Path, tmp_path: Path):
     off = with_other_golden_scores(bundle_path, tmp_path / "off")
     with pytest.raises(ConfigError) as error:
-        load_parts(
+        load_bundles(
             config_of((off, "00"), (off, "01"), (bundle_path, "07"), (bundle_path, "00"), (tmp_path / "no", "00"))
         )
     lines = str(error.value).splitlines()
@@ -81,7 +81,7 @@ def test_every_mistake_is_told_and_the_agent_would_exit_78(bundle_path: Path, tm
 
 
 def test_sessions_are_used_again(bundle_path: Path):
-    before = load_parts(config_of((demo_bundle(), "00")))
-    after = load_parts(config_of((demo_bundle(), "01"), (bundle_path, "00")), before)
+    before = load_bundles(config_of((demo_bundle(), "00")))
+    after = load_bundles(config_of((demo_bundle(), "01"), (bundle_path, "00")), before)
     assert [id(s) for s in after.pool.values()] == [id(s) for s in before.pool.values()]
-    assert len(load_parts(config_of((bundle_path, "00")), after).pool) == 0  # and not kept beyond their use
+    assert len(load_bundles(config_of((bundle_path, "00")), after).pool) == 0  # and not kept beyond their use

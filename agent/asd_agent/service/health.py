@@ -1,0 +1,79 @@
+"""The health report, and its parts in the terms of the wire."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from asd_agent import __version__
+from asd_agent.audio.source import CaptureSource
+from asd_agent.clock import iso_utc
+from asd_agent.monitor import Counts
+from asd_agent.mqtt.mapping import clock_word
+from asd_agent.mqtt.payloads import DeliveryHealth, EvidenceHealth, Health, OutboxHealth, SourceHealth, WindowCounts
+from asd_agent.runtime import disk_free_bytes, temperature_celsius
+from asd_agent.service.loader import LoadedRuntime
+
+
+def health_of(runtime: LoadedRuntime) -> Health:
+    """Return the health report of a running service; may be called from any thread."""
+    clock, outbox, publisher, evidence = runtime.clock, runtime.outbox, runtime.publisher, runtime.recorder.standing
+    monitors, counts = list(runtime.monitors.values()), runtime.retired
+    for monitor in monitors:
+        counts = counts.plus(monitor.counts)
+    return Health(
+        time=iso_utc(clock.utc()),
+        uptime_seconds=round(clock.monotonic() - runtime.started, 1),
+        versions={"asd-agent": __version__},
+        providers=dict(runtime.bundles.providers),
+        sources={name: _source_health(source) for name, source in runtime.sources.items()},
+        windows=_window_counts(counts),
+        monitors={m.name: _window_counts(m.counts) for m in monitors},
+        outbox=OutboxHealth(
+            depth=outbox.depth(),
+            oldest_seconds=round(outbox.oldest_seconds(), 1),
+            dropped=outbox.dropped,
+            durable=outbox.fault is None,
+        ),
+        disk_free_bytes=disk_free_bytes(runtime.config.paths.state),
+        temperature_celsius=temperature_celsius(),
+        boot_id=clock.boot_id,
+        clock=clock_word(clock.synchronised()),
+        faults={
+            **runtime.bundles.faults,
+            **publisher.faults,
+            **({"evidence": evidence.fault} if evidence.fault else {}),
+        },
+        evidence=EvidenceHealth(kept=evidence.kept, bytes=evidence.bytes, lost=evidence.lost),
+        delivery=DeliveryHealth(
+            connected=publisher.connected,
+            connects=publisher.connects,
+            scores_dropped=publisher.scores_dropped,
+            **asdict(publisher.tally),
+        ),
+    )
+
+
+def summary_of(health: Health) -> str:
+    """Return the health report in one line, for `systemctl status`."""
+    broker = "connected" if health.delivery.connected else "broker not connected"
+    return f"{health.windows.scored} windows scored, {health.outbox.depth} alerts waiting, {broker}"
+
+
+def _source_health(source: CaptureSource) -> SourceHealth:
+    counters = source.counters
+    return SourceHealth(
+        state=source.state,
+        frames=counters.frames,
+        gaps=counters.gaps,
+        level_dbfs=counters.level_dbfs,
+        samples_lost=counters.samples_lost,
+        overflows=counters.overflows,
+        drops=counters.drops,
+        restarts=counters.restarts,
+        wall_steps=counters.wall_steps,
+        drift_ppm=round(counters.drift_ppm, 2),
+    )
+
+
+def _window_counts(counts: Counts) -> WindowCounts:
+    return WindowCounts(**asdict(counts))
