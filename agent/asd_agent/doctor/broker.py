@@ -18,8 +18,8 @@ from typing import Any
 from asd_agent.clock import iso_utc
 from asd_agent.config.finding import Finding, ok, problem, warning
 from asd_agent.config.model import MqttSettings
+from asd_agent.config.preflight.certificates import validity
 from asd_agent.config.preflight.files import SOON_SECONDS
-from asd_agent.doctor.certificates import validity
 from asd_agent.mqtt.connection import Connection, NotConnectedError, tls_context
 from asd_agent.mqtt.faults import connect_fault
 from asd_agent.mqtt.payloads import ONLINE

@@ -9,7 +9,7 @@ from pathlib import Path
 from asd_agent.clock import iso_utc
 from asd_agent.config.finding import Finding, problem, warning
 from asd_agent.config.model import Config, MqttSettings, Secret, Tls
-from asd_agent.doctor.certificates import validities
+from asd_agent.config.preflight.certificates import validities
 from asd_agent.mqtt.connection import tls_context
 
 SOON_SECONDS = 14 * 86_400

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from asd_agent.doctor.certificates import Validity, validities
+from asd_agent.config.preflight.certificates import Validity, validities
 from rigs.broker import make_ca, program
 
 
