@@ -18,7 +18,7 @@ from typing import Any
 from asd_agent.clock import SystemClock
 from asd_agent.config.model import MqttSettings
 from asd_agent.mqtt.publisher import Publisher
-from asd_agent.outbox.rows import Message
+from asd_agent.outbox.schema import Message
 from asd_agent.outbox.store import Outbox
 from rigs.waiting import PATIENCE
 

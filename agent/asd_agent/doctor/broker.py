@@ -167,7 +167,7 @@ def _wait(connection: Connection, seen: Callable[[], Any], seconds: float = QUIE
     """Move bytes until something is seen; None when it is not in time."""
     until = time.monotonic() + seconds
     while (found := seen()) is None and connection.open and (left := until - time.monotonic()) > 0:
-        connection.turn(min(left, 0.2))
+        connection.exchange(min(left, 0.2))
     return found
 
 

@@ -1,7 +1,7 @@
-"""Commands over MQTT: off unless allowed verb by verb, each judged, answered and logged, none obeyed twice.
+"""Receipt of commands over MQTT: each is checked, answered and logged, and none is applied twice.
 
-A command is JSON on `command/<verb>` (docs/schemas/command.json). It carries an id and an expiry; a retained one, one
-seen before, expired, too large or not understood changes nothing.
+A command is JSON on `command/<verb>` (docs/schemas/command.json) with an id and an expiry. The configuration names the
+allowed verbs. A command that is retained, known, expired, too large or not understood changes nothing.
 """
 
 from __future__ import annotations
@@ -23,28 +23,30 @@ from asd_agent.mqtt.inbox import Inbox
 from asd_agent.mqtt.payloads import Command, CommandAnswer
 from asd_agent.mqtt.publisher import Publisher
 from asd_agent.mqtt.topics import Topics
-from asd_agent.outbox.rows import OWN_ID, Message, Record
+from asd_agent.outbox.schema import OWN_ID, CommandRecord, Message
 from asd_agent.outbox.store import Outbox
 
 log = logging.getLogger(__name__)
 
 VERBS = ("acknowledge", "shelve", "unshelve")
 MAX_BYTES = 4096
+"""A valid command has under 500 bytes."""
 MAX_WAITING = 100
-"""Commands that may wait for the supervisor; more are dropped and said."""
+"""Commands that may wait for the service's next cycle; more are dropped, counted and logged."""
 LONGEST_EXPIRY_SECONDS = 3600.0
-"""An expiry further ahead is refused: by then the log of seen ids may have forgotten it."""
+"""An expiry further ahead is refused: the log may have dropped the id by then, and a second copy would be applied."""
 SEEN_IN_MEMORY = 1000
+"""Ids kept in memory beside the log, for a disk that refuses."""
 
 
 @dataclass(frozen=True)
-class Order:
-    """A command that may be carried out.
+class ReceivedCommand:
+    """A command that may be applied.
 
     Attributes:
-        command: As it was sent.
-        verb: What to do.
-        received: As it came.
+        command: Its payload.
+        verb: The action, from its topic.
+        received: The MQTT message.
     """
 
     command: Command
@@ -53,13 +55,13 @@ class Order:
 
     @property
     def args(self) -> dict[str, Any]:
-        """What `asd_agent.alarm.command` wants to know."""
-        said = self.command
-        args: dict[str, Any] = {"one_shot": said.one_shot}
-        if said.alarm_id is not None:
-            args["alarm_id"] = said.alarm_id
-        if said.minutes is not None:
-            args["minutes"] = said.minutes
+        """Arguments for `asd_agent.alarm.command`."""
+        command = self.command
+        args: dict[str, Any] = {"one_shot": command.one_shot}
+        if command.alarm_id is not None:
+            args["alarm_id"] = command.alarm_id
+        if command.minutes is not None:
+            args["minutes"] = command.minutes
         return args
 
 
@@ -71,13 +73,13 @@ class _Refusal:
 
 
 class CommandReceiver:
-    """Reads commands from its inbox and returns those that may be carried out.
+    """Checks the commands in its inbox, answers those it refuses, and returns the others.
 
     Args:
-        topics: Of this agent.
-        allowed: Verbs that may be asked for; with none, nothing is subscribed to.
-        monitors: Whose alarms there are.
-        outbox: Where answers and the log go.
+        topics: Topics of this agent.
+        allowed: Allowed verbs; with none, nothing is subscribed to.
+        monitors: Names of the monitors.
+        outbox: Store of answers and of the command log.
         clock: The clocks.
     """
 
@@ -90,45 +92,45 @@ class CommandReceiver:
         self._seen: OrderedDict[str, CommandResult] = OrderedDict()
 
     def attach(self, publisher: Publisher) -> None:
-        """Listen, if anything is allowed."""
+        """Subscribe to the topics of commands, if any verb is allowed."""
         if self._allowed:
             for verb in VERBS:
                 publisher.subscribe(self._topics.command(verb), self.inbox)
 
     def follow(self, publisher: Publisher, allowed: Collection[str], monitors: Collection[str]) -> None:
-        """Go by another configuration, on the supervisor's turn."""
+        """Follow another configuration."""
         self._allowed, self._monitors = frozenset(allowed), frozenset(monitors)
         self.attach(publisher)
         if not self._allowed:
             for verb in VERBS:
                 publisher.unsubscribe(self._topics.command(verb))
 
-    def take(self) -> list[Order]:
-        """What is to be carried out now, each to be followed by `answer`; what is refused has been answered."""
+    def take(self) -> list[ReceivedCommand]:
+        """Return the commands to apply now; the caller answers each with `answer`."""
         waiting, dropped = self.inbox.take()
         if dropped:
-            log.warning("%d commands were dropped unread: more than %d at once", dropped, MAX_WAITING)
-        orders: list[Order] = []
+            log.warning("%d commands were dropped unread: more than %d arrived at once", dropped, MAX_WAITING)
+        accepted: list[ReceivedCommand] = []
         for received in waiting:
             verb = received.topic.rpartition("/")[2]
             judged = self._judge(received, verb)
-            if isinstance(judged, Order) and any(o.command.id == judged.command.id for o in orders):
+            if isinstance(judged, ReceivedCommand) and any(a.command.id == judged.command.id for a in accepted):
                 judged = _Refusal("seen before, a moment ago", judged.command)
-            if isinstance(judged, Order):
-                orders.append(judged)
+            if isinstance(judged, ReceivedCommand):
+                accepted.append(judged)
             else:
                 self._refuse(judged, verb, received)
-        return orders
+        return accepted
 
-    def answer(self, order: Order, result: CommandResult) -> tuple[Message, Record]:
-        """The answer and the log's entry, to be committed with the state that the command changed."""
-        said, verb = order.command, order.verb
-        log.info("command %s of %r on %s: %s", verb, said.by, said.monitor, result.text)
-        self._remember(said.id, result)
-        record = Record(said.id, f"{verb} {printable(order.received.payload)}", result.done, result.text)
-        return self._message(said, verb, result), record
+    def answer(self, accepted: ReceivedCommand, result: CommandResult) -> tuple[Message, CommandRecord]:
+        """Return the answer and the log's entry, to be stored with the state that the command changed."""
+        command, verb = accepted.command, accepted.verb
+        log.info("command %s of %r on monitor %s: %s", verb, command.by, command.monitor, result.text)
+        self._remember(command.id, result)
+        request = f"{verb} {printable(accepted.received.payload)}"
+        return self._message(command, verb, result), CommandRecord(command.id, request, result.done, result.text)
 
-    def _judge(self, received: Received, verb: str) -> Order | _Refusal:
+    def _judge(self, received: Received, verb: str) -> ReceivedCommand | _Refusal:
         if received.retained:
             return _Refusal("retained commands are ignored; send it without retain")
         if len(received.payload) > MAX_BYTES:
@@ -149,12 +151,12 @@ class CommandReceiver:
             return _Refusal(complaint, command)
         if command.monitor not in self._monitors:
             return _Refusal(f"there is no monitor {command.monitor!r}", command)
-        return Order(command, verb, received)
+        return ReceivedCommand(command, verb, received)
 
     def _untimely(self, expires: str) -> str | None:
         try:
-            moment = datetime.fromisoformat(expires.removesuffix("Z") + ("+00:00" if expires.endswith("Z") else ""))
-            left = moment.timestamp() - self._clock.utc() if moment.tzinfo is not None else None
+            parsed = datetime.fromisoformat(expires.removesuffix("Z") + ("+00:00" if expires.endswith("Z") else ""))
+            left = parsed.timestamp() - self._clock.utc() if parsed.tzinfo is not None else None
         except (ValueError, OverflowError):
             left = None
         if left is None:
@@ -167,8 +169,8 @@ class CommandReceiver:
 
     def _refuse(self, refusal: _Refusal, verb: str, received: Received) -> None:
         log.warning("command %s refused: %s", verb, refusal.text)
-        # Logged under an id of its own: a refused command may be mended and sent again under the id it had.
-        record = Record(new_record_id(), f"{verb} {printable(received.payload)}", False, refusal.text)
+        # Logged under an id of its own: a refused command may be corrected and sent again under the id that it had.
+        record = CommandRecord(new_record_id(), f"{verb} {printable(received.payload)}", False, refusal.text)
         answer = self._message(refusal.command, verb, CommandResult(refusal.done, refusal.text))
         self._outbox.append([answer], record)
 
@@ -197,11 +199,11 @@ class CommandReceiver:
 
 
 def new_record_id() -> str:
-    """An id that no sender may choose."""
+    """Return a new id for the command log, which no sender can choose."""
     return f"{OWN_ID}{uuid.uuid4().hex}"
 
 
 def printable(payload: bytes) -> str:
-    """A payload as the log keeps it: short, and nothing that a terminal would obey."""
+    """Return a payload as the log keeps it: short, and without characters that control a terminal."""
     text = payload[:500].decode("utf-8", "replace")
     return "".join(c if c.isprintable() else "�" for c in text)

@@ -1,12 +1,13 @@
-"""One connection to a broker, made of one paho client that is thrown away with it.
+"""One connection to a broker, made with a paho client of its own.
 
-paho re-sends what it still holds after a reconnect; a fresh client for each connection holds nothing, so that a row of
+After a reconnect paho sends again what it still holds. A new client for each connection holds nothing, so that a row of
 the outbox is in flight once or not at all. The client runs on its caller's thread, through paho's interface for an
-outer event loop: no second thread that could die unseen, and an error on connecting arrives as the exception it is.
+outer event loop: no second thread can die unnoticed, and an error while connecting is raised as the exception it is.
 """
 
 from __future__ import annotations
 
+import random
 import selectors
 import socket
 import ssl
@@ -22,12 +23,12 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from asd_agent.config.model import MqttSettings, Tls
-from asd_agent.mqtt.faults import Fault, connect_fault, lost_fault, refused_fault
+from asd_agent.mqtt.faults import BrokerFault, connect_fault, lost_fault, refused_fault
 
 CONNECT_SECONDS = 10.0
-"""For the name, TCP, TLS and the broker's answer, each."""
+"""Limit for the name look-up, TCP, TLS and the broker's answer, each; a broker on a slow link answers within 3."""
 LARGEST_PACKET = 65_536
-"""Bytes; under MQTT 5 a broker keeps larger messages to itself."""
+"""Bytes; under MQTT 5 a broker does not send larger messages. A command may have 4096."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,9 @@ class Received:
     """A message from the broker.
 
     Attributes:
-        topic: Where it was published.
-        payload: As sent.
-        retained: Whether the broker had kept it from before.
+        topic: Topic of the publication.
+        payload: Content as sent.
+        retained: Whether it is, or was sent to be, a retained message.
     """
 
     topic: str
@@ -50,8 +51,8 @@ class Ack:
     """A broker's answer to a publication.
 
     Attributes:
-        mid: Of the publication.
-        refused: MQTT's name of the reason, for a reason code of 0x80 and above; None when it was taken.
+        mid: Message id of the publication.
+        refused: MQTT's name of the reason, for a reason code of 0x80 and above; None when it was accepted.
     """
 
     mid: int
@@ -59,23 +60,29 @@ class Ack:
 
 
 class NotConnectedError(Exception):
-    """No connection came about; `fault` tells why."""
+    """The connection failed; `fault` holds the reason."""
 
-    def __init__(self, fault: Fault) -> None:
+    def __init__(self, fault: BrokerFault) -> None:
         super().__init__(str(fault))
         self.fault = fault
 
 
 class Connection:
-    """Connect, with a last will.
+    """An open connection, with a last will.
 
     Args:
         settings: The broker.
         client_id: Unique at the broker.
         will: Topic and payload that the broker publishes, retained, when this connection breaks.
 
+    Attributes:
+        acks: Answers to publications, to be taken by the caller.
+        received: Messages of subscriptions, likewise.
+        refused_subscriptions: Topic filters that the broker refused, likewise.
+        fault: Reason why the connection ended; None while it is open.
+
     Raises:
-        NotConnectedError: It did not come about.
+        NotConnectedError: The broker cannot be reached, or refused the connection.
     """
 
     def __init__(self, settings: MqttSettings, client_id: str, will: tuple[str, str]) -> None:
@@ -83,7 +90,7 @@ class Connection:
         self.acks: deque[Ack] = deque()
         self.received: deque[Received] = deque()
         self.refused_subscriptions: deque[str] = deque()
-        self.fault: Fault | None = None
+        self.fault: BrokerFault | None = None
         self.open = False
         self._closed = False
         self._filters: dict[int, str] = {}
@@ -95,14 +102,14 @@ class Connection:
             raise
 
     def publish(self, topic: str, payload: str, *, qos: int, retain: bool) -> int | None:
-        """Hand a message to the broker; returns its id, or None when the connection is gone."""
+        """Send a message to the broker; return its id, or None when the connection is gone."""
         if not self.open:
             return None
         info = self._client.publish(topic, payload.encode(), qos=qos, retain=retain)
         return info.mid if info.rc == paho.MQTT_ERR_SUCCESS else None
 
     def subscribe(self, topic_filter: str) -> None:
-        """Ask for messages, at QoS 1; MQTT 5 also tells of a new one whether it was sent to be retained."""
+        """Subscribe at QoS 1; under MQTT 5 a new message also shows whether it was sent to be retained."""
         if self._settings.protocol == "5":
             _rc, mid = self._client.subscribe(topic_filter, options=SubscribeOptions(qos=1, retainAsPublished=True))
         else:
@@ -111,16 +118,16 @@ class Connection:
             self._filters[mid] = topic_filter
 
     def unsubscribe(self, topic_filter: str) -> None:
-        """Ask for no more of them."""
+        """End a subscription."""
         self._client.unsubscribe(topic_filter)
 
     @property
     def backlog(self) -> bool:
-        """Whether bytes wait for the network."""
+        """True while bytes wait to be written to the network."""
         return bool(self._client.want_write())
 
-    def turn(self, timeout: float, wake: socket.socket | None = None) -> None:
-        """Move bytes both ways; returns after `timeout` seconds, or when something happened or `wake` is readable."""
+    def exchange(self, timeout: float, wake: socket.socket | None = None) -> None:
+        """Read and write bytes; return after `timeout` seconds, or as soon as any came or `wake` is readable."""
         sock = None if self._closed else self._client.socket()
         if sock is None:
             self.open = False
@@ -141,16 +148,16 @@ class Connection:
         self._client.loop_misc()
 
     def close(self, seconds: float = 1.0) -> None:
-        """Say goodbye, so that the will stays unsaid, and hang up."""
+        """Disconnect, so that the broker does not publish the last will."""
         if self.open:
             self._client.disconnect()
             until = time.monotonic() + seconds
             while self.backlog and self._client.socket() is not None and time.monotonic() < until:
-                self.turn(0.05)
+                self.exchange(0.05)
         self._drop()
 
-    def abandon(self, fault: Fault) -> None:
-        """Hang up without a goodbye: the broker says the will."""
+    def abandon(self, fault: BrokerFault) -> None:
+        """Close the connection without DISCONNECT, so that the broker publishes the last will."""
         self.fault = fault
         self._drop()
 
@@ -193,7 +200,7 @@ class Connection:
                 raise NotConnectedError(self.fault or connect_fault(EOFError(), settings))
             if left <= 0:
                 raise NotConnectedError(connect_fault(TimeoutError(), settings))
-            self.turn(left)
+            self.exchange(left)
 
     def _drop(self) -> None:
         self.open, self._closed = False, True
@@ -209,8 +216,8 @@ class Connection:
 
     def _on_disconnect(self, _client: Any, _data: Any, flags: Any, reason: Any, _properties: Any) -> None:
         if self.open and self.fault is None:
-            said = reason.getName() if flags.is_disconnect_packet_from_server else ""
-            self.fault = lost_fault(said, self._settings)
+            name = reason.getName() if flags.is_disconnect_packet_from_server else ""
+            self.fault = lost_fault(name, self._settings)
         self.open = False
 
     def _on_publish(self, _client: Any, _data: Any, mid: int, reason: Any, _properties: Any) -> None:
@@ -234,10 +241,10 @@ def _limits(settings: MqttSettings) -> Properties | None:
 
 
 def tls_context(tls: Tls) -> ssl.SSLContext:
-    """What is trusted, and who we are; host names are always checked.
+    """Return the TLS context: the trusted authorities and the own certificate; host names are always checked.
 
     Raises:
-        OSError: A file is missing or holds no certificate or key.
+        OSError: A file is missing, or holds no certificate or key.
     """
     try:
         context = ssl.create_default_context(cafile=tls.ca)
@@ -253,3 +260,30 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
         except OSError as error:
             raise OSError(f"mqtt.tls.certificate or key cannot be read: {error.strerror}") from error
     return context
+
+
+class Backoff:
+    """Waits between attempts to connect: they double up to a limit, each drawn from its upper half.
+
+    The random part keeps a hall of agents from connecting all at once when their broker comes back.
+
+    Args:
+        shortest: First wait in seconds.
+        longest: Limit in seconds.
+        source: Source of randomness.
+    """
+
+    def __init__(self, shortest: float, longest: float, source: random.Random | None = None) -> None:
+        self._shortest, self._longest = shortest, max(shortest, longest)
+        self._random = source or random.Random()  # noqa: S311
+        self._failures = 0
+
+    def next(self) -> float:
+        """Return the next wait in seconds."""
+        wait = min(self._longest, self._shortest * 2.0 ** min(self._failures, 60))
+        self._failures += 1
+        return wait * self._random.uniform(0.5, 1.0)
+
+    def reset(self) -> None:
+        """Start again with the shortest wait, after a success."""
+        self._failures = 0

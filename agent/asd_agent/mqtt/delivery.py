@@ -1,6 +1,7 @@
-"""What is in flight to the broker: one row of the outbox at a time and a few retained states, each until its answer.
+"""Publications in flight: one row of the outbox at a time and a few retained states, each until its answer.
 
-What the broker refuses is kept and left alone for a while; what breaks the connection again and again likewise.
+A row that the broker refuses stays stored, and its topic is held back for a while. So is a row on which connections
+break again and again.
 """
 
 from __future__ import annotations
@@ -10,31 +11,32 @@ from dataclasses import dataclass
 
 from asd_agent.clock import Clock
 from asd_agent.mqtt.connection import Connection
-from asd_agent.mqtt.faults import Fault, Faults
-from asd_agent.outbox.rows import Row
+from asd_agent.mqtt.faults import BrokerFault, Faults
+from asd_agent.outbox.schema import OutboxRow
 from asd_agent.outbox.store import Outbox
 
 LATE_SECONDS = 10.0
-"""A row that waited longer is sent as late."""
+"""A row that waited longer is marked late; a connected broker acknowledges in well under a second."""
 ACK_SECONDS = 20.0
-"""Without an answer to a publication for so long, the connection is taken for dead."""
+"""Without an answer to a publication for so long, the connection counts as dead."""
 STATES_IN_FLIGHT = 8
+"""Below the 20 of MQTT's usual receive maximum (Mosquitto's max_inflight_messages), beside one row."""
 STRIKES = 3
-"""A row that was in flight when as many connections broke is held back for a while."""
+"""A row that was in flight when so many connections broke is held back for a while."""
 HOLD_SECONDS = (5.0, 300.0)
-"""How long a refused topic is left alone: the first time, and at most."""
+"""Time for which a refused topic is held back: the first time, and at most."""
 BROKEN_HOLD_SECONDS = 30.0
-"""The same at most for one that connections break on: that may be the network's doing."""
+"""The same at most for a topic on which connections break: the network may be the cause."""
 
 
 @dataclass
-class Tally:
-    """What became of publications since the start.
+class DeliveryCounts:
+    """Counts of publications since the start.
 
     Attributes:
-        sent: Alerts and events that the broker took.
-        late: Of these, those that had waited.
-        refused: Times that the broker refused a publication.
+        sent: Alerts and events that the broker acknowledged.
+        late: Those of them that were marked late.
+        refused: Publications that the broker refused.
     """
 
     sent: int = 0
@@ -57,11 +59,11 @@ class Settled:
 
 @dataclass(frozen=True)
 class _Flight:
-    """What a publication was: a row of the outbox, or the state of a retained topic (empty to clear it)."""
+    """A publication without an answer: a row of the outbox, or the state of a retained topic (empty to clear it)."""
 
     topic: str
     since: float
-    row: Row | None = None
+    row: OutboxRow | None = None
     state: str = ""
     late: bool = False
 
@@ -70,14 +72,14 @@ class Delivery:
     """Sends rows and states over one connection after the other.
 
     Args:
-        outbox: Where rows wait.
+        outbox: Store of the rows.
         clock: The clocks.
-        faults: Where a refusal is reported.
+        faults: Present faults, to which refusals are added.
     """
 
     def __init__(self, outbox: Outbox, clock: Clock, faults: Faults) -> None:
         self._outbox, self._clock, self._faults = outbox, clock, faults
-        self.tally = Tally()
+        self.counts = DeliveryCounts()
         self._connection: Connection | None = None
         self._since = 0.0
         self._flights: dict[int, _Flight] = {}
@@ -86,12 +88,12 @@ class Delivery:
         self._strikes: dict[str, int] = {}
 
     def begin(self, connection: Connection) -> None:
-        """Use this connection; nothing is in flight on it yet."""
+        """Use a new connection; nothing is in flight on it yet."""
         self._connection, self._since = connection, self._clock.monotonic()
         self._flights.clear()
 
     def end(self, *, broken: bool) -> None:
-        """The connection is gone; if it broke, its row may be why: a broker hangs up on what it cannot take."""
+        """End the connection; if it broke, its row may be the cause: a broker closes on a message that is too large."""
         row = next((f.row for f in self._flights.values() if f.row is not None), None)
         self._flights.clear()
         self._connection = None
@@ -100,42 +102,43 @@ class Delivery:
         strikes = self._strikes[row.message.id] = self._strikes.get(row.message.id, 0) + 1
         if strikes >= STRIKES:
             self._hold(row.message.topic, BROKEN_HOLD_SECONDS)
-            self._faults.set("refused", Fault(f"connections break on a message for {row.message.topic}"))
+            what = f"MQTT connections break on a message for {row.message.topic}"
+            self._faults.set("refused", BrokerFault(what, "Is it larger than the broker allows?"))
 
     @property
-    def flying(self) -> bool:
-        """Whether anything waits for its answer."""
+    def in_flight(self) -> bool:
+        """True while any publication waits for its answer."""
         return bool(self._flights)
 
     @property
     def room(self) -> bool:
-        """Whether another state may be sent."""
+        """True while another state may be sent."""
         open_ = self._connection is not None and self._connection.open
         return open_ and sum(f.row is None for f in self._flights.values()) < STATES_IN_FLIGHT
 
     def idle(self) -> bool:
-        """Whether nothing is in flight and nothing waits that could be."""
+        """Return whether nothing is in flight and no row could be."""
         return not self._flights and self._outbox.next(self.holding()) is None
 
     def stuck(self) -> bool:
-        """Whether an answer is overdue."""
+        """Return whether an answer is overdue."""
         oldest = min((f.since for f in self._flights.values()), default=None)
         return oldest is not None and self._clock.monotonic() - oldest > ACK_SECONDS
 
     def holding(self) -> list[str]:
-        """Topics that are left alone for now."""
+        """Return the topics that are held back now."""
         now = self._clock.monotonic()
         self._held = {topic: until for topic, until in self._held.items() if until > now}
         return list(self._held)
 
     def send_state(self, topic: str, text: str, *, qos: int = 1) -> None:
-        """Make this a topic's retained message; an empty one clears it."""
+        """Publish a topic's retained message; an empty one clears it."""
         mid = self._connection.publish(topic, text, qos=qos, retain=True) if self._connection else None
         if mid is not None and qos > 0:
             self._flights[mid] = _Flight(topic, self._clock.monotonic(), state=text)
 
     def send_row(self) -> None:
-        """Send the next row, unless one is in flight."""
+        """Publish the next row, unless one is in flight."""
         if self._connection is None or any(f.row is not None for f in self._flights.values()):
             return
         row = self._outbox.next(self.holding())
@@ -165,31 +168,31 @@ class Delivery:
 
     def _accept(self, flight: _Flight) -> None:
         if self._refusals.pop(flight.topic, None) is not None and not self._refusals:
-            self._faults.clear("refused", "the broker takes every publication again")
+            self._faults.clear("refused", "MQTT broker accepts every publication again")
         if flight.row is not None:
             self._strikes.pop(flight.row.message.id, None)
             self._outbox.done(flight.row)
-            self.tally.sent += 1
-            self.tally.late += flight.late
+            self.counts.sent += 1
+            self.counts.late += flight.late
 
     def _refuse(self, topic: str, reason: str) -> None:
-        self.tally.refused += 1
+        self.counts.refused += 1
         self._hold(topic, HOLD_SECONDS[1])
-        remedy = "The broker's access list must let this agent write there; it is kept and tried again"
-        self._faults.set("refused", Fault(f"the broker refuses {topic}: {reason.lower()}", remedy))
+        remedy = "Let the broker's access list allow this agent to write there; alerts are kept and tried again"
+        self._faults.set("refused", BrokerFault(f"MQTT broker refuses {topic}: {reason.lower()}", remedy))
 
     def _hold(self, topic: str, longest: float) -> None:
         count = self._refusals[topic] = self._refusals.get(topic, 0) + 1
         self._held[topic] = self._clock.monotonic() + min(longest, HOLD_SECONDS[0] * 2.0 ** min(count - 1, 10))
 
-    def _late(self, row: Row) -> bool:
-        """Whether it has waited: for a while, or since before the present connection."""
+    def _late(self, row: OutboxRow) -> bool:
+        """Return whether a row has waited: for a while, or since before the present connection."""
         before = row.boot_id != self._clock.boot_id or row.stored_monotonic < self._since
         return before or row.age(self._clock) > LATE_SECONDS
 
 
-def _text(row: Row, *, late: bool) -> str:
-    """The payload with what is known only now: whether it is late, and whether it lies on disk."""
+def _text(row: OutboxRow, *, late: bool) -> str:
+    """Return the payload with `late` and `durable`, which are known only when it is sent."""
     fields = json.loads(row.message.payload)
     if "late" not in fields:
         return row.message.payload

@@ -1,4 +1,4 @@
-"""What is wrong between agent and broker, in words with a remedy, said once when it begins and once when it ends."""
+"""Faults between the agent and its broker, in words with a remedy, logged when they begin and when they end."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Fault:
-    """Something that is wrong.
+class BrokerFault:
+    """A fault between the agent and its broker.
 
     Attributes:
-        what: In one line.
-        remedy: What would be right.
+        what: The fault, in one line.
+        remedy: What to do.
     """
 
     what: str
@@ -30,55 +30,57 @@ class Fault:
 
 
 class Faults:
-    """The faults that stand, by part; each is logged when it begins, changes or ends, and never in between."""
+    """Present faults, by part; each is logged when it begins, changes or ends, and never in between."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._standing: dict[str, str] = {}
+        self._present: dict[str, str] = {}
 
-    def set(self, part: str, fault: Fault) -> None:
-        """A fault stands."""
+    def set(self, part: str, fault: BrokerFault) -> None:
+        """Set the fault of a part."""
         text = str(fault)
         with self._lock:
-            known, self._standing[part] = self._standing.get(part), text
+            known, self._present[part] = self._present.get(part), text
         if known != text:
             log.warning("%s", text)
 
-    def clear(self, part: str, said: str) -> None:
-        """It is over; `said` tells so, if it stood."""
+    def clear(self, part: str, message: str) -> None:
+        """Remove the fault of a part; log the message if there was one."""
         with self._lock:
-            known = self._standing.pop(part, None)
+            known = self._present.pop(part, None)
         if known is not None:
-            log.info("%s", said)
+            log.info("%s", message)
 
     def texts(self) -> dict[str, str]:
-        """What stands, by part."""
+        """Return the present faults in words, by part."""
         with self._lock:
-            return dict(self._standing)
+            return dict(self._present)
 
 
-def connect_fault(error: Exception, settings: MqttSettings) -> Fault:
-    """Why no connection came about."""
+def connect_fault(error: Exception, settings: MqttSettings) -> BrokerFault:
+    """Return the fault for an error while connecting."""
     place = f"MQTT broker {settings.host}:{settings.port}"
     if isinstance(error, ssl.SSLCertVerificationError):
-        remedy = "mqtt.tls.ca must hold the authority that signed it, and mqtt.host the name that stands in it"
-        return Fault(f"{place}: its certificate is not trusted ({error.verify_message})", remedy)
+        remedy = "mqtt.tls.ca must hold the authority that signed it, and mqtt.host must be a name in the certificate"
+        return BrokerFault(f"{place}: its certificate is not trusted ({error.verify_message})", remedy)
     if isinstance(error, ssl.SSLEOFError):
-        return Fault(f"{place}: it hung up during the TLS handshake", "Does this port speak TLS (usually 8883)?")
+        return BrokerFault(
+            f"{place}: it closed the connection during the TLS handshake", "Does this port use TLS (usually 8883)?"
+        )
     if isinstance(error, ssl.SSLError):
         reason = error.reason or str(error)
-        return Fault(f"{place}: TLS failed ({reason})", "Does this port speak TLS (usually 8883)?")
+        return BrokerFault(f"{place}: TLS failed ({reason})", "Does this port use TLS (usually 8883)?")
     if isinstance(error, socket.gaierror):
-        return Fault(f"MQTT broker {settings.host}: no such host", "Check mqtt.host and the name server")
+        return BrokerFault(f"MQTT broker {settings.host}: no such host", "Check mqtt.host and the name server")
     if isinstance(error, ConnectionRefusedError):
-        return Fault(f"{place}: nothing listens there", "Is the broker running, and mqtt.port right?")
+        return BrokerFault(f"{place}: nothing listens there", "Is the broker running, and mqtt.port right?")
     if isinstance(error, TimeoutError):
-        return Fault(f"{place}: no answer", "Check the network, firewalls, and whether the port speaks TLS")
+        return BrokerFault(f"{place}: no answer", "Check the network, firewalls, and whether the port uses TLS")
     if isinstance(error, ConnectionError | EOFError):
-        wrong = "speak TLS (usually 8883)" if settings.tls else "want TLS (mqtt.tls)"
+        wrong = "use TLS (usually 8883)" if settings.tls else "want TLS (mqtt.tls)"
         remedy = f"Does this port {wrong}?"
-        return Fault(f"{place}: it hung up before it answered", remedy)
-    return Fault(f"{place}: {getattr(error, 'strerror', None) or error}")
+        return BrokerFault(f"{place}: it closed the connection before it answered", remedy)
+    return BrokerFault(f"{place}: {getattr(error, 'strerror', None) or error}")
 
 
 _REASONS = {
@@ -90,22 +92,22 @@ _REASONS = {
 }
 
 
-def refused_fault(reason: str, settings: MqttSettings) -> Fault:
-    """Why a broker refused the connection; `reason` is MQTT's name of its reason code."""
+def refused_fault(reason: str, settings: MqttSettings) -> BrokerFault:
+    """Return the fault for a refused connection; `reason` is MQTT's name of the reason code."""
     place = f"MQTT broker {settings.host}:{settings.port}"
-    return Fault(f"{place} refused the connection: {reason.lower()}", _REASONS.get(reason, ""))
+    return BrokerFault(f"{place} refused the connection: {reason.lower()}", _REASONS.get(reason, ""))
 
 
-def lost_fault(reason: str, settings: MqttSettings) -> Fault:
-    """Why a connection ended; `reason` is MQTT's name of its reason code, empty when there was none."""
+def lost_fault(reason: str, settings: MqttSettings) -> BrokerFault:
+    """Return the fault for a lost connection; `reason` is MQTT's name of the reason code, or empty."""
     place = f"MQTT broker {settings.host}:{settings.port}"
     if reason == "Session taken over":
-        return Fault(f"{place}: another client connects under this agent's name", "agent.name must be unique")
-    return Fault(f"{place}: the connection was lost{f' ({reason.lower()})' if reason else ''}", "Alerts are kept")
+        return BrokerFault(f"{place}: another client connects under this agent's name", "agent.name must be unique")
+    return BrokerFault(f"{place}: the connection was lost{f' ({reason.lower()})' if reason else ''}", "Alerts are kept")
 
 
-def flapping_fault(settings: MqttSettings) -> Fault:
-    """Connections come about and break at once, again and again."""
+def flapping_fault(settings: MqttSettings) -> BrokerFault:
+    """Return the fault for connections that are accepted and break at once, again and again."""
     place = f"MQTT broker {settings.host}:{settings.port}"
-    remedy = "Does another client use the same agent.name, or is there a message that it cannot take?"
-    return Fault(f"{place}: connections break soon after they are accepted", remedy)
+    remedy = "Does another client use the same agent.name, or is a message larger than the broker allows?"
+    return BrokerFault(f"{place}: connections break soon after they are accepted", remedy)

@@ -1,6 +1,6 @@
 """Home Assistant's device-based MQTT discovery: one device for the agent and one for each monitor.
 
-Keys and rules are those of Home Assistant's MQTT integration, `<prefix>/device/<id>/config` with `device`, `origin`
+Keys and rules are those of Home Assistant's MQTT integration: `<prefix>/device/<id>/config` with `device`, `origin`
 and `components`. Each source and monitor has a state topic of its own, so that none resets another.
 """
 
@@ -19,20 +19,20 @@ from asd_agent.mqtt.topics import Topics
 
 Component = dict[str, Any]
 QUIET_HOPS = 6
-"""A score that is older than this many hops is unknown."""
+"""A score older than so many hops is shown as unknown: a few windows may be late, a stopped monitor may not."""
 DELIVERING = ("healthy", "silent")
-"""States of a source in which there is sound to judge."""
+"""States of a source in which its windows can be judged."""
 ON_ALARM = "{{ 'ON' if value_json.state in ['active', 'acknowledged'] else 'OFF' }}"
 
 
 @dataclass(frozen=True)
-class Card:
-    """What Home Assistant should know of a monitor.
+class MonitorDevice:
+    """Description of a monitor for Home Assistant.
 
     Attributes:
         machine: Machine type.
         section: Its two digits.
-        source: The source it listens to.
+        source: Name of its source.
         hop_seconds: Seconds from one window to the next.
     """
 
@@ -43,9 +43,9 @@ class Card:
 
 
 def announce(
-    publisher: Publisher, prefix: str, monitors: Mapping[str, Card], commands: Collection[str] = ()
+    publisher: Publisher, prefix: str, monitors: Mapping[str, MonitorDevice], commands: Collection[str] = ()
 ) -> frozenset[str]:
-    """Have Home Assistant find this agent, now and whenever it starts; returns the topics that are retained for it."""
+    """Publish discovery, now and whenever Home Assistant starts; return the topics that are retained for it."""
     messages = discovery(publisher.topics, prefix, monitors, commands)
     for topic, payload in messages.items():
         publisher.publish_state(topic, payload)
@@ -54,24 +54,24 @@ def announce(
 
 
 def discovery(
-    topics: Topics, prefix: str, monitors: Mapping[str, Card], commands: Collection[str] = ()
+    topics: Topics, prefix: str, monitors: Mapping[str, MonitorDevice], commands: Collection[str] = ()
 ) -> dict[str, str]:
-    """The retained messages by which Home Assistant finds everything: topic to JSON.
+    """Return the retained discovery messages: JSON by topic.
 
     Args:
-        topics: Of this agent.
+        topics: Topics of this agent.
         prefix: Home Assistant's discovery prefix, usually `homeassistant`.
-        monitors: By name.
+        monitors: Monitors by name.
         commands: Verbs that get a button.
     """
     agent_id = f"asd_{topics.agent}"
-    sources = sorted({card.source for card in monitors.values()})
+    sources = sorted({monitor.source for monitor in monitors.values()})
     agent = _device(topics.agent, agent_id, "asd-agent")
-    messages = {agent_id: {**agent, "components": _of_agent(topics, agent_id, sources)}}
-    for name, card in monitors.items():
+    messages = {agent_id: {**agent, "components": _agent_components(topics, agent_id, sources)}}
+    for name, monitor in monitors.items():
         device_id = f"{agent_id}_{name}"
-        device = _device(name, device_id, f"{card.machine} section {card.section}", via=agent_id)
-        messages[device_id] = {**device, "components": _of_monitor(topics, device_id, name, card, commands)}
+        device = _device(name, device_id, f"{monitor.machine} section {monitor.section}", via=agent_id)
+        messages[device_id] = {**device, "components": _monitor_components(topics, device_id, name, monitor, commands)}
     return {
         f"{prefix}/device/{device_id}/config": json.dumps(message, ensure_ascii=False, separators=(",", ":"))
         for device_id, message in messages.items()
@@ -85,10 +85,10 @@ def _device(name: str, device_id: str, model: str, via: str | None = None) -> Co
     return {"device": device, "origin": {"name": "asd-agent", "sw_version": __version__}, "qos": 1}
 
 
-def _of_agent(topics: Topics, device_id: str, sources: list[str]) -> dict[str, Component]:
+def _agent_components(topics: Topics, device_id: str, sources: list[str]) -> dict[str, Component]:
     health = _sensor(topics, topics.health, "sensor", diagnostic=True)
     components: dict[str, Component] = {
-        # Without availability: they are wanted most when the agent is away.
+        # Without availability: it is needed most when the agent is away.
         "status": {
             "platform": "binary_sensor",
             "name": "Agent",
@@ -118,18 +118,18 @@ def _of_agent(topics: Topics, device_id: str, sources: list[str]) -> dict[str, C
             **_sensor(topics, topics.source_state(source), "sensor", diagnostic=True),
             "name": f"Source {source}",
             "device_class": "enum",
-            "options": _words(SourceState, "state"),
+            "options": _values(SourceState, "state"),
             "value_template": "{{ value_json.state }}",
             "json_attributes_topic": topics.source_state(source),
         }
-    return _identified(components, device_id)
+    return _with_unique_ids(components, device_id)
 
 
-def _of_monitor(
-    topics: Topics, device_id: str, name: str, card: Card, commands: Collection[str]
+def _monitor_components(
+    topics: Topics, device_id: str, name: str, monitor: MonitorDevice, commands: Collection[str]
 ) -> dict[str, Component]:
     state = topics.monitor_state(name)
-    judged = {"platform": "sensor", "state_topic": state, **_while_heard(topics, card.source)}
+    judged = {"platform": "sensor", "state_topic": state, **_while_delivering(topics, monitor.source)}
     components: dict[str, Component] = {
         "anomaly": {
             **_sensor(topics, state, "binary_sensor"),
@@ -142,7 +142,7 @@ def _of_monitor(
             **_sensor(topics, state, "sensor"),
             "name": "Alarm state",
             "device_class": "enum",
-            "options": _words(MonitorState, "state"),
+            "options": _values(MonitorState, "state"),
             "value_template": "{{ value_json.state }}",
         },
         "severity": {
@@ -170,7 +170,7 @@ def _of_monitor(
             "name": "Score",
             "state_class": "measurement",
             "suggested_display_precision": 2,
-            "expire_after": max(60, round(QUIET_HOPS * card.hop_seconds)),
+            "expire_after": max(60, round(QUIET_HOPS * monitor.hop_seconds)),
             "value_template": "{{ value_json.score }}",
         },
         "alert": {
@@ -186,7 +186,7 @@ def _of_monitor(
         components["shelve"] = _button(topics, "shelve", "Shelve for an hour", name, minutes=60)
     if "unshelve" in commands:
         components["unshelve"] = _button(topics, "unshelve", "Unshelve", name)
-    return _identified(components, device_id)
+    return _with_unique_ids(components, device_id)
 
 
 def _sensor(topics: Topics, topic: str, platform: str, *, diagnostic: bool = False) -> Component:
@@ -194,14 +194,14 @@ def _sensor(topics: Topics, topic: str, platform: str, *, diagnostic: bool = Fal
     return {"platform": platform, "state_topic": topic, "availability_topic": topics.status, **category}
 
 
-def _while_heard(topics: Topics, source: str) -> Component:
-    """Unavailable while the agent or the source is away: what was judged last says nothing of now."""
-    heard = f"{{{{ 'online' if value_json.state in {list(DELIVERING)} else 'offline' }}}}"
+def _while_delivering(topics: Topics, source: str) -> Component:
+    """Return the availability of a judged value: the agent and the source deliver; an older value means nothing."""
+    delivers = f"{{{{ 'online' if value_json.state in {list(DELIVERING)} else 'offline' }}}}"
     return {
         "availability_mode": "all",
         "availability": [
             {"topic": topics.status},
-            {"topic": topics.source_state(source), "value_template": heard},
+            {"topic": topics.source_state(source), "value_template": delivers},
         ],
     }
 
@@ -218,10 +218,10 @@ def _button(topics: Topics, verb: str, title: str, monitor: str, **args: object)
     }
 
 
-def _identified(components: dict[str, Component], device_id: str) -> dict[str, Component]:
+def _with_unique_ids(components: dict[str, Component], device_id: str) -> dict[str, Component]:
     return {key: {**component, "unique_id": f"{device_id}_{key}"} for key, component in components.items()}
 
 
-def _words(model: type[MonitorState | SourceState], field: str) -> list[str]:
-    """The words that a field may hold."""
+def _values(model: type[MonitorState | SourceState], field: str) -> list[str]:
+    """Return the values that a field may have."""
     return list(model.model_fields[field].annotation.__args__)  # type: ignore[union-attr]

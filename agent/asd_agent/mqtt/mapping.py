@@ -1,4 +1,4 @@
-"""From alarm states, events and windows to what is said of them on the wire."""
+"""Mapping from alarm states, events and windows to the payloads on the wire."""
 
 from __future__ import annotations
 
@@ -7,22 +7,31 @@ from dataclasses import asdict
 from asd_agent.alarm.state import AlarmState, Event, ScoredWindow, severity_of
 from asd_agent.clock import ClockReading, iso_utc
 from asd_agent.monitor import Identity
-from asd_agent.mqtt.payloads import AgentEvent, Alert, ClipFile, ClockWord, Explained, MonitorState, Quality, Score
-from asd_agent.outbox.rows import Message
+from asd_agent.mqtt.payloads import (
+    AgentEvent,
+    Alert,
+    ClipFile,
+    ClockWord,
+    Explained,
+    MonitorState,
+    Score,
+    WindowQuality,
+)
+from asd_agent.outbox.schema import Message
 
 VITAL = ("raised", "escalated", "cleared")
 """Alerts that a full outbox drops last: without them a reader has the state of the alarm wrong."""
 
 
 def clock_word(synchronised: bool | None) -> ClockWord:
-    """How `clock` is said."""
+    """Return the value of the field `clock`."""
     if synchronised is None:
         return "unknown"
     return "synchronised" if synchronised else "unsynchronised"
 
 
 def alert_of(event: Event, identity: Identity) -> Alert:
-    """The alert that tells an event; `late` and `durable` are set anew when it is sent."""
+    """Return the alert for an event; `late` and `durable` are set again when it is sent."""
     window = event.observation
     return Alert(
         id=event.id,
@@ -58,7 +67,7 @@ def message_of(topic: str, payload: Alert | AgentEvent) -> Message:
 
 
 def monitor_state_of(state: AlarmState, identity: Identity, now: ClockReading) -> MonitorState:
-    """The retained state of a monitor."""
+    """Return the retained state of a monitor."""
     window = state.newest
     shelving = state.shelving.touched(now) if state.shelving else None
     return MonitorState(
@@ -92,7 +101,7 @@ def monitor_state_of(state: AlarmState, identity: Identity, now: ClockReading) -
 
 
 def score_of(window: ScoredWindow, identity: Identity) -> Score:
-    """What is said of every window."""
+    """Return the score payload of a window."""
     return Score(
         window_start=iso_utc(window.utc_start),
         window_end=iso_utc(window.utc_end),
@@ -114,12 +123,12 @@ def _provisional(window: ScoredWindow | None, identity: Identity) -> bool:
     return identity.provisional if window is None or window.provisional is None else window.provisional
 
 
-def _quality(window: ScoredWindow) -> Quality:
-    return Quality(verdict=window.verdict, suspect=window.suspect, reasons=window.reasons)
+def _quality(window: ScoredWindow) -> WindowQuality:
+    return WindowQuality(verdict=window.verdict, suspect=window.suspect, reasons=window.reasons)
 
 
 def _explained(window: ScoredWindow | None) -> Explained | None:
     if window is None or window.explanation is None:
         return None
-    said = window.explanation
-    return Explained(text=said.text, bands_hz=said.bands_hz, times_s=said.times_s, period_s=said.period_s)
+    found = window.explanation
+    return Explained(text=found.text, bands_hz=found.bands_hz, times_s=found.times_s, period_s=found.period_s)

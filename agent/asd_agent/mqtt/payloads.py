@@ -1,4 +1,4 @@
-"""What is said on each topic. Field names are a contract with people's dashboards: they are added to, never changed."""
+"""Payloads of all topics. Field names are a contract with dashboards: they are added, never changed or removed."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ class Payload(BaseModel):
     )
 
     def to_json(self) -> str:
-        """The payload as it goes out."""
+        """Return the payload as it is published."""
         return self.model_dump_json(by_alias=True)
 
 
-class Quality(Payload):
-    """Whether the window could be judged."""
+class WindowQuality(Payload):
+    """Judgement of a window's sound before it is scored."""
 
     verdict: Verdict
-    """`invalid` (gap, silence, no number) and `suspended` (the machine stands still) count for and against nothing."""
+    """`scored`; or `invalid` (gap, silence, no number) and `suspended` (machine stopped), which count for no alarm."""
     suspect: bool
-    """Scored, yet clipped or far from the usual level."""
+    """Scored, although clipped or far from the usual level."""
     reasons: tuple[str, ...]
-    """Why it is invalid or suspect."""
+    """Reasons why it is invalid or suspect."""
 
 
 class Explained(Payload):
-    """What stood out in the window."""
+    """Explanation of a score: frequencies and times that stood out in the window."""
 
     text: str
     """In words."""
@@ -51,14 +51,14 @@ class Explained(Payload):
     times_s: tuple[tuple[float, float], ...]
     """Times from the window's start, first and last in seconds."""
     period_s: float | None
-    """Seconds from one time to the next, where what stood out comes again and again; else null."""
+    """Period in seconds of an event that repeats in the window; else null."""
 
 
 class ClipFile(Payload):
-    """The clip that proves an alarm."""
+    """The recorded clip of an alarm."""
 
     path: str
-    """Relative to the agent's folder of evidence; the picture and the account lie beside it."""
+    """Relative to the agent's evidence folder, beside the picture and the record."""
     sha256: str
     bytes: int
 
@@ -79,7 +79,7 @@ class Alert(Payload):
     machine: str
     section: str
     domain: str
-    """The condition that judged the window."""
+    """Domain that judged the window."""
     window_start: str | None
     window_end: str | None
     score: float | None
@@ -89,22 +89,22 @@ class Alert(Payload):
     """OPC UA severity: 100 at the threshold, 100 more for each spread of normal scores beyond it."""
     experts: dict[str, float]
     explanation: Explained | None
-    quality: Quality | None
+    quality: WindowQuality | None
     bundle: str
-    """Digest of the bundle that scored."""
+    """Digest of the bundle that scored the window."""
     boot_id: str
     clock: ClockWord
-    """Whether the agent's clock followed a time server at the event."""
+    """Synchronisation of the agent's clock with a time server at the event."""
     late: bool
-    """Stored for more than ten seconds, or since before the present connection, when it was sent."""
+    """Stored for more than ten seconds, or before the present connection, when it was sent."""
     durable: bool
-    """Whether it lay on disk when it was sent; false means the disk refused."""
+    """False where it was not on disk when it was sent, because the disk refused."""
     provisional: bool
     """The threshold rests on too few clips to be trusted."""
     evidence_id: str | None
-    """In `raised` the proof to come, in `evidence` the proof that is kept; null where none is."""
+    """In `raised` the evidence to come, in `evidence` the stored evidence; null where there is none."""
     evidence: ClipFile | None
-    """What is kept, in `evidence`."""
+    """The stored clip, in `evidence`."""
 
 
 class MonitorState(Payload):
@@ -112,7 +112,7 @@ class MonitorState(Payload):
 
     schema_: Literal["asd.monitor/1"] = Field(default="asd.monitor/1", alias="schema")
     state: StateName
-    """One word: an operator's wish first, then a standing alarm, then what keeps from judging."""
+    """An operator's action first, then a standing alarm, then a reason why windows cannot be judged."""
     alarm: Literal["normal", "active", "acknowledged"]
     alarm_id: str | None
     raised_at: str | None
@@ -132,15 +132,15 @@ class MonitorState(Payload):
     clear_level: float | None
     severity: int
     experts: dict[str, float]
-    quality: Quality | None
+    quality: WindowQuality | None
     bundle: str
     provisional: bool
     boot_id: str
     clock: ClockWord
     last_raised_at: str | None
-    """When an alarm was last raised, also after it is over."""
+    """Time at which an alarm was last raised, also after it has cleared."""
     evidence_id: str | None
-    """The proof that is kept of the standing alarm; null until it is."""
+    """Stored evidence of the standing alarm; null until it is stored."""
 
 
 class Score(Payload):
@@ -155,7 +155,7 @@ class Score(Payload):
     severity: int
     domain: str
     experts: dict[str, float]
-    quality: Quality
+    quality: WindowQuality
 
 
 class SourceState(Payload):
@@ -164,25 +164,25 @@ class SourceState(Payload):
     schema_: Literal["asd.source/1"] = Field(default="asd.source/1", alias="schema")
     state: Literal["starting", "healthy", "silent", "stalled", "restarting", "failed", "ended"]
     reason: str
-    """Why, in words; empty when healthy."""
+    """Reason of the state, in words; empty when healthy."""
     since: str
     restarts: int
 
 
 class AgentEvent(Payload):
-    """What concerns the agent as a whole, on `event`."""
+    """A notice of the agent as a whole, on `event`."""
 
     schema_: Literal["asd.event/1"] = Field(default="asd.event/1", alias="schema")
     id: str
     event: str = Field(pattern=r"^[a-z_]+$")
-    """Such as `source_lost`, `source_back`, `drops`, `outbox_reset`, `evidence_lost`, `evidence_back`, `reloaded`,
-    `reload_failed`, `bundle_changed`."""
+    """Name: `source_lost`, `source_back`, `drops`, `outbox_reset`, `evidence_lost`, `evidence_back`, `reloaded`,
+    `reload_failed`, `bundle_changed`; more may be added."""
     subject: str
     """The source, monitor or bundle it is about; empty for the agent itself."""
     text: str
     """For people."""
     count: int
-    """How many, where something is counted; else 1."""
+    """Number of things, where something is counted; else 1."""
     time: str
     boot_id: str
     clock: ClockWord
@@ -191,27 +191,27 @@ class AgentEvent(Payload):
 
 
 class SourceHealth(Payload):
-    """What one source delivered since the start."""
+    """Counts and levels of one source since the start."""
 
     state: str
     frames: int
     gaps: int
     level_dbfs: float | None
     samples_lost: int
-    """Not heard, of each channel: the length of the gaps."""
+    """Samples of each channel that were not delivered: the length of the gaps."""
     overflows: int
-    """Times that the device lost sound because it was not fetched."""
+    """Times that the device lost sound because it was not read in time."""
     drops: int
-    """Times that the capture process lost sound because the agent did not fetch it."""
+    """Times that the capture process lost sound because the agent did not read it in time."""
     restarts: int
     wall_steps: int
     """Steps of the wall clock that the times of samples followed."""
     drift_ppm: float
-    """How much longer than nominal a sample lasts by the monotonic clock; 0 until a minute has been heard."""
+    """Excess of a sample's duration over the nominal one by the monotonic clock; 0 during the first minute."""
 
 
 class WindowCounts(Payload):
-    """What became of the windows since the start: due = scored + skipped + invalid + suspended."""
+    """Counts of windows since the start: due = scored + skipped + invalid + suspended."""
 
     due: int
     scored: int
@@ -222,53 +222,53 @@ class WindowCounts(Payload):
 
 
 class OutboxHealth(Payload):
-    """What waits to be sent."""
+    """State of the outbox."""
 
     depth: int
     oldest_seconds: float
     dropped: int
-    """Since the outbox was made."""
+    """Messages dropped since the outbox was created."""
     durable: bool
     """False while the disk refuses and alerts are kept in memory."""
 
 
 class DeliveryHealth(Payload):
-    """What became of publications since the start."""
+    """Counts of publications since the start."""
 
     connected: bool
     connects: int
     """Times that a broker accepted a connection."""
     sent: int
-    """Alerts and events that the broker took."""
+    """Alerts and events that the broker acknowledged."""
     late: int
-    """Of these, those that had waited."""
+    """Those of them that were sent as late."""
     refused: int
     """Times that the broker refused a publication."""
     scores_dropped: int
-    """Windows' scores that nobody could hear: there was no connection, or it was too slow."""
+    """Scores not published: there was no connection, or it was too slow."""
 
 
 class EvidenceHealth(Payload):
-    """The recordings that prove alarms."""
+    """State of the stored evidence."""
 
     kept: int
     bytes: int
     lost: int
-    """Since the start."""
+    """Evidence lost since the start."""
 
 
 class Health(Payload):
-    """How the agent fares, retained on `health`."""
+    """Health report of the agent, retained on `health`."""
 
     schema_: Literal["asd.health/1"] = Field(default="asd.health/1", alias="schema")
     time: str
     uptime_seconds: float
     versions: dict[str, str]
     providers: dict[str, str]
-    """Execution provider really in use, by bundle; `numpy` for a bundle without a network."""
+    """Execution provider in use, by bundle; `numpy` for a bundle without a network."""
     sources: dict[str, SourceHealth]
     windows: WindowCounts
-    """Of all monitors, those that are no more among them."""
+    """Sum over all monitors, removed ones included."""
     monitors: dict[str, WindowCounts]
     outbox: OutboxHealth
     disk_free_bytes: int
@@ -276,13 +276,13 @@ class Health(Payload):
     boot_id: str
     clock: ClockWord
     faults: dict[str, str]
-    """What is wrong now, in words, by part."""
+    """Present faults in words, by part."""
     evidence: EvidenceHealth
     delivery: DeliveryHealth
 
 
 class Command(Payload):
-    """What a person asks of a monitor, on `command/<verb>`; never retained."""
+    """An operator's action on a monitor, on `command/<verb>`; never retained."""
 
     model_config = ConfigDict(strict=True)
 
@@ -291,27 +291,27 @@ class Command(Payload):
     """Made by the sender, new for every command; a second one of the same id does nothing."""
     monitor: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
     expires: str = Field(max_length=40)
-    """UTC ISO 8601; not heard after this, at most an hour ahead."""
+    """UTC ISO 8601, at most an hour ahead; ignored after this time."""
     by: str = Field(default="", max_length=64)
-    """Who asks."""
+    """Name of the sender."""
     alarm_id: str | None = Field(default=None, max_length=64)
-    """For `acknowledge`: the alarm that is meant; without it, the one that stands."""
+    """For `acknowledge`: the alarm; without it, the standing one."""
     minutes: float | None = None
     """For `shelve`."""
     one_shot: bool = False
-    """For `shelve`: until the alarm that stands, or the next one, is over."""
+    """For `shelve`: until the standing alarm, or the next one, has cleared."""
 
 
 class CommandAnswer(Payload):
-    """What became of a command, on `command/result`."""
+    """Answer to a command, on `command/result`."""
 
     schema_: Literal["asd.command-result/1"] = Field(default="asd.command-result/1", alias="schema")
     id: str | None
-    """Of the command; null where none could be read."""
+    """Id of the command; null where none could be read."""
     verb: str
     monitor: str | None
     done: bool
     text: str
-    """What happened, or why not and what would be right."""
+    """Result, or the reason of a refusal and what to send instead."""
     by: str
     time: str

@@ -1,4 +1,4 @@
-"""The publisher: one thread that keeps a connection to the broker and empties the outbox into it, row by row."""
+"""The publisher: one thread that keeps a connection to the broker and sends the outbox through it, row by row."""
 
 from __future__ import annotations
 
@@ -13,34 +13,36 @@ import paho.mqtt.client as paho
 
 from asd_agent.clock import Clock
 from asd_agent.config.model import MqttSettings
-from asd_agent.mqtt.backoff import Backoff
-from asd_agent.mqtt.connection import Connection, NotConnectedError
-from asd_agent.mqtt.delivery import Delivery, Tally
-from asd_agent.mqtt.faults import Fault, Faults, flapping_fault
+from asd_agent.mqtt.connection import Backoff, Connection, NotConnectedError
+from asd_agent.mqtt.delivery import Delivery, DeliveryCounts
+from asd_agent.mqtt.faults import BrokerFault, Faults, flapping_fault
 from asd_agent.mqtt.inbox import Inbox
 from asd_agent.mqtt.payloads import OFFLINE, ONLINE, Payload
+from asd_agent.mqtt.retained import RetainedStates
 from asd_agent.mqtt.topics import Topics
 from asd_agent.outbox.store import Outbox
 
 log = logging.getLogger(__name__)
 
 STABLE_SECONDS = 10.0
-"""A connection that held for so long starts the waits between attempts anew."""
+"""A connection that lasted this long resets the waits between attempts."""
 SHORT_LIVED = 3
-"""So many connections in a row that did not are a fault of their own, which stands until one holds."""
+"""So many shorter connections in a row are a fault of their own, until one lasts."""
 FLUSH_SECONDS = 10.0
+"""Time between two attempts to write to a disk that refuses."""
 SCORES_HELD = 256
+"""Scores that may wait for the thread: one cycle of the service scores far fewer."""
 BEAT_SECONDS = 180.0
-"""The thread must come round within this; looking up a name and connecting may take most of it."""
+"""A thread without a cycle for so long counts as hung; a name look-up and connecting may take most of it."""
 
 
 class Publisher:
-    """Sends what the agent has to say, for as long as it runs.
+    """Publishes alerts from the outbox, retained states and scores; its methods may be called from any thread.
 
     Args:
         settings: The broker.
-        agent_name: First part of every topic.
-        outbox: Where alerts wait.
+        agent_name: Name of the agent, the second part of every topic.
+        outbox: Store of alerts until a broker has acknowledged them.
         clock: The clocks.
         wake: Set whenever a received message waits in an inbox.
     """
@@ -55,12 +57,9 @@ class Publisher:
     ) -> None:
         self.topics = Topics(agent_name)
         self._settings, self._outbox, self._clock = settings, outbox, clock
-        self._keep: frozenset[str] = frozenset()
+        self._states = RetainedStates(outbox, self.topics.status)
         self._faults = Faults()
         self._backoff = Backoff(*settings.reconnect_seconds)
-        self._lock = threading.Lock()
-        self._latest: dict[str, str] = {}
-        self._dirty: dict[str, None] = {}
         self._scores: deque[tuple[str, str]] = deque(maxlen=SCORES_HELD)
         self._inboxes: dict[str, Inbox] = {}
         self._received = wake or threading.Event()
@@ -79,15 +78,15 @@ class Publisher:
         self._began = 0.0
         self._short_lived = 0
         self.scores_dropped = 0
-        """Windows' scores that nobody could hear: there was no connection, or it was too slow."""
+        """Scores not published: there was no connection, or it was too slow."""
         self.connects = 0
 
     def start(self) -> None:
-        """Begin; returns at once, whether or not a broker is there."""
+        """Start the thread; return at once, whether or not a broker answers."""
         self._thread.start()
 
     def stop(self, timeout: float = 5.0) -> None:
-        """Send what can be sent within `timeout` seconds, say `offline` and hang up; what remains stays stored."""
+        """Send what can be sent within `timeout` seconds, publish `offline` and disconnect; the rest stays stored."""
         self._stop_at = self._clock.monotonic() + timeout
         self._stopping.set()
         self.wake()
@@ -114,36 +113,21 @@ class Publisher:
         self.wake()
 
     def keep_retained(self, topics: Collection[str]) -> None:
-        """Name the topics that may stay retained; others that this agent once retained are cleared on connecting."""
-        self._keep = frozenset(topics)
+        """Set the topics that may stay retained; others that this agent once retained are cleared on connecting."""
+        self._states.keep(topics)
 
     def clear(self, topics: Collection[str]) -> None:
-        """Have the broker forget what it retains of these, now or when a connection is there."""
-        with self._lock:
-            for topic in topics:
-                self._latest.pop(topic, None)
-                self._dirty[topic] = None
+        """Clear the retained messages of these topics, now or on connecting."""
+        self._states.clear(topics)
         self.wake()
 
     def publish_state(self, topic: str, payload: Payload | str) -> None:
-        """Make this the retained value of a topic, now or when a connection is there; only the newest counts."""
-        text = payload if isinstance(payload, str) else payload.to_json()
-        with self._lock:
-            known = topic in self._latest
-            self._latest[topic] = text
-            self._dirty[topic] = None
-        if not known:
-            self._outbox.remember_retained([topic])
-        self.wake()
-
-    def republish(self) -> None:
-        """Send every retained value again, in the order in which each was first given."""
-        with self._lock:
-            self._dirty = dict.fromkeys([*self._latest, *self._dirty])
+        """Publish the retained value of a topic, now or on connecting; only the newest value is sent."""
+        self._states.set(topic, payload if isinstance(payload, str) else payload.to_json())
         self.wake()
 
     def publish_score(self, topic: str, payload: Payload | str) -> None:
-        """Send a window's score if a connection is there now; else it is gone."""
+        """Publish a window's score if there is a connection now; else drop and count it."""
         if not self.connected or len(self._scores) == SCORES_HELD:
             self.scores_dropped += 1
         if self.connected:
@@ -151,32 +135,32 @@ class Publisher:
             self.wake()
 
     def wake(self) -> None:
-        """Look into the outbox now; to be called after a commit."""
+        """Let the thread read the outbox now; call it after a commit."""
         with contextlib.suppress(BlockingIOError, OSError):
             self._wake_out.send(b"\0")
 
     @property
     def connected(self) -> bool:
-        """Whether a broker has accepted the present connection."""
+        """True while a broker accepts messages over the present connection."""
         return self._connected.is_set()
 
     @property
-    def tally(self) -> Tally:
-        """What became of alerts and events since the start."""
-        return self._delivery.tally
+    def delivery_counts(self) -> DeliveryCounts:
+        """Counts of alerts and events since the start."""
+        return self._delivery.counts
 
     def wait_connected(self, timeout: float) -> bool:
-        """Wait until a broker has accepted a connection; returns whether one has."""
+        """Wait until a broker has accepted a connection; return whether one has."""
         return self._connected.wait(timeout)
 
     @property
     def faults(self) -> dict[str, str]:
-        """What stands between the agent and its broker now, in words, by part."""
+        """Present faults between the agent and its broker, in words, by part."""
         fault = self._outbox.fault
         return {**self._faults.texts(), **({"outbox": fault} if fault else {})}
 
     def alive(self) -> bool:
-        """Whether the publisher's thread comes round; a broker that is down does not change that."""
+        """Return whether the thread runs its cycles; it does so while a broker is down, too."""
         return self._thread.is_alive() and self._clock.monotonic() - self._beat < BEAT_SECONDS
 
     def _run(self) -> None:
@@ -185,14 +169,14 @@ class Publisher:
             try:
                 self._once()
             except Exception:
-                # The thread must outlive whatever went wrong; it is said and tried again.
-                log.exception("the publisher failed")
+                # The thread must outlive any error: it logs it and connects again.
+                log.exception("publisher: an unexpected error ended the connection; it connects again")
             self._connected.clear()
             self._pause(self._backoff.next())
         self._connected.clear()
 
     def _once(self) -> None:
-        """One connection, from its beginning to its end."""
+        """Run one connection from its beginning to its end."""
         try:
             connection = Connection(self._settings, f"asd-{self.topics.agent}", (self.topics.status, OFFLINE))
         except NotConnectedError as error:
@@ -200,11 +184,11 @@ class Publisher:
             return
         self._began = self._clock.monotonic()
         try:
-            self._welcome(connection)
+            self._begin(connection)
             while connection.open and not self._finished():
-                self._turn(connection)
+                self._cycle(connection)
             if connection.open:
-                self._farewell(connection)
+                self._publish_offline(connection)
         finally:
             self._connected.clear()
             connection.close()
@@ -225,21 +209,18 @@ class Publisher:
     def _clear_fault(self) -> None:
         self._faults.clear("broker", f"connected to MQTT broker {self._settings.host}:{self._settings.port}")
 
-    def _welcome(self, connection: Connection) -> None:
+    def _begin(self, connection: Connection) -> None:
         if self._short_lived < SHORT_LIVED:
             self._clear_fault()
         self.connects += 1
         self._delivery.begin(connection)
-        self._outbox.remember_retained([self.topics.status])
+        self._states.connected()
         self._delivery.send_state(self.topics.status, ONLINE)
         self._subscribed = set()
         self._follow_subscriptions(connection)
-        with self._lock:
-            gone = self._outbox.retained() - self._keep - set(self._latest) - {self.topics.status}
-            self._dirty = dict.fromkeys([*self._latest, *sorted(gone)])
         self._connected.set()
 
-    def _turn(self, connection: Connection) -> None:
+    def _cycle(self, connection: Connection) -> None:
         self._beat = self._clock.monotonic()
         self._flush()
         if self._short_lived and self._beat - self._began >= STABLE_SECONDS:
@@ -253,11 +234,15 @@ class Publisher:
         self._follow_subscriptions(connection)
         self._send_states(connection)
         self._delivery.send_row()
-        connection.turn(0.5, self._wake_in)
+        connection.exchange(0.5, self._wake_in)
         self._receive(connection)
         self._settle()
         if self._delivery.stuck():
-            connection.abandon(Fault(f"MQTT broker {self._settings.host}: it does not answer publications"))
+            connection.abandon(
+                BrokerFault(
+                    f"MQTT broker {self._settings.host}: it does not acknowledge publications", "Alerts are kept"
+                )
+            )
 
     def _follow_subscriptions(self, connection: Connection) -> None:
         wanted = {*self._inboxes, *([self._republish_on[0]] if self._republish_on else [])}
@@ -271,41 +256,31 @@ class Publisher:
         if not self._stopping.is_set():
             return False
         # A last second is left for `offline`.
-        return self._clock.monotonic() >= self._stop_at - 1.0 or (not self._dirty and self._delivery.idle())
+        return self._clock.monotonic() >= self._stop_at - 1.0 or (not self._states.waiting and self._delivery.idle())
 
-    def _farewell(self, connection: Connection) -> None:
+    def _publish_offline(self, connection: Connection) -> None:
         self._delivery.begin(connection)
         self._delivery.send_state(self.topics.status, OFFLINE)
         until = max(self._stop_at, self._clock.monotonic() + 1.0)
-        while connection.open and self._delivery.flying and self._clock.monotonic() < until:
-            connection.turn(0.1)
+        while connection.open and self._delivery.in_flight and self._clock.monotonic() < until:
+            connection.exchange(0.1)
             self._delivery.settle()
 
     def _send_states(self, connection: Connection) -> None:
-        holding = self._delivery.holding()
-        while self._delivery.room and not connection.backlog:
-            with self._lock:
-                topic = next((t for t in self._dirty if t not in holding), None)
-                if topic is None:
-                    return
-                del self._dirty[topic]
-                text = self._latest.get(topic, "")
+        held = self._delivery.holding()
+        while self._delivery.room and not connection.backlog and (found := self._states.next(held)) is not None:
+            topic, text = found
             self._delivery.send_state(topic, text, qos=0 if topic == self.topics.health else 1)
 
     def _settle(self) -> None:
         settled = self._delivery.settle()
-        with self._lock:
-            self._dirty.update(dict.fromkeys(settled.refused))
-            # Under the lock: a state that is published meanwhile must be remembered after this, not before.
-            for topic in settled.cleared:
-                if topic not in self._latest:
-                    self._outbox.forget_retained(topic)
+        self._states.settle(settled.refused, settled.cleared)
 
     def _receive(self, connection: Connection) -> None:
         while connection.refused_subscriptions:
             refused = connection.refused_subscriptions.popleft()
-            remedy = "The broker's access list must let this agent read it"
-            self._faults.set("subscription", Fault(f"the broker refuses the subscription to {refused}", remedy))
+            remedy = "Let the broker's access list allow this agent to read it"
+            self._faults.set("subscription", BrokerFault(f"MQTT broker refuses the subscription to {refused}", remedy))
         while connection.received:
             message = connection.received.popleft()
             for topic_filter, inbox in self._inboxes.items():
@@ -313,7 +288,7 @@ class Publisher:
                     inbox.put(message)
                     self._received.set()
             if self._republish_on == (message.topic, message.payload):
-                self.republish()
+                self._states.resend()
 
     def _flush(self) -> None:
         if self._beat - self._flushed >= FLUSH_SECONDS:

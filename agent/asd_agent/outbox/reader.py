@@ -1,4 +1,4 @@
-"""A look into the outbox file from another process, which changes nothing in it."""
+"""Read-only access to the outbox file from another process."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def open_outbox(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def states(db: sqlite3.Connection) -> dict[str, AlarmState]:
-    """The stored state of every monitor, by name; unreadable ones are left out."""
+    """Return the stored state of every monitor, by name; unreadable ones are left out."""
     found = {}
     for name, text in db.execute("SELECT name, state FROM monitor ORDER BY name"):
         with contextlib.suppress(ValidationError):
@@ -53,7 +53,7 @@ def states(db: sqlite3.Connection) -> dict[str, AlarmState]:
 
 
 def alerts(db: sqlite3.Connection, limit: int) -> list[tuple[str, dict[str, Any], bool]]:
-    """The newest alerts, newest first: monitor, payload, and whether a broker has taken it."""
+    """Return the newest alerts, newest first: monitor, payload, and whether a broker has acknowledged it."""
     query = "SELECT topic, payload, sent_utc FROM outbox WHERE topic LIKE '%/alert' ORDER BY key DESC LIMIT ?"
     return [
         (str(topic).split("/")[-2], json.loads(payload), sent is not None)
@@ -62,6 +62,6 @@ def alerts(db: sqlite3.Connection, limit: int) -> list[tuple[str, dict[str, Any]
 
 
 def commands(db: sqlite3.Connection, limit: int) -> list[tuple[float, str, bool, str]]:
-    """The newest commands of the log, newest first: seconds since 1970, request, whether done, and the answer."""
+    """Return the newest commands of the log, newest first: seconds since 1970, request, whether done, and answer."""
     rows = db.execute("SELECT utc, request, done, text FROM command ORDER BY key DESC LIMIT ?", (limit,))
     return [(float(utc), str(request), bool(done), str(text)) for utc, request, done, text in rows]

@@ -1,7 +1,6 @@
-"""Alerts on their way: stored with the state change that caused them, kept until a broker has taken them.
+"""The outbox: alerts stored with the state change that caused them, until a broker has acknowledged them.
 
-The store is bounded, every drop is counted and said, and where the disk refuses the rows are kept in memory and
-leave marked `durable: false`.
+It is bounded and counts every drop. While the disk refuses, rows wait in memory and are sent with `durable: false`.
 """
 
 from __future__ import annotations
@@ -16,23 +15,27 @@ from typing import Any
 
 from asd_agent.clock import Clock
 from asd_agent.notices import AgentNotice
-from asd_agent.outbox.rows import (
+from asd_agent.outbox.schema import (
     COLUMNS,
+    CommandRecord,
+    DamagedError,
     Message,
-    Record,
-    Row,
-    bounded,
+    OutboxRow,
     insert,
     insert_record,
+    is_damage,
+    limit_memory,
     make_room,
+    open_database,
     row_of,
+    set_aside,
+    transaction,
 )
-from asd_agent.outbox.schema import DamagedError, is_damage, open_database, set_aside, transaction
 
 log = logging.getLogger(__name__)
 
 STATE_EVERY_SECONDS = 60.0
-"""A state without an event waits this long for the disk, which spares flash."""
+"""Time that a state without an event may wait for the disk: one write a minute spares flash memory."""
 
 
 class Outbox:
@@ -41,14 +44,14 @@ class Outbox:
     Args:
         path: The SQLite file.
         clock: The clocks.
-        max_rows: How many messages may wait.
+        max_rows: Number of messages that may wait.
     """
 
     def __init__(self, path: Path, clock: Clock, max_rows: int = 20_000) -> None:
         self._path, self._clock, self._max_rows = path, clock, max_rows
         self._lock = threading.RLock()
         self._db: sqlite3.Connection | None = None
-        self._memory: list[Row] = []
+        self._memory: list[OutboxRow] = []
         self._states: dict[str, str] = {}
         self._unsaved: dict[str, float] = {}
         self._sent: set[int] = set()
@@ -60,30 +63,32 @@ class Outbox:
 
     @property
     def fault(self) -> str | None:
-        """Why the disk refuses, in words; None when it does not."""
+        """Reason why the disk refuses, in words; None while it does not."""
         return self._fault
 
     def load(self, monitor: str) -> str | None:
-        """The state last committed of a monitor."""
+        """Return the last committed state of a monitor; None where there is none."""
         with self._lock:
             if monitor in self._states:
                 return self._states[monitor]
             rows = self._read("SELECT state FROM monitor WHERE name=?", (monitor,))
             return str(rows[0][0]) if rows else None
 
-    def commit(self, monitor: str, state: str, messages: Sequence[Message] = (), record: Record | None = None) -> bool:
-        """Store a state and the messages it caused, all or nothing.
+    def commit(
+        self, monitor: str, state: str, messages: Sequence[Message] = (), record: CommandRecord | None = None
+    ) -> bool:
+        """Store a state and the messages that its change caused, in one transaction.
 
         A state without messages may wait a minute for the disk.
 
         Args:
-            monitor: Its name.
+            monitor: Name of the monitor.
             state: `AlarmState.to_json`.
-            messages: What the change of state has to say.
+            messages: Messages about the change of state.
             record: The command that changed it, for the log.
 
         Returns:
-            Whether it lies on disk; if not, the messages are sent from memory.
+            Whether all is on disk; if not, the messages are sent from memory.
         """
         with self._lock:
             self._states[monitor] = state
@@ -93,18 +98,18 @@ class Outbox:
                 return self._fault is None
             return self._store(messages, record)
 
-    def append(self, messages: Sequence[Message], record: Record | None = None) -> bool:
-        """Store messages that no state change belongs to; returns whether they lie on disk."""
+    def append(self, messages: Sequence[Message], record: CommandRecord | None = None) -> bool:
+        """Store messages without a change of state; return whether they are on disk."""
         with self._lock:
             return self._store(messages, record)
 
     def flush(self) -> bool:
-        """Try to bring to disk what waits for it; returns whether nothing waits any longer."""
+        """Write all that waits for the disk; return whether nothing waits any longer."""
         with self._lock:
             return self._store(()) if self._memory or self._unsaved or self._sent or self._fault else True
 
-    def next(self, held: Collection[str] = ()) -> Row | None:
-        """The oldest waiting message whose topic is not held back."""
+    def next(self, held: Collection[str] = ()) -> OutboxRow | None:
+        """Return the oldest waiting message whose topic is not held back; None where there is none."""
         with self._lock:
             skip_topics = ",".join("?" * len(held))
             skip_keys = ",".join(str(k) for k in self._sent)
@@ -117,8 +122,8 @@ class Outbox:
                 return row_of(found[0])
             return next((r for r in self._memory if r.message.topic not in held), None)
 
-    def done(self, row: Row) -> None:
-        """A broker has taken this one."""
+    def done(self, row: OutboxRow) -> None:
+        """Record that a broker has acknowledged a row."""
         with self._lock:
             if row.key is None:
                 stored = self._read("SELECT key FROM outbox WHERE id=? AND sent_utc IS NULL", (row.message.id,))
@@ -131,81 +136,81 @@ class Outbox:
             self._store(())
 
     def depth(self) -> int:
-        """How many messages wait."""
+        """Return the number of waiting messages."""
         with self._lock:
             rows = self._read("SELECT count(*) FROM outbox WHERE sent_utc IS NULL")
             return (int(rows[0][0]) - len(self._sent) if rows else 0) + len(self._memory)
 
     def oldest_seconds(self) -> float:
-        """For how long the oldest message has waited; 0 when none does."""
+        """Return the seconds that the oldest message has waited; 0 where none waits."""
         row = self.next()
         return row.age(self._clock) if row else 0.0
 
     @property
     def dropped(self) -> int:
-        """Messages dropped for want of room since the file was made."""
+        """Number of messages dropped for want of room since the file was created."""
         with self._lock:
             rows = self._read("SELECT value FROM counter WHERE name='dropped'")
             return (int(rows[0][0]) if rows else 0) + self._dropped_in_memory
 
     def notices(self) -> tuple[AgentNotice, ...]:
-        """What happened to the outbox since this was last asked."""
+        """Return and remove the notices about the outbox itself."""
         with self._lock:
             taken, self._notices = tuple(self._notices), []
             return taken
 
     def history(self, limit: int = 100) -> list[tuple[Message, bool]]:
-        """The newest messages, newest first, and whether each was taken by a broker."""
+        """Return the newest messages, newest first, and whether a broker has acknowledged each."""
         with self._lock:
             rows = self._read(f"SELECT {COLUMNS}, sent_utc FROM outbox ORDER BY key DESC LIMIT ?", (limit,))  # noqa: S608
             waiting = [(r.message, False) for r in reversed(self._memory)]
             return (waiting + [(row_of(r).message, r[-1] is not None or r[0] in self._sent) for r in rows])[:limit]
 
-    def recorded(self, command_id: str) -> Record | None:
-        """A command of the log."""
+    def recorded(self, command_id: str) -> CommandRecord | None:
+        """Return an entry of the command log; None where there is none."""
         with self._lock:
             rows = self._read("SELECT id, request, done, text FROM command WHERE id=?", (command_id,))
-            return Record(rows[0][0], rows[0][1], bool(rows[0][2]), rows[0][3]) if rows else None
+            return CommandRecord(rows[0][0], rows[0][1], bool(rows[0][2]), rows[0][3]) if rows else None
 
-    def records(self, limit: int = 100) -> list[tuple[float, Record]]:
-        """The newest commands of the log, newest first, each with its time in seconds since 1970."""
+    def records(self, limit: int = 100) -> list[tuple[float, CommandRecord]]:
+        """Return the newest entries of the command log, newest first, each with its time in seconds since 1970."""
         with self._lock:
             rows = self._read("SELECT utc, id, request, done, text FROM command ORDER BY key DESC LIMIT ?", (limit,))
-            return [(r[0], Record(r[1], r[2], bool(r[3]), r[4])) for r in rows]
+            return [(r[0], CommandRecord(r[1], r[2], bool(r[3]), r[4])) for r in rows]
 
     def retained(self) -> frozenset[str]:
-        """Topics that a broker may keep a message of."""
+        """Return the topics on which a broker may hold a retained message of this agent."""
         with self._lock:
             return frozenset(str(r[0]) for r in self._read("SELECT topic FROM retained"))
 
     def remember_retained(self, topics: Iterable[str]) -> None:
-        """To be called before a message is first retained on these topics."""
+        """Remember topics before a message is first retained on them, so that they can be cleared later."""
         with self._lock:
             new = sorted(set(topics) - self.retained())
             if new:
                 self._write(lambda db: db.executemany("INSERT OR IGNORE INTO retained VALUES(?)", [(t,) for t in new]))
 
     def forget_retained(self, topic: str) -> None:
-        """To be called once a topic is cleared."""
+        """Forget a topic whose retained message is cleared."""
         with self._lock:
             self._write(lambda db: db.execute("DELETE FROM retained WHERE topic=?", (topic,)))
 
     def close(self) -> None:
-        """Store what waits for the disk and close the file."""
+        """Write all that waits for the disk and close the file."""
         with self._lock:
             self.flush()
             if self._db is not None:
                 self._db.close()
                 self._db = None
 
-    def _store(self, messages: Sequence[Message], record: Record | None = None) -> bool:
-        """Everything that waits for the disk and these messages, in one transaction."""
+    def _store(self, messages: Sequence[Message], record: CommandRecord | None = None) -> bool:
+        """Write all that waits for the disk, and these messages, in one transaction."""
         now, utc, boot_id = self._clock.monotonic(), self._clock.utc(), self._clock.boot_id
-        rows = self._memory + [Row(None, m, utc, now, boot_id) for m in messages]
+        rows = self._memory + [OutboxRow(None, m, utc, now, boot_id) for m in messages]
         dropped: list[int] = []
 
         def work(db: sqlite3.Connection) -> None:
-            dropped.clear()
+            dropped.clear()  # it runs a second time where the first one finds the file damaged
             insert(db, rows)
             if record is not None:
                 insert_record(db, record, utc)
@@ -218,7 +223,7 @@ class Outbox:
             self._memory, self._unsaved, self._sent = [], {}, set()
             self._count_drops(dropped[0])
             return True
-        kept, lost = bounded(rows)
+        kept, lost = limit_memory(rows)
         self._memory = kept
         self._dropped_in_memory += lost
         self._count_drops(lost)
@@ -229,6 +234,7 @@ class Outbox:
             try:
                 if self._db is None:
                     self._db = open_database(self._path)
+                    # A new file after damage: all states are written again.
                     self._unsaved = {**dict.fromkeys(self._states, 0.0), **self._unsaved}
                 with transaction(self._db):
                     work(self._db)
@@ -267,13 +273,13 @@ class Outbox:
             return
         self._sent.clear()
         text = f"{self._path} was damaged ({reason}); it was set aside as {aside.name} and a new one started"
-        log.error("%s. Alerts that waited in it are lost; they show as gaps in 'seq'", text)
+        log.error("outbox: %s. Alerts that waited in it are lost and show as gaps in 'seq'; test the disk", text)
         self._notices.append(AgentNotice("outbox_reset", "outbox", text))
 
     def _refuse(self, reason: str) -> None:
         if self._fault is None:
             log.error(
-                "%s cannot be written (%s); alerts are sent from memory, marked durable: false. Free the disk",
+                "outbox: %s cannot be written (%s); alerts are sent from memory with durable: false. Free the disk",
                 self._path,
                 reason,
             )
@@ -281,15 +287,18 @@ class Outbox:
 
     def _accept(self) -> None:
         if self._fault is not None:
-            log.info("%s can be written again", self._path)
+            log.info("outbox: %s can be written again", self._path)
         self._fault = None
 
     def _count_drops(self, dropped: int) -> None:
         if dropped and not self._dropping:
-            log.warning("the outbox is full (%d rows); the oldest are dropped, raised and cleared last", self._max_rows)
+            log.warning(
+                "outbox: full (%d rows), the oldest are dropped. Mend the way to the broker, or raise mqtt.outbox_rows",
+                self._max_rows,
+            )
         self._dropping += dropped
         if self._dropping and not dropped and self.depth() < 0.9 * self._max_rows:
             text = f"the outbox was full; {self._dropping} messages were dropped"
-            log.warning("%s", text)
+            log.warning("outbox: %s", text)
             self._notices.append(AgentNotice("drops", "outbox", text, self._dropping))
             self._dropping = 0

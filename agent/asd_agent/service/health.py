@@ -48,7 +48,7 @@ def health_of(runtime: LoadedRuntime) -> Health:
             connected=publisher.connected,
             connects=publisher.connects,
             scores_dropped=publisher.scores_dropped,
-            **asdict(publisher.tally),
+            **asdict(publisher.delivery_counts),
         ),
     )
 

@@ -11,7 +11,7 @@ from asd_agent.alarm import CommandResult
 from asd_agent.clock import Clock, ClockReading
 from asd_agent.monitor import Monitor, MonitorEvents
 from asd_agent.mqtt.commands import CommandReceiver, new_record_id, printable
-from asd_agent.outbox.rows import Record
+from asd_agent.outbox.schema import CommandRecord
 from asd_agent.service.control import Request
 from asd_agent.service.reporter import Reporter
 
@@ -50,10 +50,10 @@ class LocalCommand:
             raise ValueError(f"there is no monitor {monitor!r}; there are {', '.join(sorted(monitors))}")
         return cls(monitor, verb, args, by or "")
 
-    def record(self, result: CommandResult) -> Record:
+    def record(self, result: CommandResult) -> CommandRecord:
         """Return the log's entry, to be stored with the state that the action changed."""
         request = f"{self.verb} {self.monitor} {self.args} by {self.by} on this box"
-        return Record(new_record_id(), printable(request.encode()), result.done, result.text)
+        return CommandRecord(new_record_id(), printable(request.encode()), result.done, result.text)
 
 
 class CommandHandler:
@@ -70,10 +70,10 @@ class CommandHandler:
 
     def apply_received(self, monitors: Mapping[str, Monitor]) -> Iterator[MonitorEvents]:
         """Apply every command that has arrived over MQTT, and yield the events of each."""
-        for order in self._receiver.take():
-            monitor = monitors[order.command.monitor]
-            events, result = monitor.apply_action(order.verb, order.args, ClockReading.read(self._clock))
-            answer, record = self._receiver.answer(order, result)
+        for accepted in self._receiver.take():
+            monitor = monitors[accepted.command.monitor]
+            events, result = monitor.apply_action(accepted.verb, accepted.args, ClockReading.read(self._clock))
+            answer, record = self._receiver.answer(accepted, result)
             self._reporter.store(monitor, events, [answer], record)
             self._reporter.publish_state(monitor)
             yield monitor, events
@@ -87,7 +87,7 @@ class CommandHandler:
             return
         monitor = monitors[local.monitor]
         events, result = monitor.apply_action(local.verb, local.args, ClockReading.read(self._clock))
-        log.info("command %s of %r on %s: %s", local.verb, local.by, local.monitor, result.text)
+        log.info("command %s of %r on monitor %s: %s", local.verb, local.by, local.monitor, result.text)
         self._reporter.store(monitor, events, record=local.record(result))
         self._reporter.publish_state(monitor)
         request.reply({"done": result.done, "text": result.text})

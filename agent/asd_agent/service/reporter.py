@@ -10,13 +10,13 @@ from asd_agent.audio.source import CaptureSource
 from asd_agent.clock import Clock, ClockReading, iso_utc
 from asd_agent.config.model import Config
 from asd_agent.monitor import Monitor
-from asd_agent.mqtt.home_assistant import Card, announce
+from asd_agent.mqtt.home_assistant import MonitorDevice, announce
 from asd_agent.mqtt.mapping import alert_of, clock_word, message_of, monitor_state_of, score_of
 from asd_agent.mqtt.payloads import AgentEvent, Health, SourceState
 from asd_agent.mqtt.publisher import Publisher
 from asd_agent.mqtt.topics import Topics
 from asd_agent.notices import AgentNotice
-from asd_agent.outbox.rows import Message, Record
+from asd_agent.outbox.schema import CommandRecord, Message
 from asd_agent.outbox.store import Outbox
 
 log = logging.getLogger(__name__)
@@ -48,18 +48,22 @@ class Reporter:
         self._publisher.keep_retained(keep)
         announced: Collection[str] = ()
         if config.mqtt.home_assistant:
-            cards = {
-                m.name: Card(m.identity.machine, m.identity.section, m.source.name, m.settings.hop_seconds)
+            devices = {
+                m.name: MonitorDevice(m.identity.machine, m.identity.section, m.source.name, m.settings.hop_seconds)
                 for m in monitors
             }
-            announced = announce(self._publisher, config.mqtt.home_assistant, cards, config.commands)
+            announced = announce(self._publisher, config.mqtt.home_assistant, devices, config.commands)
         before, self._retained = self._retained, keep | set(announced)
         self._publisher.clear(before - self._retained)
         for monitor in monitors:
             self.publish_state(monitor)
 
     def store(
-        self, monitor: Monitor, events: Sequence[Event], more: Sequence[Message] = (), record: Record | None = None
+        self,
+        monitor: Monitor,
+        events: Sequence[Event],
+        more: Sequence[Message] = (),
+        record: CommandRecord | None = None,
     ) -> None:
         """Store a monitor's state with the alerts that its change caused, in one transaction.
 

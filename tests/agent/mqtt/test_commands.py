@@ -14,7 +14,7 @@ from asd_agent.mqtt import commands
 from asd_agent.mqtt.commands import MAX_WAITING, CommandReceiver
 from asd_agent.mqtt.connection import Received
 from asd_agent.mqtt.topics import Topics
-from asd_agent.outbox import rows
+from asd_agent.outbox import schema
 from asd_agent.outbox.store import Outbox
 
 TOPICS = Topics("box")
@@ -124,7 +124,7 @@ def test_a_replayed_command_does_nothing_and_gets_the_first_answer(office, tmp_p
 
 
 def test_a_flood_of_refused_commands_does_not_let_an_obeyed_one_be_replayed(office, monkeypatch):
-    monkeypatch.setattr(rows, "RECORDS", 5)
+    monkeypatch.setattr(schema, "RECORDS", 5)
     monkeypatch.setattr(commands, "SEEN_IN_MEMORY", 1)
     office.send()
     office.send("unshelve", id="c2")

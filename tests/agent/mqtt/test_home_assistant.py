@@ -9,7 +9,7 @@ from jinja2 import Environment
 from asd_agent.alarm import EVENTS, AlarmState, Event, ScoredWindow
 from asd_agent.clock import ClockReading, SystemClock
 from asd_agent.monitor import Identity
-from asd_agent.mqtt.home_assistant import Card, announce, discovery
+from asd_agent.mqtt.home_assistant import MonitorDevice, announce, discovery
 from asd_agent.mqtt.mapping import alert_of, monitor_state_of, score_of
 from asd_agent.mqtt.publisher import Publisher
 from asd_agent.mqtt.topics import Topics
@@ -17,7 +17,7 @@ from asd_agent.outbox.store import Outbox
 from rigs.broker import Broker, Listener
 
 TOPICS = Topics("box")
-CARDS = {"press": Card("fan", "00", "mic", 5.0), "saw": Card("saw", "01", "mic", 30.0)}
+CARDS = {"press": MonitorDevice("fan", "00", "mic", 5.0), "saw": MonitorDevice("saw", "01", "mic", 30.0)}
 AGENT = "homeassistant/device/asd_box/config"
 WINDOW = ScoredWindow(
     index=1, start=5.0, end=15.0, utc_end=1_800_000_010.0, verdict="scored", score=4.5, threshold=2.0, clear_level=1.5

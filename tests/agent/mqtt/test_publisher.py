@@ -16,7 +16,7 @@ from asd_agent.mqtt.commands import CommandReceiver
 from asd_agent.mqtt.inbox import Inbox
 from asd_agent.mqtt.publisher import Publisher
 from asd_agent.mqtt.topics import Topics
-from asd_agent.outbox.rows import Message
+from asd_agent.outbox.schema import Message
 from asd_agent.outbox.store import Outbox
 from rigs.broker import Broker, Listener, free_port
 from rigs.proxy import Proxy
@@ -318,7 +318,7 @@ def _wrong(broker, folder):
         "a credential that was not passed": ({"password": Secret(credential="pw")}, "not passed", ""),
         "an unknown authority": ({"tls": Tls()}, "not trusted", "mqtt.tls.ca"),
         "another name": ({"host": "127.0.0.1"}, "not trusted", "mqtt.host"),
-        "no TLS": ({"tls": None, "password": secret}, "hung up", "mqtt.tls"),
+        "no TLS": ({"tls": None, "password": secret}, "closed the connection", "mqtt.tls"),
         "an authority's file without one": ({"tls": Tls(ca=folder / "no-ca")}, "holds no certificate", ""),
         "a missing authority's file": ({"tls": Tls(ca=folder / "lost.pem")}, "cannot be read", ""),
         "a missing key": ({"tls": Tls(ca=ca, certificate=folder / "c", key=folder / "k")}, "cannot be read", ""),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from asd_agent.clock import SystemClock
-from asd_agent.outbox.rows import Message
+from asd_agent.outbox.schema import Message
 from asd_agent.outbox.store import Outbox
 
 TOPICS = ("a", "b")

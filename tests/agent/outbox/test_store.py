@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from asd_agent.outbox.rows import MEMORY_ROWS, Message
+from asd_agent.outbox.schema import MEMORY_ROWS, Message
 from asd_agent.outbox.store import Outbox
 
 TOPIC = "asd/box/monitor/fan/alert"
@@ -62,7 +62,7 @@ import sys
 from pathlib import Path
 from asd_agent.clock import SystemClock
 from asd_agent.outbox.store import Outbox
-from asd_agent.outbox.rows import Message
+from asd_agent.outbox.schema import Message
 outbox = Outbox(Path(sys.argv[1]), SystemClock())
 for n in range(100000):
     outbox.commit("fan", str(n), [Message(f"id-{n}", "t", "{}")])
@@ -253,7 +253,7 @@ def test_history_tells_what_was_sent(tmp_path, clock):
 
 
 def test_history_is_bounded(tmp_path, clock, monkeypatch):
-    monkeypatch.setattr("asd_agent.outbox.rows.HISTORY_ROWS", 3)
+    monkeypatch.setattr("asd_agent.outbox.schema.HISTORY_ROWS", 3)
     outbox = Outbox(tmp_path / "o.db", clock)
     outbox.append([message(n) for n in range(10)])
     drain(outbox)

@@ -1,12 +1,11 @@
-"""JSON Schemas of everything on the wire, as kept in docs/schemas.
+"""Write the JSON Schemas of all MQTT payloads into docs/schemas; a test compares them with the code.
 
-`python -m asd_agent.mqtt.schemas docs/schemas` writes them anew after a change.
+.venv/bin/python scripts/write_schemas.py
 """
 
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from asd_agent.mqtt.payloads import (
     Score,
     SourceState,
 )
+from asd_agent.whole_files import write_whole
 
 MODELS: dict[str, type[Payload]] = {
     "alert": Alert,
@@ -35,35 +35,30 @@ MODELS: dict[str, type[Payload]] = {
 
 
 def schema_texts() -> dict[str, str]:
-    """The files of docs/schemas: name to content."""
+    """Return the files of docs/schemas: content by name."""
     texts = {}
     for name, model in MODELS.items():
-        heard = model is Command
-        body = (
-            model.model_json_schema(mode="validation")
-            if heard
-            else _open(model.model_json_schema(mode="serialization"))
-        )
+        if model is Command:  # the one payload that is received
+            body = model.model_json_schema(mode="validation")
+        else:
+            body = _open(model.model_json_schema(mode="serialization"))
         schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **body}
         texts[f"{name}.json"] = json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
     return texts
 
 
 def _open(schema: Any) -> Any:
-    """The same schema with room for keys that are added later: readers must pass over what they do not know."""
+    """Return the same schema with unknown keys allowed: readers must ignore keys that are added later."""
     if isinstance(schema, dict):
         return {k: _open(v) for k, v in schema.items() if (k, v) != ("additionalProperties", False)}
     return [_open(v) for v in schema] if isinstance(schema, list) else schema
 
 
 def main(folder: Path) -> None:
-    """Write the files, each whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write the files."""
     for name, text in schema_texts().items():
-        unfinished = folder / f".{name}.new"
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(folder / name)
+        write_whole(folder / name, text.encode())
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(__file__).parents[1] / "docs" / "schemas")
