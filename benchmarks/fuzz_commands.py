@@ -27,7 +27,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from asd_agent.alarm import AlarmState, command, tick
+from asd_agent.alarm import AlarmState, apply_action, tick
 from asd_agent.clock import ClockReading, SystemClock, iso_utc
 from asd_agent.config.model import AlarmSettings, MqttSettings
 from asd_agent.mqtt.commands import MAX_WAITING, VERBS, CommandReceiver
@@ -222,7 +222,7 @@ class Agent:
         for order in self.desk.take():
             name, now = order.command.monitor, ClockReading.read(self.clock)
             before, _ended = tick(self.states[name], now)  # a shelving may end by itself
-            after, _events, result = command(before, order.verb, order.args, AlarmSettings(), now)
+            after, _events, result = apply_action(before, order.verb, order.args, AlarmSettings(), now)
             answer, record = self.desk.answer(order, result)
             self.outbox.commit(name, after.to_json(), [answer], record)
             self.states[name] = after

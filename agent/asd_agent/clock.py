@@ -1,4 +1,4 @@
-"""The box's clocks, injected wherever time is needed so that a test can turn the hands."""
+"""The box's clocks; every part takes them as an argument, so that a test can set the time."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ _STA_UNSYNC = 0x0040
 
 
 class Clock(Protocol):
-    """What the agent asks of time."""
+    """Monotonic time, wall clock and boot."""
 
     def monotonic(self) -> float:
-        """Seconds that only ever grow, CLOCK_MONOTONIC."""
+        """Return CLOCK_MONOTONIC in seconds, which only grows."""
 
     def utc(self) -> float:
-        """Seconds since 1970 UTC, by a wall clock that may be stepped."""
+        """Return seconds since 1970 UTC, by a wall clock that may step."""
 
     @property
     def boot_id(self) -> str:
-        """Names this boot of the machine."""
+        """Id of this boot of the machine."""
 
     def synchronised(self) -> bool | None:
-        """Whether the wall clock follows a time server; None when it cannot be told."""
+        """Return whether the wall clock follows a time server; None when unknown."""
 
 
 @dataclass(frozen=True)
@@ -60,31 +60,31 @@ class SystemClock:
     """The kernel's clocks.
 
     Args:
-        root: Where /proc and /run are looked for.
-        adjtimex: Returns the kernel's clock state and status word (adjtimex(2)); None when it cannot be asked.
+        root: Folder above /proc and /run.
+        adjtimex: Returns the kernel's clock state and status word (adjtimex(2)); None when it cannot be read.
     """
 
     root: Path = Path("/")
     adjtimex: Callable[[], tuple[int, int] | None] | None = None
 
     def monotonic(self) -> float:
-        """CLOCK_MONOTONIC in seconds."""
+        """Return CLOCK_MONOTONIC in seconds."""
         return time.monotonic()
 
     def utc(self) -> float:
-        """CLOCK_REALTIME in seconds."""
+        """Return CLOCK_REALTIME in seconds."""
         return time.time()
 
     @property
     def boot_id(self) -> str:
-        """/proc/sys/kernel/random/boot_id, or `unknown`."""
+        """Content of /proc/sys/kernel/random/boot_id, or `unknown`."""
         try:
             return (self.root / "proc/sys/kernel/random/boot_id").read_text().strip()
         except OSError:
             return "unknown"
 
     def synchronised(self) -> bool | None:
-        """By the kernel's own word (adjtimex); where it cannot be asked, by systemd-timesyncd's mark."""
+        """Return the kernel's clock state (adjtimex); where it cannot be read, the mark of systemd-timesyncd."""
         state = (self.adjtimex or _adjtimex)()
         if state is not None:
             result, status = state
@@ -96,13 +96,13 @@ class SystemClock:
 
 
 def iso_utc(seconds: float) -> str:
-    """UTC ISO 8601 with milliseconds, as on the wire: `2025-01-31T12:00:00.000Z`."""
-    moment = datetime.fromtimestamp(round(seconds, 3), tz=timezone.utc)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """Return UTC ISO 8601 with milliseconds, as on the wire: `2025-01-31T12:00:00.000Z`."""
+    utc = datetime.fromtimestamp(round(seconds, 3), tz=timezone.utc)
+    return utc.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class _Timex(ctypes.Structure):
-    """The head of struct timex; the rest is room."""
+    """First fields of struct timex; `room` covers the rest, which the kernel also writes."""
 
     _fields_ = (
         ("modes", ctypes.c_uint),

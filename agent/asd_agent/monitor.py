@@ -1,4 +1,4 @@
-"""One monitor: cuts windows out of its source's ring, judges their quality and keeps the alarm's state."""
+"""One monitor: takes windows from its source's ring, judges their quality and keeps the alarm's state."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from asd_agent.alarm import (
     EvidenceSummary,
     ScoredWindow,
     abandon_evidence,
-    command,
-    kept,
+    apply_action,
     rebind,
+    record_evidence,
     step,
     tick,
 )
@@ -29,7 +29,7 @@ from asd_agent.config.model import MonitorSettings, TopicGate
 from asd_agent.inference.scorer import BundleScorer, WindowScore
 
 MOST_AT_ONCE = 16
-"""Windows that are scored together; of a recording's, more wait for the next turn."""
+"""Windows that are scored together: it bounds a cycle's time and memory. More of a recording wait for the next one."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Identity:
 
 @dataclass(frozen=True)
 class Counts:
-    """What became of a monitor's windows; due = scored + skipped + invalid + suspended, always."""
+    """Counts of a monitor's windows; due = scored + skipped + invalid + suspended, always."""
 
     due: int = 0
     scored: int = 0
@@ -63,19 +63,19 @@ class Counts:
     suspended: int = 0
 
     def plus(self, other: Counts) -> Counts:
-        """The sum of both."""
+        """Return the sum of both."""
         return Counts(*(getattr(self, f) + getattr(other, f) for f in self.__dataclass_fields__))
 
 
 @dataclass(frozen=True)
 class Window:
-    """Ten seconds of sound that are due.
+    """Sound of a window that is due.
 
     Attributes:
         first: Index of the first sample.
-        signal: Shape (samples,).
-        quality: What may be said of it.
-        suspended: The machine stands still.
+        signal: Samples at 16 kHz, shape (samples,).
+        quality: Judgement of the sound.
+        suspended: Whether the machine is stopped.
     """
 
     first: int
@@ -85,19 +85,19 @@ class Window:
 
     @property
     def to_score(self) -> bool:
-        """Whether a score is wanted."""
+        """True where the window is to be scored."""
         return self.quality.scored and not self.suspended
 
 
 class Monitor:
-    """Listens to one channel of a source for one machine, section and domain.
+    """Watches one machine, section and domain through one channel of one source.
 
     Args:
-        name: Its name in the configuration.
-        settings: What to listen for.
-        source: Where the sound comes from.
-        scorer: The bundle's scores.
-        state: The alarm, as it was left.
+        name: Name in the configuration.
+        settings: Settings of the monitor.
+        source: Source of the sound.
+        scorer: Scorer of its bundle.
+        state: State of the alarm to continue from.
     """
 
     def __init__(
@@ -105,27 +105,27 @@ class Monitor:
     ) -> None:
         self.name, self.state = name, state
         self.counts = Counts()
-        self._told_stopped = False
+        self._gate_stopped = False
         self._next = source.ring.end
-        self._listen(settings, source, scorer)
+        self._bind(settings, source, scorer)
 
     def change(self, settings: MonitorSettings, source: CaptureSource, scorer: BundleScorer) -> None:
-        """Go on with other settings, another bundle or source; the counts and the alarm go on.
+        """Continue with other settings, another bundle or source; the counts and the alarm continue.
 
-        On the source that it had, the next window is the one that was due before. Votes for and against an alarm are
-        forgotten where they were cast by another bundle or condition, or on other sound.
+        On the same source, the next window is the one that was due before. Votes are dropped where another bundle or
+        domain gave them, or where they are of other sound.
         """
         before = self.identity, self.source, self._column
         if source is not self.source:
             self._next = source.ring.end
         if settings.active_when != self.settings.active_when:
-            self._told_stopped = False
-        self._listen(settings, source, scorer)
+            self._gate_stopped = False
+        self._bind(settings, source, scorer)
         same_sound = before[1:] == (source, self._column)
         same_judge = before[0] == self.identity
         self.state = rebind(self.state, scorer.bundle.digest, same_sound=same_sound, same_judge=same_judge)
 
-    def _listen(self, settings: MonitorSettings, source: CaptureSource, scorer: BundleScorer) -> None:
+    def _bind(self, settings: MonitorSettings, source: CaptureSource, scorer: BundleScorer) -> None:
         self.settings, self.source, self.scorer = settings, source, scorer
         manifest = scorer.bundle.manifest
         domains = scorer.bundle.domains(settings.section, settings.domain)
@@ -150,7 +150,7 @@ class Monitor:
         """Take a message of the topic that reports whether the machine runs; before the first one it is assumed to."""
         gate = self.settings.active_when
         if isinstance(gate, TopicGate):
-            self._told_stopped = text != gate.equals
+            self._gate_stopped = text != gate.equals
 
     @property
     def needs_from(self) -> int:
@@ -158,10 +158,10 @@ class Monitor:
         return self._next
 
     def take_due(self) -> list[Window]:
-        """The windows whose sound is there.
+        """Return the windows whose sound is complete.
 
-        Of a microphone's only the newest is taken, the ones before it are skipped and counted: scores never lag. A
-        recording's are all taken, in turn.
+        Of a microphone only the newest is taken; those before it are skipped and counted, so that scores never lag. Of
+        a recording all are taken, in order.
         """
         ring = self.source.ring
         due = (ring.end - self._next - self._window) // self._hop + 1
@@ -172,33 +172,36 @@ class Monitor:
             due = 1
         taken: list[Window] = []
         for _ in range(min(due, MOST_AT_ONCE)):
-            stretch = ring.read(self._next, self._window)
-            if stretch is Missing.OVERWRITTEN:
+            found = ring.read(self._next, self._window)
+            if found is Missing.OVERWRITTEN:
                 self._skip(max(1, math.ceil((ring.begin - self._next) / self._hop)))
                 continue
-            if isinstance(stretch, Missing):
+            if isinstance(found, Missing):
                 break
-            signal = stretch.samples[:, self._column].copy()
-            quality = assess(signal, has_gap=stretch.has_gap, limits=self._limits)
-            taken.append(Window(self._next, signal, quality, self._stands_still(quality)))
+            signal = found.samples[:, self._column].copy()
+            quality = assess(signal, has_gap=found.has_gap, limits=self._limits)
+            taken.append(Window(self._next, signal, quality, self._is_stopped(quality)))
             self._next += self._hop
         return taken
 
     def judge(
         self, window: Window, got: WindowScore | None, now: ClockReading
     ) -> tuple[ScoredWindow, tuple[Event, ...]]:
-        """Let the alarm know of a window.
+        """Apply a window to the alarm.
 
         Args:
-            window: What was due.
-            got: Its score, None where none was wanted.
+            window: The window.
+            got: Its score, None where it was not to be scored.
             now: The clocks.
+
+        Returns:
+            The judged window and the events that it caused.
         """
         verdict = "suspended" if window.suspended else "scored" if got else "invalid"
         suspect = got is not None and window.quality.verdict == "suspect"
         self.counts = self.counts.plus(replace(Counts(due=1, suspect=int(suspect)), **{verdict: 1}))
         end = window.first + self._window
-        observation = ScoredWindow(
+        scored = ScoredWindow(
             index=window.first // self._hop,
             start=window.first / SAMPLE_RATE,
             end=end / SAMPLE_RATE,
@@ -215,19 +218,19 @@ class Monitor:
             experts=got.experts if got else {},
             explanation=got.explanation if got else None,
         )
-        self.state, events = step(self.state, observation, self.settings.alarm, now)
-        return observation, events
+        self.state, events = step(self.state, scored, self.settings.alarm, now)
+        return scored, events
 
     def tick(self, now: ClockReading) -> tuple[Event, ...]:
-        """Let time pass without a window."""
+        """Advance the alarm's time without a window."""
         self.state, events = tick(self.state, now)
         return events
 
     def apply_action(
         self, verb: str, args: Mapping[str, Any], now: ClockReading
     ) -> tuple[tuple[Event, ...], CommandResult]:
-        """Apply an operator's action to the alarm; see `asd_agent.alarm.command`."""
-        self.state, events, result = command(self.state, verb, args, self.settings.alarm, now)
+        """Apply an operator's action to the alarm; see `asd_agent.alarm.apply_action`."""
+        self.state, events, result = apply_action(self.state, verb, args, self.settings.alarm, now)
         return events, result
 
     def record_evidence(
@@ -237,17 +240,17 @@ class Monitor:
         if summary is None:
             self.state = abandon_evidence(self.state, evidence_id)
             return ()
-        self.state, events = kept(self.state, evidence_id, summary, now)
+        self.state, events = record_evidence(self.state, evidence_id, summary, now)
         return events
 
     def _skip(self, count: int) -> None:
         self._next += count * self._hop
         self.counts = self.counts.plus(Counts(due=count, skipped=count))
 
-    def _stands_still(self, quality: Quality) -> bool:
+    def _is_stopped(self, quality: Quality) -> bool:
         gate = self.settings.active_when
         if isinstance(gate, TopicGate):
-            return self._told_stopped
+            return self._gate_stopped
         broken = {"gap", "not_finite"} & set(quality.reasons)
         return gate is not None and not broken and quality.level_dbfs <= gate.level_above_dbfs
 

@@ -10,8 +10,8 @@ from asd_agent.alarm import (
     Event,
     EvidenceSummary,
     ScoredWindow,
-    command,
-    kept,
+    apply_action,
+    record_evidence,
     restore,
     step,
     tick,
@@ -20,18 +20,18 @@ from asd_agent.clock import ClockReading
 from asd_agent.config.model import AlarmSettings
 
 THRESHOLD, CLEAR = 2.0, 1.0
-PROOF = EvidenceSummary("fan/x/clip.flac", "ab", 7)
+EVIDENCE = EvidenceSummary("fan/x/clip.flac", "ab", 7)
 
 
 class Stream:
     """One monitor with windows of 10 s every 5 s, if not asked otherwise, threshold 2, clear level 1."""
 
-    def __init__(self, hop: float = 5.0, window: float = 10.0, *, records: bool = False, **settings: Any) -> None:
+    def __init__(self, hop: float = 5.0, window: float = 10.0, *, evidence: bool = False, **settings: Any) -> None:
         self.settings = AlarmSettings.model_validate(settings)
-        self.hop, self.window, self.records = hop, window, records
+        self.hop, self.window, self.evidence = hop, window, evidence
         self.index, self.sample_time = 0, 0.0
         self.utc, self.monotonic, self.boot_id = 1.8e9, 1000.0, "boot-1"
-        self.state: AlarmState = restore(None, "agent/fan", "bundle-1", self.now, records=records)[0]
+        self.state: AlarmState = restore(None, "agent/fan", "bundle-1", self.now, evidence=evidence)[0]
         self.events: list[Event] = []
 
     @property
@@ -69,13 +69,13 @@ class Stream:
 
     def ask(self, verb: str, **args: Any) -> CommandResult:
         """An operator's command."""
-        state, events, result = command(self.state, verb, args, self.settings, self.now)
+        state, events, result = apply_action(self.state, verb, args, self.settings, self.now)
         self._take((state, events))
         return result
 
     def keep(self, evidence_id: str) -> None:
-        """The proof of an alarm is on disk."""
-        self._take(kept(self.state, evidence_id, PROOF, self.now))
+        """Report that the evidence of an alarm is stored."""
+        self._take(record_evidence(self.state, evidence_id, EVIDENCE, self.now))
 
     def wait(self, seconds: float) -> None:
         """Both clocks go on."""
@@ -96,7 +96,7 @@ class Stream:
         if reboot:
             self.boot_id += "'"
         self.index, self.sample_time = 0, 0.0
-        self.state, complaint = restore(text, "agent/fan", bundle, self.now, records=self.records)
+        self.state, complaint = restore(text, "agent/fan", bundle, self.now, evidence=self.evidence)
         assert complaint is None
 
     def _take(self, result: tuple[AlarmState, tuple[Event, ...]]) -> None:

@@ -1,8 +1,15 @@
-"""When a score becomes an alarm, and when it ends: from one state and window to the next state and events."""
+"""The alarm of one monitor, as pure functions: from one state and a window or action to the next state and events."""
 
-from asd_agent.alarm.evidence_events import abandon_evidence, kept
-from asd_agent.alarm.machine import rebind, restore, step, tick
-from asd_agent.alarm.operator import VERBS, CommandResult, command
+from asd_agent.alarm.machine import (
+    abandon_evidence,
+    earliest_alarm_seconds,
+    rebind,
+    record_evidence,
+    restore,
+    step,
+    tick,
+)
+from asd_agent.alarm.operator import VERBS, CommandResult, apply_action
 from asd_agent.alarm.state import (
     EVENTS,
     AlarmState,
@@ -15,7 +22,6 @@ from asd_agent.alarm.state import (
     severity_class,
     severity_of,
 )
-from asd_agent.alarm.timing import earliest_alarm_seconds
 
 __all__ = [
     "EVENTS",
@@ -29,10 +35,10 @@ __all__ = [
     "ScoredWindow",
     "Shelving",
     "abandon_evidence",
-    "command",
+    "apply_action",
     "earliest_alarm_seconds",
-    "kept",
     "rebind",
+    "record_evidence",
     "restore",
     "severity_class",
     "severity_of",

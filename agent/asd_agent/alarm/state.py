@@ -1,6 +1,6 @@
-"""What the alarm states are made of: a judged window, the state itself and the events that leave it.
+"""Values of the alarm states: the judged window, the state itself and the events that leave it.
 
-The words follow OPC UA Part 9 (Alarms and Conditions): acknowledged, shelved, out of service, severity 1–1000.
+The terms follow OPC UA Part 9 (Alarms and Conditions): acknowledged, shelved, out of service, severity 1 to 1000.
 """
 
 from __future__ import annotations
@@ -34,19 +34,21 @@ StateName = Literal["normal", "active", "acknowledged", "shelved", "suspended", 
 
 SEVERITY_AT_THRESHOLD = 100
 SEVERITY_PER_SPREAD = 100
+"""A score nine spreads beyond the threshold reaches 1000, the end of OPC UA's range."""
 MEDIUM, HIGH = 334, 667
 """Lowest severities of the classes medium and high: thirds of OPC UA's range."""
 
 
 class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+    # Fields are stored under their aliases: the names of earlier versions, whose states must still load.
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, ser_json_inf_nan="constants")
 
 
 class ScoredWindow(_Value):
-    """One judged window."""
+    """One judged window: its times, its quality and, where it could be scored, its score."""
 
     index: int
-    """Counts the windows of this run of the source."""
+    """Number of the window in this run of the source."""
     start: float
     end: float
     """Sample time in seconds."""
@@ -54,24 +56,24 @@ class ScoredWindow(_Value):
     utc_end: float = 0.0
     """The same on the wall clock, seconds since 1970."""
     verdict: Verdict
-    """`invalid` (gap, silence) and `suspended` (the machine stands still) count for and against nothing."""
+    """`invalid` (gap, silence) and `suspended` (the machine is stopped) count neither for nor against an alarm."""
     suspect: bool = False
     reasons: tuple[str, ...] = ()
-    """Why the window is suspect or invalid, such as `clipping` or `gap`."""
+    """Reasons why the window is suspect or invalid, such as `clipping` or `gap`."""
     score: float | None = None
     threshold: float | None = None
     clear_level: float | None = None
     spread: float = 1.0
-    """Spread of normal scores that severity is counted in; 1 for a standardised score."""
+    """Spread of normal scores, the unit of severity; 1 for a standardised score."""
     domain: str | None = None
-    """The domain that judged it, where that is chosen window by window."""
+    """Domain that judged the window, where it is chosen window by window."""
     provisional: bool | None = None
-    """Whether that domain's threshold rests on too few clips, likewise."""
+    """True where the threshold of that domain rests on too few clips."""
     experts: dict[str, float] = Field(default_factory=dict)
     explanation: Explanation | None = None
 
-    def sound(self) -> ScoredWindow:
-        """The same window, or an invalid one where a score that should count is not a number."""
+    def validated(self) -> ScoredWindow:
+        """Return the window; as an invalid one where a score that should count is not a finite number."""
         experts = {name: value for name, value in self.experts.items() if math.isfinite(value)}
         numbers = (self.score, self.threshold)
         if self.verdict == "scored" and not all(n is not None and math.isfinite(n) for n in numbers):
@@ -84,7 +86,7 @@ class ScoredWindow(_Value):
 
     @property
     def over(self) -> bool:
-        """Whether the score exceeds its threshold."""
+        """True where the score exceeds its threshold."""
         return (
             self.verdict == "scored"
             and self.score is not None
@@ -94,7 +96,7 @@ class ScoredWindow(_Value):
 
     @property
     def below_clear(self) -> bool:
-        """Whether the score lies below the clear level, which never lies above the threshold."""
+        """True where the score is below the clear level, which is never above the threshold."""
         if self.verdict != "scored" or self.score is None or self.threshold is None:
             return False
         level = self.threshold
@@ -103,43 +105,43 @@ class ScoredWindow(_Value):
         return self.score < level
 
 
-def severity_of(observation: ScoredWindow) -> int:
-    """OPC UA severity, 1–1000: 100 at the threshold, 100 more for each spread of normal scores beyond it.
+def severity_of(window: ScoredWindow) -> int:
+    """Return the OPC UA severity, 1 to 1000: 100 at the threshold, 100 more for each spread of normal scores beyond it.
 
-    A difference and no ratio, so that it means the same for any threshold, also one of zero or below.
+    It is a difference and no ratio, so that it means the same for any threshold, also for one of zero or below.
     """
-    if observation.score is None or observation.threshold is None:
+    if window.score is None or window.threshold is None:
         return 1
-    spread = observation.spread if math.isfinite(observation.spread) and observation.spread > 0 else 1.0
-    beyond = (observation.score - observation.threshold) / spread
+    spread = window.spread if math.isfinite(window.spread) and window.spread > 0 else 1.0
+    beyond = (window.score - window.threshold) / spread
     value = SEVERITY_AT_THRESHOLD + SEVERITY_PER_SPREAD * max(-1e3, min(beyond, 1e3))
     return max(1, min(1000, math.floor(value + 0.5)))
 
 
 def severity_class(severity: int) -> int:
-    """0 low, 1 medium, 2 high."""
+    """Return the class of a severity: 0 low, 1 medium, 2 high."""
     return int(severity >= MEDIUM) + int(severity >= HIGH)
 
 
 class Shelving(_Value):
-    """An operator's wish not to hear of an alarm for a while."""
+    """Suppression of an alarm by an operator, for a time or for one alarm."""
 
     kind: Literal["timed", "one_shot"]
     until: float
     """Monotonic seconds of the boot named by `boot_id`."""
     boot_id: str
     remaining: float
-    """Seconds left when the state was last touched: what is left after a reboot."""
+    """Seconds that were left at the last step; they are what is left after a reboot."""
 
-    def touched(self, now: ClockReading) -> Shelving:
-        """The same shelving counted on the clock of this boot."""
+    def updated(self, now: ClockReading) -> Shelving:
+        """Return the shelving as counted by the clock of this boot."""
         if self.boot_id != now.boot_id:
             return self.model_copy(update={"boot_id": now.boot_id, "until": now.monotonic + self.remaining})
         left = max(0.0, min(self.remaining, self.until - now.monotonic))
         return self.model_copy(update={"remaining": left})
 
     def over(self, now: ClockReading) -> bool:
-        """Whether its time is up, once `touched`."""
+        """Return whether its time is up; call it on the `updated` shelving."""
         return now.monotonic >= self.until
 
 
@@ -151,21 +153,21 @@ class PendingEvidence(_Value):
 
 
 class RevocableVote(_Value):
-    """A window that counted and that the machine may have stopped in, should it be found standing still next."""
+    """A counted window that the machine may have stopped in; it is revoked if the machine is found stopped next."""
 
     end: float | None
-    """Sample time; None where sample time has begun anew since."""
-    below: int
-    """`AlarmState.below` before it."""
+    """Sample time; None where sample time has started again since."""
+    clear_count: int = Field(alias="below")
+    """`AlarmState.clear_count` before the window."""
 
 
 @dataclass(frozen=True)
 class EvidenceSummary:
-    """The recording that is kept of an alarm.
+    """The stored clip of an alarm.
 
     Attributes:
-        path: Of the clip, relative to the folder of evidence.
-        sha256: Of the clip, in hexadecimal.
+        path: Path of the clip, relative to the evidence folder.
+        sha256: SHA-256 of the clip, in hexadecimal.
         bytes: Length of the clip.
     """
 
@@ -175,7 +177,7 @@ class EvidenceSummary:
 
 
 class AlarmState(_Value):
-    """Everything that a monitor's alarm remembers; written with the events that it caused, in one transaction."""
+    """All that a monitor's alarm remembers; stored with the events that its change caused, in one transaction."""
 
     version: Literal[1] = 1
     monitor: str
@@ -187,22 +189,22 @@ class AlarmState(_Value):
     phase: Phase = "normal"
     alarm_id: str | None = None
     announced: bool = False
-    """Whether `raised` was said: an alarm that comes while shelved is held back until then."""
+    """True once there was a `raised`; an alarm that begins while it is suppressed has it later or never."""
     raised_utc: float | None = None
     last_raised_utc: float | None = None
-    """When `raised` was last said; unlike `raised_utc` it outlives the alarm."""
-    records: bool = False
-    """Whether `raised` names the proof that will be kept."""
-    awaited: tuple[PendingEvidence, ...] = ()
-    """Evidence of this alarm and earlier ones that was named and is neither stored nor abandoned yet."""
+    """Time of the last `raised`; unlike `raised_utc` it outlives the alarm."""
+    evidence_enabled: bool = Field(default=False, alias="records")
+    """True where `raised` names the evidence that will be stored."""
+    pending_evidence: tuple[PendingEvidence, ...] = Field(default=(), alias="awaited")
+    """Evidence of this alarm and earlier ones that is neither stored nor abandoned yet."""
     evidence_id: str | None = None
-    """The proof that is kept of the standing alarm."""
+    """Stored evidence of the standing alarm."""
     votes: tuple[bool, ...] = ()
-    """Whether each of the last windows that counted was over its threshold: n, and as many more as are doubtful."""
-    below: int = 0
-    """Consecutive windows that counted and were below the clear level."""
-    doubtful: tuple[RevocableVote, ...] = ()
-    """The newest of the windows that counted and share sound with the last of them, itself included."""
+    """One entry for each of the last counted windows, true over its threshold: n, and as many more as are revocable."""
+    clear_count: int = Field(default=0, alias="below")
+    """Consecutive counted windows that were below the clear level."""
+    revocable_votes: tuple[RevocableVote, ...] = Field(default=(), alias="doubtful")
+    """The newest of the counted windows that share sound with the last of them, itself included."""
     runs_from: float | None = None
     """Sample time from which on a started machine surely runs; infinite until a window after its stop is scored."""
     invalid: int = 0
@@ -213,21 +215,21 @@ class AlarmState(_Value):
     suspended: bool = False
     out_of_service: bool = False
     shelving: Shelving | None = None
-    told_class: int = 0
-    """Highest severity class said of this alarm."""
-    since_told: float = 0.0
-    """Sample-time seconds since this alarm was last spoken of."""
-    heard: float | None = None
-    """Sample time of the newest window's end; None after a start, when sample time begins anew."""
+    reported_class: int = Field(default=0, alias="told_class")
+    """Highest severity class in an event of this alarm."""
+    since_report: float = Field(default=0.0, alias="since_told")
+    """Sample-time seconds since the last event that asked for attention to this alarm."""
+    last_sample_time: float | None = Field(default=None, alias="heard")
+    """Sample time of the newest window's end; None after a start, when sample time starts again."""
     severity: int = 1
     newest: ScoredWindow | None = None
-    touched: float = 0.0
+    updated_at: float = Field(default=0.0, alias="touched")
     boot_id: str = ""
     """Monotonic time and boot of the last step."""
 
     @property
     def state(self) -> StateName:
-        """The one word: an operator's wish first, then a standing alarm, then what keeps from judging."""
+        """The state in one word: an operator's action first, then a standing alarm, then a reason not to judge."""
         if self.out_of_service:
             return "out_of_service"
         if self.shelving is not None:
@@ -239,25 +241,25 @@ class AlarmState(_Value):
         return "suspended" if self.suspended else "normal"
 
     def to_json(self) -> str:
-        """One line of JSON that `restore` reads."""
-        return self.model_dump_json()
+        """Return one line of JSON that `restore` reads."""
+        return self.model_dump_json(by_alias=True)
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something that people should hear of.
+    """One event of an alarm.
 
     Attributes:
         id: Unique; a reader drops a second copy by it.
-        event: Its name.
-        alarm_id: The alarm it belongs to, the same from raised to cleared; None where there is none.
-        seq: Counts the monitor's events without a gap.
-        state: The monitor's state right after it.
-        severity: 1–1000.
-        observation: The newest window.
-        moment: When it was said.
-        evidence_id: Of the recorded proof: in `raised` the one to come, in `evidence` the one that is kept.
-        proof: What is kept, for `evidence`.
+        event: Name of the event.
+        alarm_id: Id of the alarm, the same from raised to cleared; None where there is none.
+        seq: Number of the monitor's event; without gaps.
+        state: State of the monitor right after the event.
+        severity: Severity, 1 to 1000.
+        window: The newest window.
+        clock: The clocks at the event.
+        evidence_id: Id of the evidence: in `raised` of the one to come, in `evidence` of the stored one.
+        evidence: The stored clip, in `evidence`.
     """
 
     id: str
@@ -266,7 +268,7 @@ class Event:
     seq: int
     state: StateName
     severity: int
-    observation: ScoredWindow | None
-    moment: ClockReading
+    window: ScoredWindow | None
+    clock: ClockReading
     evidence_id: str | None = None
-    proof: EvidenceSummary | None = None
+    evidence: EvidenceSummary | None = None

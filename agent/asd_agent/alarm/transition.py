@@ -1,4 +1,4 @@
-"""One transition of the alarm: the state as it changes, and the events said on the way."""
+"""One transition of the alarm: the state as it changes, and the events that it causes."""
 
 from __future__ import annotations
 
@@ -17,102 +17,113 @@ from asd_agent.alarm.state import (
 )
 from asd_agent.clock import ClockReading
 
+NO_VOTES: dict[str, Any] = {"votes": (), "clear_count": 0, "revocable_votes": ()}
+"""Fields of a state in which no window has counted yet."""
+
 
 class Transition:
-    """Carries a state through one step or command.
+    """Carries a state through one window or one operator's action.
 
     Args:
-        state: As it was.
-        now: When the transition takes place.
+        state: The state before.
+        now: Time of the transition.
     """
 
     def __init__(self, state: AlarmState, now: ClockReading) -> None:
         self.now = now
         self.events: list[Event] = []
         self.state = state
-        self.change(touched=now.monotonic, boot_id=now.boot_id)
+        self.change(updated_at=now.monotonic, boot_id=now.boot_id)
         if state.shelving is not None:
-            self.change(shelving=state.shelving.touched(now))
+            self.change(shelving=state.shelving.updated(now))
             if self.state.shelving is not None and self.state.shelving.over(now):
                 self.unshelve()
+
+    @property
+    def result(self) -> tuple[AlarmState, tuple[Event, ...]]:
+        """The next state and its events, to be stored together."""
+        return self.state, tuple(self.events)
 
     def change(self, **fields: Any) -> None:
         """Replace fields of the state."""
         self.state = self.state.model_copy(update=fields)
 
-    def say(
+    def emit(
         self,
         event: EventName,
         *,
         alarm_id: str | None = None,
         evidence_id: str | None = None,
-        proof: EvidenceSummary | None = None,
+        evidence: EvidenceSummary | None = None,
     ) -> None:
-        """Add an event about the state as it stands."""
+        """Add an event about the state as it is now."""
         self.change(seq=self.state.seq + 1)
-        said = Event(
-            id=self._digest("event"),
-            event=event,
-            alarm_id=alarm_id or self.state.alarm_id,
-            seq=self.state.seq,
-            state=self.state.state,
-            severity=self.state.severity,
-            observation=self.state.newest,
-            moment=self.now,
-            evidence_id=evidence_id,
-            proof=proof,
+        self.events.append(
+            Event(
+                id=self._digest("event"),
+                event=event,
+                alarm_id=alarm_id or self.state.alarm_id,
+                seq=self.state.seq,
+                state=self.state.state,
+                severity=self.state.severity,
+                window=self.state.newest,
+                clock=self.now,
+                evidence_id=evidence_id,
+                evidence=evidence,
+            )
         )
-        self.events.append(said)
 
     @property
-    def silenced(self) -> bool:
-        """Whether an operator wants to hear nothing of this alarm."""
+    def suppressed(self) -> bool:
+        """True while an operator has shelved the alarm or taken it out of service."""
         return self.state.shelving is not None or self.state.out_of_service
 
-    def rise(self) -> None:
-        """From normal to active; held back while silenced."""
-        self.change(alarm_id=self._digest("alarm"), phase="active", raised_utc=self.now.utc, below=0)
-        self.change(evidence_id=None, doubtful=())
+    def raise_alarm(self) -> None:
+        """Change from normal to active; its `raised` waits while the alarm is suppressed."""
+        self.change(alarm_id=self._digest("alarm"), phase="active", raised_utc=self.now.utc, clear_count=0)
+        self.change(evidence_id=None, revocable_votes=())
         self.announce()
 
     def announce(self) -> None:
-        """Say that the alarm is there, once, when it may be said."""
-        if self.state.phase == "active" and not self.state.announced and not self.silenced:
-            self.change(announced=True, told_class=severity_class(self.state.severity), since_told=0.0)
+        """Emit the `raised` of an active alarm, once, unless the alarm is suppressed."""
+        if self.state.phase == "active" and not self.state.announced and not self.suppressed:
+            self.change(announced=True, reported_class=severity_class(self.state.severity), since_report=0.0)
             self.change(last_raised_utc=self.now.utc)
-            self.say("raised", evidence_id=self._promise())
+            self.emit("raised", evidence_id=self._name_evidence())
 
     def clear(self) -> None:
-        """Back to normal; a one-shot shelving ends with its alarm."""
+        """Change back to normal; a one-shot shelving ends with its alarm."""
         ended, announced = self.state.alarm_id, self.state.announced
         self.change(phase="normal", announced=False, alarm_id=None, raised_utc=None, evidence_id=None)
-        self.change(votes=(), below=0, doubtful=(), told_class=0, since_told=0.0)
+        self.change(**NO_VOTES, reported_class=0, since_report=0.0)
         if announced:
-            self.say("cleared", alarm_id=ended)
+            self.emit("cleared", alarm_id=ended)
         if self.state.shelving is not None and self.state.shelving.kind == "one_shot":
             self.unshelve()
 
     def unshelve(self) -> None:
-        """End a shelving or an out-of-service; an alarm held back is said now."""
+        """End a shelving or an out-of-service; an alarm whose `raised` has waited emits it now."""
         self.change(shelving=None, out_of_service=False)
-        self.say("unshelved")
+        self.emit("unshelved")
         self.announce()
 
-    def hear(self, observation: ScoredWindow) -> None:
-        """Make a window the newest, with its sample time and severity."""
-        before = self.state.heard
-        passed = max(0.0, observation.end - before) if before is not None else 0.0
-        counts = observation.verdict != "suspended" and self.state.announced
-        self.change(newest=observation, heard=observation.end, since_told=self.state.since_told + passed * counts)
+    def record_window(self, window: ScoredWindow) -> None:
+        """Make a window the newest, with its sample time."""
+        before = self.state.last_sample_time
+        passed = max(0.0, window.end - before) if before is not None else 0.0
+        counts = window.verdict != "suspended" and self.state.announced
+        since_report = self.state.since_report + passed * counts
+        self.change(newest=window, last_sample_time=window.end, since_report=since_report)
 
-    def _promise(self) -> str | None:
-        """The id under which proof of the alarm will be kept; None where none will be."""
+    def _name_evidence(self) -> str | None:
+        """Return the id under which evidence of the alarm will be stored; None where none will be."""
         alarm_id = self.state.alarm_id
-        if not self.state.records or alarm_id is None:
+        if not self.state.evidence_enabled or alarm_id is None:
             return None
         stamp = datetime.fromtimestamp(self.now.utc, tz=timezone.utc).strftime("%Y%m%dT%H%M%SZ")
         evidence_id = f"{stamp}-{alarm_id}"
-        self.change(awaited=(*self.state.awaited, PendingEvidence(alarm_id=alarm_id, evidence_id=evidence_id)))
+        pending = PendingEvidence(alarm_id=alarm_id, evidence_id=evidence_id)
+        self.change(pending_evidence=(*self.state.pending_evidence, pending))
         return evidence_id
 
     def _digest(self, kind: str) -> str:

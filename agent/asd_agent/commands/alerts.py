@@ -1,4 +1,4 @@
-"""asd-agent alerts: what stands, what was said, and what a person wishes of it, on the box itself."""
+"""asd-agent alerts: states, alerts and commands of this box, and operator actions on its alarms."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def list_(config: ConfigPath = DEFAULT, json: Json = False) -> None:
 @app.command()
 def history(
     config: ConfigPath = DEFAULT,
-    limit: Annotated[int, typer.Option(min=1, help="How many.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, help="Number of entries.")] = 20,
     json: Json = False,
 ) -> None:
-    """Show the newest alerts and whether a broker has taken them."""
+    """Show the newest alerts and whether a broker has acknowledged them."""
     with open_outbox(load_config(config).paths.state / OUTBOX_NAME) as db:
         found = alerts(db, limit)
     if json:
@@ -64,10 +64,10 @@ def history(
 @app.command()
 def log(
     config: ConfigPath = DEFAULT,
-    limit: Annotated[int, typer.Option(min=1, help="How many.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, help="Number of entries.")] = 20,
     json: Json = False,
 ) -> None:
-    """Show the newest commands: who asked for what, and what became of it."""
+    """Show the newest commands: sender, request and answer."""
     with open_outbox(load_config(config).paths.state / OUTBOX_NAME) as db:
         found = commands(db, limit)
     rows = [
@@ -83,46 +83,44 @@ def log(
 def ack(
     monitor: Name,
     config: ConfigPath = DEFAULT,
-    alarm_id: Annotated[
-        str | None, typer.Option(help="The alarm that is meant; by default the one that stands.")
-    ] = None,
+    alarm_id: Annotated[str | None, typer.Option(help="Id of the alarm; by default the standing one.")] = None,
 ) -> None:
-    """Acknowledge the alarm that stands.
+    """Acknowledge the standing alarm.
 
     Example: asd-agent alerts ack press-3-fan
     """
-    _wish(config, monitor, "acknowledge", {"alarm_id": alarm_id} if alarm_id else {})
+    _apply(config, monitor, "acknowledge", {"alarm_id": alarm_id} if alarm_id else {})
 
 
 @app.command()
 def shelve(
     monitor: Name,
     config: ConfigPath = DEFAULT,
-    minutes: Annotated[float | None, typer.Option(help="For how long.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Time in minutes.")] = None,
     one_shot: Annotated[bool, typer.Option("--one-shot", help="Until the alarm is over.")] = False,
 ) -> None:
-    """Hear nothing of a monitor for a while.
+    """Suppress the alerts of a monitor for a time.
 
     Example: asd-agent alerts shelve press-3-fan --minutes 60
     """
     if minutes is None and not one_shot:
-        raise UsageError("for how long is not said", "Give --minutes, or --one-shot until the alarm is over.")
-    _wish(config, monitor, "shelve", {"one_shot": one_shot} | ({} if minutes is None else {"minutes": minutes}))
+        raise UsageError("no time is given", "Give --minutes, or --one-shot until the alarm is over.")
+    _apply(config, monitor, "shelve", {"one_shot": one_shot} | ({} if minutes is None else {"minutes": minutes}))
 
 
 @app.command()
 def unshelve(monitor: Name, config: ConfigPath = DEFAULT) -> None:
-    """Hear a monitor again that was shelved or out of service."""
-    _wish(config, monitor, "unshelve", {})
+    """Report the alarms of a monitor again that was shelved or out of service."""
+    _apply(config, monitor, "unshelve", {})
 
 
 @app.command("out-of-service")
 def out_of_service(monitor: Name, config: ConfigPath = DEFAULT) -> None:
-    """Let a monitor's windows count for nothing until it is unshelved."""
-    _wish(config, monitor, "out_of_service", {})
+    """Take a monitor out of service: its windows do not count until it is unshelved."""
+    _apply(config, monitor, "out_of_service", {})
 
 
-def _wish(path: Path, monitor: str, verb: str, args: dict[str, Any]) -> None:
+def _apply(path: Path, monitor: str, verb: str, args: dict[str, Any]) -> None:
     settings: Config = load_config(path)
     if monitor not in settings.monitors:
         raise UsageError(f"there is no monitor {monitor!r}", f"{path} has {', '.join(settings.monitors)}.")

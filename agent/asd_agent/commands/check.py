@@ -25,9 +25,9 @@ def check(
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of agent.yaml for editors.")] = False,
 ) -> None:
-    """Validate the configuration, verify its bundles, and say when its alarms would come at the earliest.
+    """Validate the configuration, verify its bundles, and show the earliest time of an alarm.
 
-    Exit code 0 when the agent can start, 78 when it cannot. It starts nothing and asks no broker; `doctor` does.
+    Exit code 0 when the agent can start, 78 when it cannot. It starts nothing and connects to no broker; `doctor` does.
 
     Example: asd-agent check -c agent.yaml --strict
     """
@@ -37,8 +37,8 @@ def check(
     rows = inspect(config)
     failed = any(r["level"] == "error" or (strict and r["level"] == "warning") for r in rows)
     if json:
-        said = {kind: [_line(r) for r in rows if r["level"] == kind] for kind in _NAMES.values()}
-        lists = {"errors": said["error"], "warnings": said["warning"], "notes": said["note"]}
+        lines = {kind: [_line(r) for r in rows if r["level"] == kind] for kind in _NAMES.values()}
+        lists = {"errors": lines["error"], "warnings": lines["warning"], "notes": lines["note"]}
         print_json({"ok": not failed, **lists, "findings": rows})
     else:
         for row in sorted(rows, key=lambda r: list(_NAMES.values()).index(r["level"])):
@@ -53,7 +53,7 @@ def check(
 
 
 def inspect(path: Path) -> list[dict[str, Any]]:
-    """Everything that can be said of a configuration file.
+    """Return all findings about a configuration file.
 
     Returns:
         One row a finding: `level` (error, warning, note), `file`, `line` (0 for the file as a whole), `key`, `text`
@@ -71,7 +71,7 @@ def inspect(path: Path) -> list[dict[str, Any]]:
 
 
 def config_schema() -> dict[str, Any]:
-    """The JSON Schema of agent.yaml, as kept in docs/schemas/agent.schema.json."""
+    """Return the JSON Schema of agent.yaml, which docs/schemas/agent.schema.json holds."""
     body = Config.model_json_schema()
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **body}
 

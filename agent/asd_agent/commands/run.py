@@ -19,12 +19,12 @@ def run(
     config: Annotated[Path, typer.Option("--config", "-c", help="The configuration.")] = Path(
         "/etc/asd-agent/agent.yaml"
     ),
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
 ) -> None:
     """Listen, score and alert until stopped.
 
-    The configuration and its bundles are validated first; exit code 78 when they cannot be used. SIGHUP has them read
-    again; where they cannot be used, nothing changes.
+    The configuration and its bundles are validated first; exit code 78 when they cannot be used. On SIGHUP they are
+    read again; where they cannot be used, nothing changes.
 
     Example: asd-agent run -c agent.yaml
     """
@@ -33,7 +33,7 @@ def run(
 
     settings = load_config(config)
     log_to_stderr(logging.DEBUG if verbose else logging.INFO)
-    faulthandler.enable()  # the watchdog ends a service that hangs with SIGABRT: the log says where it hung
+    faulthandler.enable()  # the watchdog ends a hung service with SIGABRT; the log then shows where it hung
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
     service = Service(LoadedRuntime(settings, reread=lambda: load_config(config)))
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -155,7 +155,7 @@ class Demo:
 
     def event(self, monitor: Monitor, event: Event) -> None:
         """The alarm spoke."""
-        window = event.observation
+        window = event.window
         if event.event == "raised" and window is not None:
             self._alarms.append(Raised(event.id, window.start, window.end))
         self.picture.state = event.state

@@ -120,10 +120,10 @@ class EvidenceRecorder:
         changes = EvidenceChanges()
         lost = []
         for monitor in monitors:
-            for awaited in monitor.state.awaited:
-                proof = self._found(monitor.name, awaited)
-                lost += [] if proof else [f"{awaited.evidence_id} of {monitor.name}"]
-                self._settle(monitor, awaited.evidence_id, proof, changes)
+            for pending in monitor.state.pending_evidence:
+                proof = self._found(monitor.name, pending)
+                lost += [] if proof else [f"{pending.evidence_id} of {monitor.name}"]
+                self._settle(monitor, pending.evidence_id, proof, changes)
         if lost:
             text = f"evidence was unfinished when the agent ended and is dropped: {', '.join(lost)}"
             log.warning("%s", text)
@@ -175,9 +175,9 @@ class EvidenceRecorder:
         return self._take(monitors)
 
     def _await(self, monitor: Monitor, event: Event) -> _Pending:
-        seen, source = event.observation, monitor.source
+        seen, source = event.window, monitor.source
         length = monitor.scorer.bundle.manifest.window_samples
-        if seen is not None and monitor.state.heard is not None:
+        if seen is not None and monitor.state.last_sample_time is not None:
             window = (round(seen.start * SAMPLE_RATE), round(seen.end * SAMPLE_RATE))
         else:  # held back while shelved, over a restart: the sound of today proves it
             window = (source.ring.end - length, source.ring.end)
@@ -244,9 +244,9 @@ class EvidenceRecorder:
     ) -> None:
         changes.add(monitor, monitor.record_evidence(evidence_id, proof, ClockReading.read(self._clock)))
 
-    def _found(self, monitor: str, awaited: PendingEvidence) -> EvidenceSummary | None:
+    def _found(self, monitor: str, pending: PendingEvidence) -> EvidenceSummary | None:
         """What an agent that was killed had kept, but not said yet."""
-        name = f"{monitor}/{awaited.evidence_id}"
+        name = f"{monitor}/{pending.evidence_id}"
         try:
             clip = Record.model_validate_json((self._folder / name / RECORD).read_bytes()).clip
         except (OSError, ValueError):

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 VERBS = ("acknowledge", "shelve", "unshelve")
 MAX_BYTES = 4096
-"""A valid command has under 500 bytes."""
+"""A valid command has some hundred bytes."""
 MAX_WAITING = 100
 """Commands that may wait for the service's next cycle; more are dropped, counted and logged."""
 LONGEST_EXPIRY_SECONDS = 3600.0

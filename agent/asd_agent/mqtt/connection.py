@@ -26,7 +26,7 @@ from asd_agent.config.model import MqttSettings, Tls
 from asd_agent.mqtt.faults import BrokerFault, connect_fault, lost_fault, refused_fault
 
 CONNECT_SECONDS = 10.0
-"""Limit for the name look-up, TCP, TLS and the broker's answer, each; a broker on a slow link answers within 3."""
+"""Limit for the name look-up, TCP, TLS and the broker's answer, each: generous for a slow link."""
 LARGEST_PACKET = 65_536
 """Bytes; under MQTT 5 a broker does not send larger messages. A command may have 4096."""
 

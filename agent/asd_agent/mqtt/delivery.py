@@ -20,7 +20,7 @@ LATE_SECONDS = 10.0
 ACK_SECONDS = 20.0
 """Without an answer to a publication for so long, the connection counts as dead."""
 STATES_IN_FLIGHT = 8
-"""Below the 20 of MQTT's usual receive maximum (Mosquitto's max_inflight_messages), beside one row."""
+"""With one row beside them well below 20, which Mosquitto accepts by default (max_inflight_messages)."""
 STRIKES = 3
 """A row that was in flight when so many connections broke is held back for a while."""
 HOLD_SECONDS = (5.0, 300.0)

@@ -32,7 +32,7 @@ def clock_word(synchronised: bool | None) -> ClockWord:
 
 def alert_of(event: Event, identity: Identity) -> Alert:
     """Return the alert for an event; `late` and `durable` are set again when it is sent."""
-    window = event.observation
+    window = event.window
     return Alert(
         id=event.id,
         alarm_id=event.alarm_id,
@@ -51,13 +51,13 @@ def alert_of(event: Event, identity: Identity) -> Alert:
         explanation=_explained(window),
         quality=_quality(window) if window else None,
         bundle=identity.bundle,
-        boot_id=event.moment.boot_id,
-        clock=clock_word(event.moment.synchronised),
+        boot_id=event.clock.boot_id,
+        clock=clock_word(event.clock.synchronised),
         late=False,
         durable=True,
         provisional=_provisional(window, identity),
         evidence_id=event.evidence_id,
-        evidence=ClipFile(**asdict(event.proof)) if event.proof else None,
+        evidence=ClipFile(**asdict(event.evidence)) if event.evidence else None,
     )
 
 
@@ -69,7 +69,7 @@ def message_of(topic: str, payload: Alert | AgentEvent) -> Message:
 def monitor_state_of(state: AlarmState, identity: Identity, now: ClockReading) -> MonitorState:
     """Return the retained state of a monitor."""
     window = state.newest
-    shelving = state.shelving.touched(now) if state.shelving else None
+    shelving = state.shelving.updated(now) if state.shelving else None
     return MonitorState(
         state=state.state,
         alarm=state.phase if state.announced else "normal",

@@ -1,1 +1,1 @@
-"""The service: its loop, its parts and their life."""
+"""The service: its parts, their loader and the loop that runs them."""

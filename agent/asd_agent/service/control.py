@@ -18,26 +18,27 @@ from asd_agent.control_client import MAX_BYTES, reply_seconds
 log = logging.getLogger(__name__)
 
 MAX_WAITING = 32
+"""Requests that may wait for a cycle; a person or a script sends a few a minute."""
 
 
 @dataclass
 class Request:
-    """What a command on the box asks of the service.
+    """A request of a command on this box.
 
     Attributes:
-        document: The JSON object that it sent.
+        document: The JSON object that was sent.
     """
 
     document: dict[str, Any]
     _answer: queue.Queue[dict[str, Any]] = field(default_factory=lambda: queue.Queue(1))
 
     def reply(self, document: dict[str, Any]) -> None:
-        """Answer it; a second answer is passed over."""
+        """Answer the request; a second answer is ignored."""
         with contextlib.suppress(queue.Full):
             self._answer.put_nowait(document)
 
     def wait(self) -> dict[str, Any]:
-        """The answer, or that there was none in time."""
+        """Return the answer, or an error where there is none in time."""
         try:
             return self._answer.get(timeout=reply_seconds(self.document))
         except queue.Empty:
@@ -59,18 +60,22 @@ class ControlServer:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin to listen; where that cannot be, the service goes on without and says so."""
+        """Begin to listen; where that is impossible, log why and run without the socket."""
         try:
             self._path.unlink(missing_ok=True)
             self._server = _ControlSocket(str(self._path), self)
         except OSError as error:
-            log.warning("%s cannot be opened (%s); commands on this box will not reach the service", self._path, error)
+            log.warning(
+                "control socket %s cannot be opened (%s), so commands on this box do not reach the service. Check paths.state",
+                self._path,
+                error,
+            )
             return
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.2,), name="control", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Listen no longer."""
+        """Close the socket."""
         if self._server is not None and self._thread is not None:
             self._server.shutdown()
             self._thread.join()
@@ -79,7 +84,7 @@ class ControlServer:
             self._server = None
 
     def take(self) -> list[Request]:
-        """The requests that wait, each to be answered by `reply`."""
+        """Return the requests that wait; the caller answers each with `reply`."""
         taken: list[Request] = []
         with contextlib.suppress(queue.Empty):
             while True:
@@ -113,12 +118,12 @@ class _ControlSocket(socketserver.ThreadingUnixStreamServer):
         super().__init__(path, _ControlConnection)
 
     def server_bind(self) -> None:
-        # Before it is bound, so that the socket is never there with another mode.
+        # Before it is bound, so that the socket never exists with another mode.
         os.fchmod(self.socket.fileno(), 0o600)
         super().server_bind()
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the signature is the library's
-        log.debug("a command on this box went away")
+        log.debug("control socket: a command closed its connection before the answer")
 
 
 class _ControlConnection(socketserver.StreamRequestHandler):

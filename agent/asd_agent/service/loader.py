@@ -132,7 +132,7 @@ class LoadedRuntime:
         full_name = f"{bundles.config.agent.name}/{name}"
         stored, now = self.outbox.load(name), ClockReading.read(self.clock)
         state, complaint = restore(
-            stored, full_name, scorer.bundle.digest, now, records=bundles.config.evidence.enabled
+            stored, full_name, scorer.bundle.digest, now, evidence=bundles.config.evidence.enabled
         )
         if complaint:
             log.warning("%s", complaint)

@@ -1,4 +1,4 @@
-"""Log lines: as the journal wants them under systemd, with a time where a person looks, and never a flood."""
+"""Log lines: with their level for the journal, with a time on a terminal, and limited in number."""
 
 from __future__ import annotations
 
@@ -10,31 +10,30 @@ from typing import TextIO
 
 WINDOW_SECONDS = 60.0
 SAME_TEXT = 5
-"""So often may one text be said in a window."""
+"""Lines of one text in a window: enough to see that a fault repeats."""
 SAME_PLACE = 30
-"""So many lines may one place in the code say in a window, whatever their texts."""
+"""Lines of one place in the code in a window, whatever their texts: one fault of every source and monitor of a box."""
 _REMEMBERED = 1000
+"""Texts whose counts are kept; it bounds memory."""
 
 _PRIORITY = {logging.CRITICAL: 2, logging.ERROR: 3, logging.WARNING: 4, logging.INFO: 6, logging.DEBUG: 7}
-"""syslog(3) levels, which `<N>` before a line tells the journal (sd-daemon(3))."""
+"""syslog(3) levels, which the journal reads from `<N>` before a line (sd-daemon(3))."""
 
 
 class JournalFormatter(logging.Formatter):
-    """Every line with its level as `<N>`; the journal adds the time and reads the level."""
+    """Formats every line with its level as `<N>`; the journal adds the time."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record's lines."""
+        """Return the lines of a record."""
         level = next((p for floor, p in _PRIORITY.items() if record.levelno >= floor), 7)
         return "\n".join(f"<{level}>{line}" for line in super().format(record).splitlines())
 
 
 class RepeatLimit(logging.Filter):
-    """Lets what is said again and again through a few times a minute, and tells how much it held back.
-
-    What is held back is counted and told with the next line of its kind that passes.
+    """Drops repeated lines beyond a few a minute; the next line of the kind that passes states how many.
 
     Args:
-        monotonic: Seconds that only grow.
+        monotonic: Returns monotonic seconds.
     """
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -43,21 +42,21 @@ class RepeatLimit(logging.Filter):
         self._allowances: dict[tuple[object, ...], _Allowance] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the record is said; the last one before silence and the first one after it tell of it."""
+        """Return whether the record is logged; the lines around a pause mention it."""
         now, text = self._monotonic(), record.getMessage()
         place = (record.name, record.lineno)
         allowances = [self._allowance((*place, text), SAME_TEXT, now), self._allowance(place, SAME_PLACE, now)]
         if any(a.left == 0 for a in allowances):
-            # Told where it will be asked for: the same text comes again, or only the place speaks again.
+            # Counted for the kind that the next line belongs to: the same text, or only the same place.
             next(a for a in allowances if a.left == 0).held_back += 1
             return False
-        told = [f"{a.take_held_back()} like it were not logged" for a in allowances if a.held_back]
+        notes = [f"{a.take_held_back()} like it were not logged" for a in allowances if a.held_back]
         for allowance in allowances:
             allowance.left -= 1
         if any(a.left == 0 for a in allowances):
-            told.append("more like it within a minute are not")
-        if told:
-            record.msg, record.args = f"{text} ({'; '.join(told)})", ()
+            notes.append("more like it within a minute are not")
+        if notes:
+            record.msg, record.args = f"{text} ({'; '.join(notes)})", ()
         return True
 
     def _allowance(self, key: tuple[object, ...], lines: int, now: float) -> _Allowance:
@@ -71,7 +70,7 @@ class RepeatLimit(logging.Filter):
 
 
 class _Allowance:
-    """How many lines of a kind may be said yet, and how many were held back."""
+    """Number of lines of a kind that may still be logged, and number dropped."""
 
     def __init__(self, since: float, left: int) -> None:
         self.since, self.left, self.held_back = since, left, 0
@@ -82,7 +81,7 @@ class _Allowance:
 
 
 def to_journal(stream: TextIO, environment: Mapping[str, str] = os.environ) -> bool:
-    """Whether a stream goes to the journal: systemd names its device and inode in JOURNAL_STREAM."""
+    """Return whether a stream goes to the journal: systemd names its device and inode in JOURNAL_STREAM."""
     try:
         status = os.fstat(stream.fileno())
     except (OSError, ValueError):
@@ -91,7 +90,7 @@ def to_journal(stream: TextIO, environment: Mapping[str, str] = os.environ) -> b
 
 
 def formatter(stream: TextIO, environment: Mapping[str, str] = os.environ) -> logging.Formatter:
-    """The form of a line on this stream: a person's terminal, the journal, or a file."""
+    """Return the formatter for a stream: a terminal, the journal, or a file."""
     if to_journal(stream, environment):
         return JournalFormatter("%(message)s")
     times = "%(asctime)s " if stream.isatty() else ""

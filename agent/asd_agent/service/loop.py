@@ -40,7 +40,7 @@ HANGS_SECONDS = 30.0
 class ServiceObserver(Protocol):
     """An object of this process that follows the service, such as the demo's screen; called on the loop's thread."""
 
-    def window(self, monitor: Monitor, observation: ScoredWindow) -> None:
+    def window(self, monitor: Monitor, window: ScoredWindow) -> None:
         """Receive a window that was judged."""
 
     def event(self, monitor: Monitor, event: Event) -> None:
@@ -82,7 +82,7 @@ class Service:
     def complaint(self) -> str:
         """Return why the watchdog is not fed, empty while it is; may be called from any thread."""
         late = self._runtime.clock.monotonic() - self._last_cycle
-        return f"the supervisor has not come round for {late:.0f} s" if late > HANGS_SECONDS else self._unfit()
+        return f"the loop has not run for {late:.0f} s" if late > HANGS_SECONDS else self._unfit()
 
     def run(self, drain_seconds: float = DRAIN_SECONDS) -> None:
         """Run until `stop`, or until every source is a recording that has ended.

@@ -1,7 +1,6 @@
-"""How the agent fares for Prometheus: `/metrics`, and `/healthz` that says what the watchdog is told. Off by default.
+"""Metrics for Prometheus: `/metrics` from the health report, and `/healthz` with the watchdog's judgement.
 
-Every number comes from the same report as the MQTT topic `health`; everything that can be dropped, skipped, late or
-invalid is a counter.
+It is off by default. All that can be dropped, skipped, late or invalid is a counter.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ class MetricsExporter:
 
     @property
     def port(self) -> int:
-        """Where it listens; 0 while it does not."""
+        """Port that it listens on; 0 while it does not."""
         return int(self._server.server_address[1]) if self._server else 0
 
     def start(self, source: HealthSource) -> None:
@@ -54,21 +53,27 @@ class MetricsExporter:
         try:
             from prometheus_client import CollectorRegistry
         except ImportError:
-            log.warning("no metrics: prometheus-client is not installed. Run `pip install 'asd[metrics]'`")
+            log.warning(
+                "metrics: prometheus-client is not installed, so there are none. Run `pip install 'asd[metrics]'`"
+            )
             return
         registry = CollectorRegistry()
         registry.register(_Collector(source))
         try:
             self._server = _MetricsServer((self._settings.address, self._settings.port), registry, source)
         except OSError as error:
-            log.warning("no metrics: %s cannot be listened on (%s). Choose another metrics.port", where, error.strerror)
+            log.warning(
+                "metrics: %s cannot be listened on (%s), so there are none. Choose another metrics.port",
+                where,
+                error.strerror,
+            )
             return
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.2,), name="metrics", daemon=True)
         self._thread.start()
         log.info("metrics on http://%s/metrics", where)
 
     def stop(self) -> None:
-        """Listen no longer."""
+        """Close the port."""
         if self._server is not None and self._thread is not None:
             self._server.shutdown()
             self._thread.join()
@@ -85,7 +90,7 @@ class _MetricsServer(ThreadingHTTPServer):
         super().__init__(address, _MetricsRequest)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the signature is the library's
-        log.debug("a reader of metrics went away")
+        log.debug("metrics: a reader closed its connection before the answer")
 
 
 class _MetricsRequest(BaseHTTPRequestHandler):
@@ -93,7 +98,7 @@ class _MetricsRequest(BaseHTTPRequestHandler):
     server: _MetricsServer
 
     def do_GET(self) -> None:
-        """Answer /metrics or /healthz."""
+        """Answer `/metrics` or `/healthz`."""
         path = self.path.split("?", 1)[0]
         if path == "/metrics":
             from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -106,7 +111,7 @@ class _MetricsRequest(BaseHTTPRequestHandler):
             self._answer(404, b"/metrics or /healthz\n", "text/plain; charset=utf-8")
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the signature is the library's
-        """No line for each request."""
+        """Log nothing for each request."""
 
     def _answer(self, code: int, body: bytes, kind: str) -> None:
         self.send_response(code)
@@ -117,20 +122,20 @@ class _MetricsRequest(BaseHTTPRequestHandler):
 
 
 class _Collector:
-    """Turns a report into metrics whenever it is asked."""
+    """Converts the health report into metrics on each request."""
 
     def __init__(self, source: HealthSource) -> None:
         self._source = source
 
     def describe(self) -> Iterator[Any]:
-        """Nothing: asking for a report before there is one would fail."""
+        """Describe nothing: there is no report yet when the collector is registered."""
         yield from ()
 
     def collect(self) -> Iterator[Any]:
-        """Every metric."""
+        """Yield every metric."""
         health = self._source.health()
-        yield _gauge("asd_info", "What runs", {(health.versions.get("asd-agent", ""),): 1.0}, "version")
-        yield _gauge("asd_uptime_seconds", "Since the start", health.uptime_seconds)
+        yield _gauge("asd_info", "Version of the agent", {(health.versions.get("asd-agent", ""),): 1.0}, "version")
+        yield _gauge("asd_uptime_seconds", "Time since the start", health.uptime_seconds)
         yield from _windows(health.monitors)
         yield from _sources(health.sources)
         yield from _delivery(health)
@@ -139,7 +144,7 @@ class _Collector:
 
 def _windows(monitors: Mapping[str, WindowCounts]) -> Iterator[Any]:
     outcomes = {(name, what): float(getattr(w, what)) for name, w in monitors.items() for what in _OUTCOMES}
-    text = "What became of the windows that were due"
+    text = "Windows that were due, by outcome"
     yield _counter("asd_windows", text, outcomes, "monitor", "outcome")
     suspect = {(name,): float(w.suspect) for name, w in monitors.items()}
     yield _counter("asd_windows_suspect", "Scored, yet overloaded or at an unusual level", suspect, "monitor")
@@ -149,9 +154,9 @@ def _sources(sources: Mapping[str, SourceHealth]) -> Iterator[Any]:
     states = {(n, state): float(s.state == state) for n, s in sources.items() for state in _SOURCE_STATES}
     yield _gauge("asd_source_state", "1 for the state that the source is in", states, "source", "state")
     counters = {
-        "frames": "Samples heard, of each channel",
-        "samples_lost": "Samples not heard, of each channel",
-        "gaps": "Stretches not heard",
+        "frames": "Samples received, of each channel",
+        "samples_lost": "Samples lost, of each channel",
+        "gaps": "Gaps in the sound",
         "overflows": "Times that the device lost sound",
         "drops": "Times that the capture process lost sound",
         "restarts": "Times that the capture process was replaced",
@@ -170,27 +175,27 @@ def _sources(sources: Mapping[str, SourceHealth]) -> Iterator[Any]:
 def _delivery(health: Health) -> Iterator[Any]:
     outbox, sent = health.outbox, health.delivery
     yield _gauge("asd_outbox_waiting", "Alerts and events that wait for the broker", outbox.depth)
-    yield _gauge("asd_outbox_oldest_seconds", "How long the oldest of them has waited", outbox.oldest_seconds)
+    yield _gauge("asd_outbox_oldest_seconds", "Age of the oldest of them", outbox.oldest_seconds)
     yield _gauge("asd_outbox_durable", "0 while the disk refuses and alerts are kept in memory", float(outbox.durable))
     yield _counter("asd_outbox_dropped", "Alerts and events dropped from a full outbox", outbox.dropped)
     yield _gauge("asd_broker_connected", "1 while a broker has accepted the connection", float(sent.connected))
     yield _counter("asd_broker_connects", "Connections that a broker accepted", sent.connects)
-    yield _counter("asd_published", "Alerts and events that the broker took", sent.sent)
-    yield _counter("asd_published_late", "Of these, those that had waited", sent.late)
+    yield _counter("asd_published", "Alerts and events that the broker acknowledged", sent.sent)
+    yield _counter("asd_published_late", "Those of them that were sent as late", sent.late)
     yield _counter("asd_publications_refused", "Publications that the broker refused", sent.refused)
-    yield _counter("asd_scores_dropped", "Scores of windows that nobody could hear", sent.scores_dropped)
+    yield _counter("asd_scores_dropped", "Scores not published for want of a connection", sent.scores_dropped)
 
 
 def _box(health: Health) -> Iterator[Any]:
-    yield _gauge("asd_disk_free_bytes", "Free where the state lies", health.disk_free_bytes)
+    yield _gauge("asd_disk_free_bytes", "Free space on the disk of the state folder", health.disk_free_bytes)
     if health.temperature_celsius is not None:
-        yield _gauge("asd_temperature_celsius", "Of the hottest zone", health.temperature_celsius)
+        yield _gauge("asd_temperature_celsius", "Temperature of the hottest zone", health.temperature_celsius)
     yield _gauge("asd_clock_synchronised", "1 while it follows a time server", float(health.clock == "synchronised"))
     faults = {(part,): 1.0 for part in health.faults}
-    yield _gauge("asd_fault", "What is wrong now, by part", faults, "part")
-    yield _gauge("asd_evidence_kept", "Recordings of alarms", health.evidence.kept)
-    yield _gauge("asd_evidence_bytes", "Of these", health.evidence.bytes)
-    yield _counter("asd_evidence_lost", "Recordings of alarms that were lost", health.evidence.lost)
+    yield _gauge("asd_fault", "1 for each present fault, by part", faults, "part")
+    yield _gauge("asd_evidence_kept", "Evidence stored", health.evidence.kept)
+    yield _gauge("asd_evidence_bytes", "Size of the stored evidence", health.evidence.bytes)
+    yield _counter("asd_evidence_lost", "Evidence lost", health.evidence.lost)
 
 
 _Values = float | Mapping[Any, float]
@@ -212,7 +217,7 @@ def _counter(name: str, text: str, values: _Values, *labels: str) -> Any:
 def _filled(family: Any, name: str, text: str, values: _Values, labels: tuple[str, ...]) -> Any:
     if not isinstance(values, Mapping):
         return family(name, text, value=float(values))
-    made = family(name, text, labels=list(labels))
+    metric = family(name, text, labels=list(labels))
     for label, value in values.items():
-        made.add_metric(list(label), value)
-    return made
+        metric.add_metric(list(label), value)
+    return metric

@@ -1,6 +1,6 @@
-"""Another configuration for a running service: read and made ready on a thread of its own, while scoring goes on.
+"""Reload: another configuration is read and loaded on a thread of its own, while scoring continues.
 
-The supervisor then takes it over between two turns, whole or not at all.
+The loop then applies it between two cycles, whole or not at all.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ LIVE = frozenset({"sources", "monitors", "providers", "commands"})
 
 @dataclass(frozen=True)
 class Changes:
-    """What another configuration changes.
+    """Differences between two configurations.
 
     Attributes:
-        text: In words.
-        bundles: What is said of each monitor whose bundle is another one now.
+        text: All of them, in words.
+        bundles: Texts for the monitors that have another bundle, by monitor.
     """
 
     text: str
@@ -37,7 +37,7 @@ class Changes:
 
 
 def refused(old: Config, new: Config) -> list[str]:
-    """What differs and cannot change without a restart."""
+    """Return the differences that need a restart, in words."""
     fixed = [name for name in type(old).model_fields if name not in LIVE]
     return [
         f"'{name}' differs from what the service was started with. That takes a restart: `systemctl restart asd-agent`"
@@ -47,12 +47,12 @@ def refused(old: Config, new: Config) -> list[str]:
 
 
 def compare(old: LoadedBundles, new: LoadedBundles) -> Changes:
-    """What changes from one to the other."""
-    said = [
+    """Return the differences between two loaded configurations."""
+    texts = [
         *_differing("source", old.config.sources, new.config.sources),
         *_differing("monitor", old.config.monitors, new.config.monitors),
     ]
-    said += [f"{p} changed" for p in ("providers", "commands") if getattr(old.config, p) != getattr(new.config, p)]
+    texts += [f"{p} changed" for p in ("providers", "commands") if getattr(old.config, p) != getattr(new.config, p)]
     bundles = {}
     for name in sorted(set(old.scorers) & set(new.scorers)):
         before, after = old.scorers[name].bundle, new.scorers[name].bundle
@@ -61,12 +61,12 @@ def compare(old: LoadedBundles, new: LoadedBundles) -> Changes:
                 f"{after.manifest.name} {after.digest[:12]} scores in place of "
                 f"{before.manifest.name} {before.digest[:12]}"
             )
-            said.append(f"monitor {name}: {bundles[name]}")
-    return Changes("; ".join(said) or "nothing differs", bundles)
+            texts.append(f"monitor {name}: {bundles[name]}")
+    return Changes("; ".join(texts) or "nothing differs", bundles)
 
 
 class Reloader:
-    """Makes another configuration ready when asked to.
+    """Loads another configuration on request.
 
     Args:
         reread: Reads the configuration again; None where it came from no file.
@@ -82,18 +82,18 @@ class Reloader:
         self._outcome: LoadedBundles | AsdError | None = None
 
     def ask(self, request: Request | None = None) -> None:
-        """Have the configuration read again; may be called from a signal handler.
+        """Request a reload; may be called from a signal handler.
 
         Args:
-            request: To be answered when it is done.
+            request: Request to answer when it is done.
         """
         self._asked.append(request)
 
     def begin(self, current: LoadedBundles) -> bool:
-        """Start to make ready, if it was asked for and nothing is on its way.
+        """Start to load, if a reload was requested and none is in progress; return whether it started.
 
         Args:
-            current: What runs now.
+            current: The running configuration.
         """
         if self._thread is not None or not self._asked:
             return False
@@ -105,32 +105,32 @@ class Reloader:
         return True
 
     def take(self) -> LoadedBundles | AsdError | None:
-        """What came of it, once: to be swapped in, or why nothing is; None while it is on its way."""
+        """Return the outcome, once: bundles to apply, or the error; None while there is no outcome."""
         if self._thread is None or self._thread.is_alive():
             return None
         self._thread = None
         return self._outcome
 
     def answer(self, document: dict[str, Any]) -> None:
-        """Answer those who asked."""
+        """Answer the requests for this reload."""
         for request in self._served:
             request.reply(document)
         self._served = []
 
     def _prepare(self, current: LoadedBundles) -> None:
         try:
-            self._outcome = self._made(current)
+            self._outcome = self._load(current)
         except AsdError as error:
             self._outcome = error
         except Exception as error:
-            # Whatever it is, what runs goes on.
-            log.exception("the configuration could not be made ready")
+            # Any error leaves the running configuration as it is.
+            log.exception("reload: the configuration could not be loaded; the running one continues")
             self._outcome = AsdError(f"{type(error).__name__}: {error}")
         self._wake.set()
 
-    def _made(self, current: LoadedBundles) -> LoadedBundles:
+    def _load(self, current: LoadedBundles) -> LoadedBundles:
         if self._reread is None:
-            raise ConfigError("this service was started from no file, so there is none to read again")
+            raise ConfigError("this service was not started from a file, so there is none to read again")
         config = self._reread()
         mistakes = refused(current.config, config)
         if mistakes:

@@ -1,4 +1,4 @@
-"""The service manager's notification socket (sd_notify(3)); nothing happens where there is none."""
+"""Notifications to the service manager (sd_notify(3)); without its socket they do nothing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 
 
 class Notifier:
-    """Tells systemd how the service is."""
+    """Reports the service's state to systemd."""
 
     def __init__(self) -> None:
         address = os.environ.get("NOTIFY_SOCKET", "")
@@ -19,15 +19,15 @@ class Notifier:
         self._fed = 0.0
 
     def ready(self) -> None:
-        """The service has started."""
+        """Report that the service has started, or that a reload is done."""
         self._send("READY=1")
 
     def stopping(self) -> None:
-        """The service is about to end."""
+        """Report that the service is about to end."""
         self._send("STOPPING=1")
 
     def status(self, text: str) -> None:
-        """One line for `systemctl status`."""
+        """Set the line that `systemctl status` shows."""
         self._send(f"STATUS={text}")
 
     def feed(self, now: float) -> None:
@@ -41,7 +41,7 @@ class Notifier:
             self._send("WATCHDOG=1")
 
     def reloading(self) -> None:
-        """The configuration is being read again; `ready` ends it."""
+        """Report that the configuration is being read again; `ready` ends it."""
         self._send(f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
 
     def _send(self, message: str) -> None:
@@ -52,4 +52,4 @@ class Notifier:
                 out.connect(self._address)
                 out.sendall(message.encode())
         except OSError:
-            pass  # a manager that is restarting must not stop the service
+            pass  # a manager that restarts must not end the service

@@ -13,8 +13,9 @@ from asd_agent.alarm import (
     severity_of,
     step,
 )
+from asd_agent.clock import ClockReading
 from asd_agent.config.model import AlarmSettings
-from rigs.alarm_stream import PROOF, Stream
+from rigs.alarm_stream import EVIDENCE, Stream
 
 
 def test_three_of_four_raise_with_the_third_and_not_before():
@@ -199,7 +200,7 @@ def test_sequence_numbers_have_no_gap_over_all_kinds_of_events():
 
 
 def test_evidence_belongs_to_its_alarm_also_after_that_is_over():
-    stream = Stream(records=True)
+    stream = Stream(evidence=True)
     stream.hear(3.0, 3.0, 3.0)
     raised = stream.events[0]
     assert raised.evidence_id.endswith(raised.alarm_id)
@@ -207,12 +208,12 @@ def test_evidence_belongs_to_its_alarm_also_after_that_is_over():
     stream.keep(raised.evidence_id)
     said = stream.events[-1]
     assert (said.event, said.alarm_id, said.seq) == ("evidence", raised.alarm_id, 3)
-    assert (said.evidence_id, said.proof) == (raised.evidence_id, PROOF)
+    assert (said.evidence_id, said.evidence) == (raised.evidence_id, EVIDENCE)
     assert stream.state.evidence_id is None
 
 
 def test_evidence_is_said_once_and_stands_in_the_state_while_its_alarm_does():
-    stream = Stream(records=True)
+    stream = Stream(evidence=True)
     stream.hear(3.0, 3.0, 3.0)
     evidence_id = stream.events[0].evidence_id
     assert stream.state.evidence_id is None
@@ -226,22 +227,22 @@ def test_evidence_is_said_once_and_stands_in_the_state_while_its_alarm_does():
 
 
 def test_evidence_that_was_given_up_is_never_said_and_what_is_awaited_survives_a_restart():
-    stream = Stream(records=True)
+    stream = Stream(evidence=True)
     stream.hear(3.0, 3.0, 3.0)
     evidence_id = stream.events[0].evidence_id
     stream.restart()
-    assert [a.evidence_id for a in stream.state.awaited] == [evidence_id]
+    assert [a.evidence_id for a in stream.state.pending_evidence] == [evidence_id]
     stream.state = abandon_evidence(stream.state, evidence_id)
     stream.keep(evidence_id)
     assert stream.names == ["raised"]
-    assert stream.state.awaited == ()
+    assert stream.state.pending_evidence == ()
 
 
 def test_where_nothing_is_recorded_no_evidence_is_named():
     stream = Stream()
     stream.hear(3.0, 3.0, 3.0)
     assert stream.events[0].evidence_id is None
-    assert stream.state.awaited == ()
+    assert stream.state.pending_evidence == ()
 
 
 def test_a_restart_keeps_alarm_sequence_and_fresh_votes():
@@ -269,9 +270,33 @@ def test_votes_of_another_time_or_bundle_are_forgotten_at_a_restart(how):
 def test_a_stored_state_that_cannot_be_read_starts_as_normal_and_is_said():
     stream = Stream()
     state, complaint = restore('{"version": 99}', "agent/fan", "b", stream.now)
-    assert state == AlarmState(monitor="agent/fan", bundle="b", touched=stream.monotonic, boot_id=stream.boot_id)
+    assert state == AlarmState(monitor="agent/fan", bundle="b", updated_at=stream.monotonic, boot_id=stream.boot_id)
     assert complaint is not None
     assert "agent/fan" in complaint
+
+
+STORED = (  # written by version 0.1.0
+    '{"version":1,"monitor":"agent/fan","bundle":"bundle-1","seq":2,"phase":"active","alarm_id":"302b93ab","announced":'
+    'true,"raised_utc":1800000015.0,"last_raised_utc":1800000015.0,"records":true,"awaited":[{"alarm_id":"302b93ab",'
+    '"evidence_id":"20270115T080015Z-302b93ab"}],"evidence_id":null,"votes":[true,true,true,false,true],"below":0,'
+    '"doubtful":[{"end":20.0,"below":0},{"end":25.0,"below":1}],"runs_from":null,"invalid":0,"unscored":0,"stale":false'
+    ',"suspended":false,"out_of_service":false,"shelving":{"kind":"timed","until":1620.0,"boot_id":"boot-1","remaining"'
+    ':595.0},"told_class":0,"since_told":10.0,"heard":25.0,"severity":200,"newest":{"index":5,"start":15.0,"end":25.0,'
+    '"utc_start":0.0,"utc_end":0.0,"verdict":"scored","suspect":false,"reasons":[],"score":3.0,"threshold":2.0,'
+    '"clear_level":1.0,"spread":1.0,"domain":null,"provisional":null,"experts":{},"explanation":null},"touched":1025.0,'
+    '"boot_id":"boot-1"}'
+)
+
+
+def test_a_state_that_an_earlier_version_stored_is_read_and_written_under_the_same_names():
+    state = AlarmState.model_validate_json(STORED)
+    assert state.to_json() == STORED
+    assert [p.evidence_id for p in state.pending_evidence] == ["20270115T080015Z-302b93ab"]
+    assert [(v.end, v.clear_count) for v in state.revocable_votes] == [(20.0, 0), (25.0, 1)]
+    assert (state.last_sample_time, state.updated_at, state.since_report) == (25.0, 1025.0, 10.0)
+    restored, complaint = restore(STORED, "agent/fan", "bundle-1", ClockReading(1.8e9, 1030.0, "boot-1"), evidence=True)
+    assert complaint is None
+    assert (restored.state, restored.alarm_id, restored.votes) == ("shelved", "302b93ab", state.votes)
 
 
 def test_a_changed_rule_counts_only_as_many_votes_as_it_looks_back():

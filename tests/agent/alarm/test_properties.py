@@ -49,7 +49,7 @@ def _happen(stream: Stream, what: str, how: object) -> None:
     elif what == "one_shot":
         stream.ask("shelve", one_shot=True)
     elif what in {"keep", "give_up"}:
-        awaited = [a.evidence_id for a in stream.state.awaited] or ["never-named"]
+        awaited = [a.evidence_id for a in stream.state.pending_evidence] or ["never-named"]
         evidence_id = awaited[how % len(awaited)]
         if what == "keep":
             stream.keep(evidence_id)
@@ -62,7 +62,7 @@ def _happen(stream: Stream, what: str, how: object) -> None:
 @settings(max_examples=300)
 @given(rules, st.lists(happenings, max_size=30))
 def test_promises(rule, story):
-    stream = Stream(**rule, records=True)
+    stream = Stream(**rule, evidence=True)
     bad = 0
     raised: dict[int, int] = {}
     for what, how in story:
@@ -107,10 +107,10 @@ def test_promises(rule, story):
             named[event.evidence_id] = event.alarm_id
         elif event.event == "evidence":
             assert named.pop(event.evidence_id) == event.alarm_id
-            assert event.proof is not None
+            assert event.evidence is not None
         else:
             assert event.evidence_id is None
-    assert {a.evidence_id for a in stream.state.awaited} <= named.keys()
+    assert {a.evidence_id for a in stream.state.pending_evidence} <= named.keys()
     silenced = False
     for event in events:
         assert not (silenced and event.event in {"raised", "escalated", "realarmed"})

@@ -6,7 +6,7 @@ import threading
 import pytest
 from typer.testing import CliRunner
 
-from asd_agent.alarm import AlarmState, Event, ScoredWindow, command
+from asd_agent.alarm import AlarmState, Event, ScoredWindow, apply_action
 from asd_agent.clock import ClockReading, SystemClock
 from asd_agent.commands.alerts import OUTBOX_NAME, app
 from asd_agent.config.model import AlarmSettings
@@ -72,7 +72,7 @@ class Supervisor:
             for request in self.server.take():
                 order = LocalCommand.read(request.document, ["fan", "pump"])
                 now = ClockReading.read(SystemClock())
-                self.state, _events, result = command(self.state, order.verb, order.args, AlarmSettings(), now)
+                self.state, _events, result = apply_action(self.state, order.verb, order.args, AlarmSettings(), now)
                 self.outbox.commit("fan", self.state.to_json(), (), order.record(result))
                 request.reply({"done": result.done, "text": result.text})
 

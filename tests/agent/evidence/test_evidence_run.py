@@ -53,7 +53,7 @@ def test_a_kill_between_alarm_and_proof_drops_the_proof_and_says_so(bundle_path:
     assert raised["evidence_id"] in lost["text"]
     with open_outbox(tmp_path / "state" / OUTBOX_NAME) as db:
         state = states(db)["m"]
-    assert (state.awaited, state.evidence_id) == ((), None)
+    assert (state.pending_evidence, state.evidence_id) == ((), None)
     assert not unfinished.exists()
     assert held(tmp_path / "state" / "evidence") == []
 

@@ -119,7 +119,7 @@ def test_a_disk_that_refuses_loses_the_evidence_and_not_the_alert(bundle_path, t
     with open_outbox(config.paths.state / OUTBOX_NAME) as db:
         state = states(db)["m"]
         told = [json.loads(p) for (p,) in db.execute("SELECT payload FROM outbox WHERE topic LIKE 'asd/box/event'")]
-    assert state.awaited == ()
+    assert state.pending_evidence == ()
     (lost,) = [e for e in told if e["event"] == "evidence_lost"]
     assert "have to stay free" in lost["text"]
 

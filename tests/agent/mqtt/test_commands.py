@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from asd_agent.alarm import AlarmState, command
+from asd_agent.alarm import AlarmState, apply_action
 from asd_agent.clock import ClockReading, iso_utc
 from asd_agent.config.model import AlarmSettings
 from asd_agent.mqtt import commands
@@ -42,7 +42,7 @@ class Office:
         for order in self.desk.take():
             name = order.command.monitor
             settings_ = AlarmSettings()
-            self.states[name], _events, result = command(self.states[name], order.verb, order.args, settings_, now)
+            self.states[name], _events, result = apply_action(self.states[name], order.verb, order.args, settings_, now)
             answer, record = self.desk.answer(order, result)
             self.outbox.commit(name, self.states[name].to_json(), [answer], record)
         answers = []
