@@ -66,7 +66,7 @@ class ControlServer:
             self._server = _ControlSocket(str(self._path), self)
         except OSError as error:
             log.warning(
-                "control socket %s cannot be opened (%s); commands on this box do not reach the service. Check paths.state",
+                "control socket %s cannot be opened (%s); commands on this box do not reach it. Check paths.state",
                 self._path,
                 error,
             )
