@@ -36,3 +36,18 @@ HEALTH = Health.model_validate(
         "delivery": {"connected": False, "connects": 16, "sent": 17, "late": 18, "refused": 19, "scores_dropped": 20},
     }
 )
+
+
+class HealthyService:
+    """A service with this report, as its metrics see it; its complaint may be set."""
+
+    def __init__(self) -> None:
+        self.complains = ""
+
+    def health(self) -> Health:
+        """Return the report."""
+        return HEALTH
+
+    def complaint(self) -> str:
+        """Return the complaint."""
+        return self.complains

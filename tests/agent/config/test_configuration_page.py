@@ -61,9 +61,9 @@ def test_each_metric_named_there_is_served(name: str):
     from prometheus_client import CollectorRegistry, generate_latest
 
     from asd_agent.service.metrics import _Collector
-    from rigs.healthy import HEALTH
+    from rigs.healthy import HealthyService
 
     registry = CollectorRegistry()
-    registry.register(_Collector(lambda: HEALTH))
+    registry.register(_Collector(HealthyService()))
     served = {line.split("{")[0].split(" ")[0] for line in generate_latest(registry).decode().splitlines()}
     assert name in served

@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 
 from asd_agent.config.model import MetricsSettings
-from asd_agent.mqtt.payloads import Health
 from asd_agent.service.metrics import MetricsExporter
 from rigs.agent import running, write_config
 from rigs.broker import free_port
 from rigs.bundles import hum, write_wav
-from rigs.healthy import HEALTH
+from rigs.healthy import HealthyService
 from rigs.waiting import PATIENCE
 
 
@@ -26,28 +25,15 @@ def read(port: int, path: str) -> tuple[int, str]:
         return error.code, error.read().decode()
 
 
-class Source:
-    """A service whose complaint is chosen."""
-
-    def __init__(self, complaint: list[str]) -> None:
-        self._complaint = complaint
-
-    def health(self) -> Health:
-        return HEALTH
-
-    def complaint(self) -> str:
-        return self._complaint[0]
+@pytest.fixture
+def service() -> HealthyService:
+    return HealthyService()
 
 
 @pytest.fixture
-def complaint() -> list[str]:
-    return [""]
-
-
-@pytest.fixture
-def port(complaint: list[str]):
+def port(service: HealthyService):
     exporter = MetricsExporter(MetricsSettings(port=free_port()))
-    exporter.start(Source(complaint))
+    exporter.start(service)
     yield exporter.port
     exporter.stop()
 
@@ -81,16 +67,16 @@ def test_each_number_of_health_is_a_metric(port: int, line: str):
     assert line in text.splitlines()
 
 
-def test_healthz_says_what_the_watchdog_is_told(port: int, complaint: list[str]):
+def test_healthz_says_what_the_watchdog_is_told(port: int, service: HealthyService):
     assert read(port, "/healthz") == (200, "ok\n")
-    complaint[0] = "the publisher hangs"
+    service.complains = "the publisher hangs"
     assert read(port, "/healthz") == (503, "the publisher hangs\n")
     assert read(port, "/")[0] == 404
 
 
 def test_a_port_that_is_taken_is_said_and_ends_nothing(port: int, caplog: pytest.LogCaptureFixture):
     second = MetricsExporter(MetricsSettings(port=port))
-    second.start(Source([""]))
+    second.start(HealthyService())
     assert second.port == 0
     assert "cannot be listened on" in caplog.text
     second.stop()
