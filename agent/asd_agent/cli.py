@@ -19,6 +19,7 @@ from asd_agent.commands import (  # noqa: E402
     devices,
     doctor,
     evidence,
+    history,
     record,
     run,
     score,
@@ -44,6 +45,7 @@ app.command("bench")(bench.bench)
 app.add_typer(bundle.app, name="bundle")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(evidence.app, name="evidence")
+app.add_typer(history.app, name="history")
 
 
 def _version(wanted: bool) -> None:

@@ -27,7 +27,7 @@ class Stream:
     """One monitor with windows of 10 s every 5 s, if not asked otherwise, threshold 2, clear level 1."""
 
     def __init__(self, hop: float = 5.0, window: float = 10.0, *, evidence: bool = False, **settings: Any) -> None:
-        self.settings = AlarmSettings.model_validate(settings)
+        self.settings = AlarmSettings.model_validate({"report_suspensions": True, **settings})
         self.hop, self.window, self.evidence = hop, window, evidence
         self.index, self.sample_time = 0, 0.0
         self.utc, self.monotonic, self.boot_id = 1.8e9, 1000.0, "boot-1"

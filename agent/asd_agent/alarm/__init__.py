@@ -9,13 +9,15 @@ from asd_agent.alarm.machine import (
     step,
     tick,
 )
-from asd_agent.alarm.operator import VERBS, CommandResult, apply_action
+from asd_agent.alarm.operator import VERBS, VERDICTS, CommandResult, apply_action
 from asd_agent.alarm.state import (
     EVENTS,
     AlarmState,
+    AlarmVerdict,
     Event,
     EventName,
     EvidenceSummary,
+    PastAlarm,
     PendingEvidence,
     ScoredWindow,
     Shelving,
@@ -26,11 +28,14 @@ from asd_agent.alarm.state import (
 __all__ = [
     "EVENTS",
     "VERBS",
+    "VERDICTS",
     "AlarmState",
+    "AlarmVerdict",
     "CommandResult",
     "Event",
     "EventName",
     "EvidenceSummary",
+    "PastAlarm",
     "PendingEvidence",
     "ScoredWindow",
     "Shelving",

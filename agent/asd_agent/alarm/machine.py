@@ -178,7 +178,11 @@ def _new_sample_time(state: AlarmState) -> dict[str, object]:
 
 def _apply_scored(transition: Transition, window: ScoredWindow, settings: AlarmSettings) -> None:
     state = transition.state
-    transition.change(invalid=0, unscored=0, stale=False, suspended=False, severity=severity_of(window))
+    severity = severity_of(window)
+    transition.change(invalid=0, unscored=0, stale=False, suspended=False, severity=severity)
+    transition.change(highest_severity=max(state.highest_severity, severity))
+    if state.stale:
+        transition.emit("resumed")
     if _may_hold_start(transition, window):
         return
     _count_vote(transition, window, settings.raise_after.n)
@@ -203,7 +207,9 @@ def _apply_unscored(transition: Transition, window: ScoredWindow, settings: Alar
     if window.verdict == "suspended":
         _revoke_votes(transition)
         transition.change(invalid=0, stale=False, suspended=True)
-        if not state.suspended:
+        if state.stale:
+            transition.emit("resumed")
+        if settings.report_suspensions and not state.suspended:
             transition.emit("suspended")
         return
     transition.change(invalid=state.invalid + 1)

@@ -26,15 +26,23 @@ EventName = Literal[
     "out_of_service",
     "stale",
     "evidence",
+    "resumed",
+    "verdict",
 ]
 EVENTS: tuple[EventName, ...] = get_args(EventName)
 Verdict = Literal["scored", "invalid", "suspended"]
 Phase = Literal["normal", "active", "acknowledged"]
-StateName = Literal["normal", "active", "acknowledged", "shelved", "suspended", "out_of_service", "stale"]
+StateName = Literal[
+    "normal", "active", "acknowledged", "returned", "shelved", "suspended", "out_of_service", "stale"
+]  # fmt: skip
+AlarmVerdict = Literal["true", "false", "test", "unclear"]
+"""A person's judgement of an alarm: a fault, no fault, a test of the chain, or undecided."""
 
 SEVERITY_AT_THRESHOLD = 100
 SEVERITY_PER_SPREAD = 100
 """A score nine spreads beyond the threshold reaches 1000, the end of OPC UA's range."""
+PAST_ALARMS = 50
+"""Cleared alarms that a monitor remembers, so that they can be acknowledged and judged; the history has all."""
 MEDIUM, HIGH = 334, 667
 """Lowest severities of the classes medium and high: thirds of OPC UA's range."""
 
@@ -152,7 +160,18 @@ class PendingEvidence(_Value):
     evidence_id: str
 
 
-class RevocableVote(_Value):
+class PastAlarm(_Value, extra="ignore"):
+    """An alarm that has cleared; it is `returned` until a person acknowledges it (ISA-18.2: return to normal)."""
+
+    alarm_id: str
+    raised_utc: float
+    cleared_utc: float
+    severity: int
+    """Highest severity of the alarm."""
+    acknowledged: bool
+
+
+class RevocableVote(_Value, extra="ignore"):
     """A counted window that the machine may have stopped in; it is revoked if the machine is found stopped next."""
 
     end: float | None
@@ -176,8 +195,11 @@ class EvidenceSummary:
     bytes: int
 
 
-class AlarmState(_Value):
-    """All that a monitor's alarm remembers; stored with the events that its change caused, in one transaction."""
+class AlarmState(_Value, extra="ignore"):
+    """All that a monitor's alarm remembers; stored with the events that its change caused, in one transaction.
+
+    Fields that a later version has stored are ignored: after a downgrade a standing alarm and its sequence continue.
+    """
 
     version: Literal[1] = 1
     monitor: str
@@ -222,6 +244,10 @@ class AlarmState(_Value):
     last_sample_time: float | None = Field(default=None, alias="heard")
     """Sample time of the newest window's end; None after a start, when sample time starts again."""
     severity: int = 1
+    highest_severity: int = 1
+    """Highest severity of the standing alarm."""
+    past: tuple[PastAlarm, ...] = ()
+    """Alarms that have cleared, the newest last."""
     newest: ScoredWindow | None = None
     updated_at: float = Field(default=0.0, alias="touched")
     boot_id: str = ""
@@ -238,7 +264,14 @@ class AlarmState(_Value):
             return self.phase
         if self.stale:
             return "stale"
-        return "suspended" if self.suspended else "normal"
+        if self.suspended:
+            return "suspended"
+        return "returned" if self.returned else "normal"
+
+    @property
+    def returned(self) -> tuple[PastAlarm, ...]:
+        """Alarms that have cleared and that nobody has acknowledged, the newest last."""
+        return tuple(p for p in self.past if not p.acknowledged)
 
     def to_json(self) -> str:
         """Return one line of JSON that `restore` reads."""
@@ -260,6 +293,11 @@ class Event:
         clock: The clocks at the event.
         evidence_id: Id of the evidence: in `raised` of the one to come, in `evidence` of the stored one.
         evidence: The stored clip, in `evidence`.
+        monitor: `<agent>/<monitor>`.
+        by: Person who acted, for events of operator actions.
+        note: The person's note.
+        verdict: Judgement of the alarm, in `verdict`.
+        label: Cause in a word or two, such as `bearing` or `forklift`, in `verdict`.
     """
 
     id: str
@@ -272,3 +310,8 @@ class Event:
     clock: ClockReading
     evidence_id: str | None = None
     evidence: EvidenceSummary | None = None
+    monitor: str = ""
+    by: str | None = None
+    note: str | None = None
+    verdict: AlarmVerdict | None = None
+    label: str | None = None

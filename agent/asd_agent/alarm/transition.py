@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
 from asd_agent.alarm.state import (
+    PAST_ALARMS,
     AlarmState,
+    AlarmVerdict,
     Event,
     EventName,
     EvidenceSummary,
+    PastAlarm,
     PendingEvidence,
     ScoredWindow,
     severity_class,
@@ -19,6 +23,23 @@ from asd_agent.clock import ClockReading
 
 NO_VOTES: dict[str, Any] = {"votes": (), "clear_count": 0, "revocable_votes": ()}
 """Fields of a state in which no window has counted yet."""
+
+
+@dataclass(frozen=True)
+class Action:
+    """Who acts in a transition, and what the person says; empty where no person does.
+
+    Attributes:
+        by: Name of the person.
+        note: A note.
+        verdict: Judgement of the alarm.
+        label: Cause of the alarm in a word or two.
+    """
+
+    by: str | None = None
+    note: str | None = None
+    verdict: AlarmVerdict | None = None
+    label: str | None = None
 
 
 class Transition:
@@ -31,6 +52,7 @@ class Transition:
 
     def __init__(self, state: AlarmState, now: ClockReading) -> None:
         self.now = now
+        self.action = Action()
         self.events: list[Event] = []
         self.state = state
         self.change(updated_at=now.monotonic, boot_id=now.boot_id)
@@ -70,6 +92,11 @@ class Transition:
                 clock=self.now,
                 evidence_id=evidence_id,
                 evidence=evidence,
+                monitor=self.state.monitor,
+                by=self.action.by,
+                note=self.action.note,
+                verdict=self.action.verdict,
+                label=self.action.label,
             )
         )
 
@@ -81,6 +108,7 @@ class Transition:
     def raise_alarm(self) -> None:
         """Change from normal to active; its `raised` waits while the alarm is suppressed."""
         self.change(alarm_id=self._digest("alarm"), phase="active", raised_utc=self.now.utc, clear_count=0)
+        self.change(highest_severity=self.state.severity)
         self.change(evidence_id=None, revocable_votes=())
         self.announce()
 
@@ -94,6 +122,15 @@ class Transition:
     def clear(self) -> None:
         """Change back to normal; a one-shot shelving ends with its alarm."""
         ended, announced = self.state.alarm_id, self.state.announced
+        if announced and ended is not None:
+            past = PastAlarm(
+                alarm_id=ended,
+                raised_utc=self.now.utc if self.state.raised_utc is None else self.state.raised_utc,
+                cleared_utc=self.now.utc,
+                severity=self.state.highest_severity,
+                acknowledged=self.state.phase == "acknowledged",
+            )
+            self.change(past=(*self.state.past, past)[-PAST_ALARMS:])
         self.change(phase="normal", announced=False, alarm_id=None, raised_utc=None, evidence_id=None)
         self.change(**NO_VOTES, reported_class=0, since_report=0.0)
         if announced:

@@ -7,7 +7,8 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from datetime import datetime
 from typing import Any
 
 from asd_agent.errors import EXIT_FAILED, AsdError
@@ -36,14 +37,39 @@ def print_json(document: Any) -> None:
     sys.stdout.write("\n")
 
 
-def print_table(columns: list[str], rows: list[dict[str, Any]]) -> None:
-    """Print rows as a table; a value that is None shows as a dash."""
+def local_time(utc: float) -> str:
+    """Return a time on this box's wall clock, to the second."""
+    return datetime.fromtimestamp(utc).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def print_table(columns: list[str], rows: list[dict[str, Any]], *, text: Collection[str] = ()) -> None:
+    """Print rows for a person; a value that is None shows as a dash.
+
+    On a terminal the columns in `text` shrink to its width; ids, times and numbers never do. Piped, columns are
+    separated by spaces, without a grid.
+
+    Args:
+        columns: Keys of the rows, in order.
+        rows: The rows.
+        text: Columns of free text.
+    """
+    cells = [[_cell(row.get(column)) for column in columns] for row in rows]
+    heads = [column.replace("_", " ") for column in columns]
+    if not sys.stdout.isatty():
+        widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
+        for line in (heads, *cells):
+            sys.stdout.write("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() + "\n")
+        return
+    from rich import box
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
-    table = Table(*[column.replace("_", " ") for column in columns])
-    for row in rows:
-        table.add_row(*[_cell(row.get(column)) for column in columns])
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column, head in zip(columns, heads, strict=True):
+        table.add_column(escape(head), no_wrap=column not in text, overflow="fold")
+    for line in cells:
+        table.add_row(*map(escape, line))
     Console().print(table)
 
 

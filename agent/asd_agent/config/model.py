@@ -144,6 +144,8 @@ class AlarmSettings(Strict):
     stale_after: int = Field(default=12, ge=1, le=100_000)
     """Consecutive invalid windows after which the monitor is stale."""
     max_shelve_minutes: float = Field(default=480.0, gt=0)
+    report_suspensions: bool = False
+    """Publish an alert each time that the machine stops; the state shows it either way."""
 
 
 class LevelGate(Strict):
@@ -188,6 +190,18 @@ class EvidenceSettings(Strict):
     """Of the disk that must stay free."""
 
 
+class HistorySettings(Strict):
+    """Scores, levels and alarms over time, and how much of them is kept."""
+
+    enabled: bool = True
+    window_days: float = Field(default=14.0, gt=0, le=3660)
+    """Days that single windows are kept; a replay needs them."""
+    minute_days: float = Field(default=730.0, gt=0, le=36_500)
+    """Days that the statistics of minutes, and alarms with their actions, are kept."""
+    max_megabytes: float = Field(default=500.0, ge=1, le=1_000_000)
+    """Size of the history in 10^6 bytes; the oldest windows go first, then the oldest minutes."""
+
+
 class MetricsSettings(Strict):
     """Where Prometheus may ask how the agent fares (extra `metrics`); without this section nothing listens."""
 
@@ -203,7 +217,7 @@ class Paths(Strict):
     bundles: Path = Path("/var/lib/asd-agent/bundles")
 
 
-Verb = Literal["acknowledge", "shelve", "unshelve"]
+Verb = Literal["acknowledge", "shelve", "unshelve", "verdict"]
 
 
 def _wrong(monitor: str, key: str, text: str, remedy: str) -> InitErrorDetails:
@@ -235,6 +249,7 @@ class Config(Strict):
     monitors: dict[Name, MonitorSettings] = Field(min_length=1)
     paths: Paths = Paths()
     evidence: EvidenceSettings = EvidenceSettings()
+    history: HistorySettings = HistorySettings()
     metrics: MetricsSettings | None = None
     providers: tuple[str, ...] = ("CPUExecutionProvider",)
     commands: tuple[Verb, ...] = ()

@@ -28,7 +28,7 @@ from asd_agent.outbox.store import Outbox
 
 log = logging.getLogger(__name__)
 
-VERBS = ("acknowledge", "shelve", "unshelve")
+VERBS = ("acknowledge", "shelve", "unshelve", "verdict")
 MAX_BYTES = 4096
 """A valid command has some hundred bytes."""
 MAX_WAITING = 100
@@ -57,12 +57,9 @@ class ReceivedCommand:
     def args(self) -> dict[str, Any]:
         """Arguments for `asd_agent.alarm.command`."""
         command = self.command
-        args: dict[str, Any] = {"one_shot": command.one_shot}
-        if command.alarm_id is not None:
-            args["alarm_id"] = command.alarm_id
-        if command.minutes is not None:
-            args["minutes"] = command.minutes
-        return args
+        given = {name: getattr(command, name) for name in ("alarm_id", "minutes", "note", "verdict", "label")}
+        present = {name: value for name, value in given.items() if value is not None}
+        return {"one_shot": command.one_shot, "by": command.by, **present}
 
 
 @dataclass(frozen=True)

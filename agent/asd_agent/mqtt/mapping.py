@@ -14,6 +14,7 @@ from asd_agent.mqtt.payloads import (
     ClockWord,
     Explained,
     MonitorState,
+    ReturnedAlarm,
     Score,
     WindowQuality,
 )
@@ -33,6 +34,7 @@ def clock_word(synchronised: bool | None) -> ClockWord:
 def alert_of(event: Event, identity: Identity) -> Alert:
     """Return the alert for an event; `late` and `durable` are set again when it is sent."""
     window = event.window
+    agent, _, monitor = event.monitor.partition("/")
     return Alert(
         id=event.id,
         alarm_id=event.alarm_id,
@@ -58,6 +60,13 @@ def alert_of(event: Event, identity: Identity) -> Alert:
         provisional=_provisional(window, identity),
         evidence_id=event.evidence_id,
         evidence=ClipFile(**asdict(event.evidence)) if event.evidence else None,
+        time=iso_utc(event.clock.utc),
+        agent=agent,
+        monitor=monitor,
+        by=event.by,
+        note=event.note,
+        verdict=event.verdict,
+        label=event.label,
     )
 
 
@@ -70,6 +79,7 @@ def monitor_state_of(state: AlarmState, identity: Identity, now: ClockReading) -
     """Return the retained state of a monitor."""
     window = state.newest
     shelving = state.shelving.updated(now) if state.shelving else None
+    agent, _, monitor = state.monitor.partition("/")
     return MonitorState(
         state=state.state,
         alarm=state.phase if state.announced else "normal",
@@ -97,6 +107,18 @@ def monitor_state_of(state: AlarmState, identity: Identity, now: ClockReading) -
         clock=clock_word(now.synchronised),
         last_raised_at=iso_utc(state.last_raised_utc) if state.last_raised_utc is not None else None,
         evidence_id=state.evidence_id if state.announced else None,
+        time=iso_utc(now.utc),
+        agent=agent,
+        monitor=monitor,
+        returned=tuple(
+            ReturnedAlarm(
+                alarm_id=p.alarm_id,
+                raised_at=iso_utc(p.raised_utc),
+                cleared_at=iso_utc(p.cleared_utc),
+                severity=p.severity,
+            )
+            for p in state.returned
+        ),
     )
 
 

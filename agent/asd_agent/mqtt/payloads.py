@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from asd_agent.alarm.state import EventName, StateName, Verdict
+from asd_agent.alarm.state import AlarmVerdict, EventName, StateName, Verdict
 
 ClockWord = Literal["synchronised", "unsynchronised", "unknown"]
 ONLINE, OFFLINE = "online", "offline"
@@ -105,6 +105,28 @@ class Alert(Payload):
     """In `raised` the evidence to come, in `evidence` the stored evidence; null where there is none."""
     evidence: ClipFile | None
     """The stored clip, in `evidence`."""
+    time: str
+    """Time of the event."""
+    agent: str
+    monitor: str
+    by: str | None
+    """Person who acted, in events of operator actions."""
+    note: str | None
+    verdict: AlarmVerdict | None
+    """Judgement of the alarm, in `verdict`."""
+    label: str | None
+    """Cause of the alarm in a word or two, in `verdict`."""
+    test: bool = False
+    """True for an alarm that `asd-agent test-alarm` caused."""
+
+
+class ReturnedAlarm(Payload):
+    """An alarm that has cleared and that nobody has acknowledged."""
+
+    alarm_id: str
+    raised_at: str
+    cleared_at: str
+    severity: int
 
 
 class MonitorState(Payload):
@@ -141,6 +163,12 @@ class MonitorState(Payload):
     """Time at which an alarm was last raised, also after it has cleared."""
     evidence_id: str | None
     """Stored evidence of the standing alarm; null until it is stored."""
+    time: str
+    """Time of this state."""
+    agent: str
+    monitor: str
+    returned: tuple[ReturnedAlarm, ...]
+    """Alarms that have cleared and wait to be acknowledged, the newest last."""
 
 
 class Score(Payload):
@@ -167,6 +195,8 @@ class SourceState(Payload):
     """Reason of the state, in words; empty when healthy."""
     since: str
     restarts: int
+    agent: str = ""
+    source: str = ""
 
 
 class AgentEvent(Payload):
@@ -188,6 +218,7 @@ class AgentEvent(Payload):
     clock: ClockWord
     late: bool
     durable: bool
+    agent: str = ""
 
 
 class SourceHealth(Payload):
@@ -257,6 +288,16 @@ class EvidenceHealth(Payload):
     """Evidence lost since the start."""
 
 
+class HistoryHealth(Payload):
+    """State of the history."""
+
+    bytes: int
+    waiting: int
+    """Windows and events that are not stored yet."""
+    lost: int
+    """Those lost since the start."""
+
+
 class Health(Payload):
     """Health report of the agent, retained on `health`."""
 
@@ -279,6 +320,9 @@ class Health(Payload):
     """Present faults in words, by part."""
     evidence: EvidenceHealth
     delivery: DeliveryHealth
+    agent: str = ""
+    history: HistoryHealth | None = None
+    """Null where no history is kept."""
 
 
 class Command(Payload):
@@ -295,9 +339,14 @@ class Command(Payload):
     by: str = Field(default="", max_length=64)
     """Name of the sender."""
     alarm_id: str | None = Field(default=None, max_length=64)
-    """For `acknowledge`: the alarm; without it, the standing one."""
+    """For `acknowledge` and `verdict`: the alarm; without it, the standing one, else those before."""
     minutes: float | None = None
     """For `shelve`."""
+    note: str | None = Field(default=None, max_length=500)
+    verdict: AlarmVerdict | None = None
+    """For `verdict`."""
+    label: str | None = Field(default=None, max_length=64)
+    """For `verdict`: cause of the alarm in a word or two."""
     one_shot: bool = False
     """For `shelve`: until the standing alarm, or the next one, has cleared."""
 

@@ -9,7 +9,15 @@ from asd_agent.audio.source import CaptureSource
 from asd_agent.clock import iso_utc
 from asd_agent.monitor import Counts
 from asd_agent.mqtt.mapping import clock_word
-from asd_agent.mqtt.payloads import DeliveryHealth, EvidenceHealth, Health, OutboxHealth, SourceHealth, WindowCounts
+from asd_agent.mqtt.payloads import (
+    DeliveryHealth,
+    EvidenceHealth,
+    Health,
+    HistoryHealth,
+    OutboxHealth,
+    SourceHealth,
+    WindowCounts,
+)
 from asd_agent.runtime import disk_free_bytes, temperature_celsius
 from asd_agent.service.loader import LoadedRuntime
 
@@ -17,6 +25,7 @@ from asd_agent.service.loader import LoadedRuntime
 def health_of(runtime: LoadedRuntime) -> Health:
     """Return the health report of a running service; may be called from any thread."""
     clock, outbox, publisher, evidence = runtime.clock, runtime.outbox, runtime.publisher, runtime.recorder.standing
+    history = runtime.history_writer.stats if runtime.history_writer else None
     monitors, counts = list(runtime.monitors.values()), runtime.retired
     for monitor in monitors:
         counts = counts.plus(monitor.counts)
@@ -42,6 +51,7 @@ def health_of(runtime: LoadedRuntime) -> Health:
             **runtime.bundles.faults,
             **publisher.faults,
             **({"evidence": evidence.fault} if evidence.fault else {}),
+            **({"history": history.fault} if history and history.fault else {}),
         },
         evidence=EvidenceHealth(kept=evidence.kept, bytes=evidence.bytes, lost=evidence.lost),
         delivery=DeliveryHealth(
@@ -50,6 +60,8 @@ def health_of(runtime: LoadedRuntime) -> Health:
             scores_dropped=publisher.scores_dropped,
             **asdict(publisher.delivery_counts),
         ),
+        agent=runtime.config.agent.name,
+        history=HistoryHealth(bytes=history.bytes, waiting=history.waiting, lost=history.lost) if history else None,
     )
 
 

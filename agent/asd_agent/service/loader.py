@@ -16,6 +16,10 @@ from asd_agent.control_client import SOCKET_NAME
 from asd_agent.errors import ConfigError
 from asd_agent.evidence.recorder import EvidenceRecorder, ring_seconds
 from asd_agent.evidence.store import FOLDER
+from asd_agent.history import FILE_NAME as HISTORY_NAME
+from asd_agent.history.recorder import HistoryRecorder
+from asd_agent.history.store import Limits as HistoryLimits
+from asd_agent.history.writer import HistoryWriter
 from asd_agent.monitor import Counts, Monitor
 from asd_agent.mqtt.commands import CommandReceiver
 from asd_agent.mqtt.publisher import Publisher
@@ -81,6 +85,7 @@ class LoadedRuntime:
         self.control = ControlServer(state / SOCKET_NAME, self.wake)
         self.reloader = Reloader(reread, self.wake)
         self.recorder = EvidenceRecorder(config.evidence, name, state / FOLDER, clock, self.wake)
+        self.history_writer, self.history = _history(config, clock)
         self.metrics = MetricsExporter(config.metrics) if config.metrics else None
         self.sources = {name: self._source(name, self.bundles) for name in config.sources}
         self.monitors = {name: self._monitor(name, self.bundles, self.sources) for name in config.monitors}
@@ -137,6 +142,15 @@ class LoadedRuntime:
         if complaint:
             log.warning("%s", complaint)
         return Monitor(name, settings, sources[settings.source], scorer, state)
+
+
+def _history(config: Config, clock: Clock) -> tuple[HistoryWriter | None, HistoryRecorder | None]:
+    settings = config.history
+    if not settings.enabled:
+        return None, None
+    limits = HistoryLimits(settings.window_days, settings.minute_days, round(settings.max_megabytes * 1e6))
+    writer = HistoryWriter(config.paths.state / HISTORY_NAME, limits, clock)
+    return writer, HistoryRecorder(writer)
 
 
 def _log_faults(bundles: LoadedBundles) -> None:

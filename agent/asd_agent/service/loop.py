@@ -101,6 +101,8 @@ class Service:
         parts.reporter.announce(parts.config, list(parts.monitors.values()), parts.sources)
         parts.publisher.start()
         self._store_evidence(parts.recorder.start(parts.monitors.values()))
+        if parts.history_writer:
+            parts.history_writer.start()
         parts.control.start()
         if parts.metrics:
             parts.metrics.start(self)
@@ -117,6 +119,8 @@ class Service:
         for source in parts.sources.values():
             source.stop()
             parts.reporter.publish_source(source)
+        if parts.history_writer:
+            parts.history_writer.stop()
         self._publish_health()
         self._drain(drain_seconds)
         parts.publisher.stop()
@@ -177,6 +181,8 @@ class Service:
         for monitor, window in due:
             scored, events = monitor.judge(window, scores.get(id(window)), ClockReading.read(parts.clock))
             parts.recorder.record_window(monitor, scored)
+            if parts.history:
+                parts.history.record_window(monitor, scored)
             self._store(monitor, events)
             parts.reporter.publish_score(monitor, scored)
             if self._observer:
@@ -227,6 +233,8 @@ class Service:
         for monitor, events in changes:
             for event in events:
                 self._runtime.recorder.record_event(monitor, event)
+                if self._runtime.history:
+                    self._runtime.history.record_event(monitor, event)
                 if self._observer:
                     self._observer.event(monitor, event)
 

@@ -86,7 +86,9 @@ class CommandHandler:
             request.reply({"error": str(error)})
             return
         monitor = monitors[local.monitor]
-        events, result = monitor.apply_action(local.verb, local.args, ClockReading.read(self._clock))
+        events, result = monitor.apply_action(
+            local.verb, {**local.args, "by": local.by}, ClockReading.read(self._clock)
+        )
         log.info("command %s of %r on monitor %s: %s", local.verb, local.by, local.monitor, result.text)
         self._reporter.store(monitor, events, record=local.record(result))
         self._reporter.publish_state(monitor)

@@ -79,7 +79,7 @@ class Reporter:
         if alerts or more:
             self._publisher.wake()
         for event in events:
-            log.info("monitor %s: %s (severity %d)", monitor.name, event.event, event.severity)
+            _log_event(monitor, event)
 
     def publish_state(self, monitor: Monitor) -> None:
         """Publish a monitor's state, retained."""
@@ -114,7 +114,14 @@ class Reporter:
             newest = changes[-1]
             since = self._clock.utc() - (self._clock.monotonic() - newest.since)
             restarts = source.counters.restarts
-            payload = SourceState(state=newest.state, reason=newest.reason, since=iso_utc(since), restarts=restarts)
+            payload = SourceState(
+                state=newest.state,
+                reason=newest.reason,
+                since=iso_utc(since),
+                restarts=restarts,
+                agent=self._topics.agent,
+                source=source.name,
+            )
             self._publisher.publish_state(self._topics.source_state(source.name), payload)
 
     def publish_health(self, health: Health) -> None:
@@ -141,6 +148,25 @@ class Reporter:
             clock=clock_word(self._clock.synchronised()),
             late=False,
             durable=True,
+            agent=self._topics.agent,
         )
         self._outbox.append([message_of(self._topics.event, payload)])
         self._publisher.wake()
+
+
+def _log_event(monitor: Monitor, event: Event) -> None:
+    """Log an event; a person who reads the journal at night finds the alarm with all that it rests on."""
+    window, machine = event.window, monitor.identity
+    who = f" by {event.by}" if event.by else ""
+    where = f"{machine.machine} section {machine.section}"
+    if event.event not in {"raised", "escalated", "realarmed"} or window is None:
+        level = logging.WARNING if event.event == "stale" else logging.INFO
+        log.log(level, "monitor %s (%s): %s%s, severity %d", monitor.name, where, event.event, who, event.severity)
+        return
+    score = "no score" if window.score is None else f"score {window.score:.2f}"
+    threshold = "" if window.threshold is None else f" over {window.threshold:.2f}"
+    text = f": {window.explanation.text}" if window.explanation else ""
+    log.warning(
+        "monitor %s (%s): %s, severity %d, %s%s%s",
+        monitor.name, where, event.event, event.severity, score, threshold, text,
+    )  # fmt: skip

@@ -146,3 +146,62 @@ def test_unshelving_what_is_heard_and_unknown_verbs_are_refused():
     refused = stream.ask("explode")
     assert not refused.done
     assert "acknowledge" in refused.text
+
+
+def test_an_alarm_that_came_and_went_waits_until_it_is_acknowledged():
+    stream = Stream(clear_after=2)
+    assert stream.hear(3.0, 3.0, 3.0, 0.0, 0.0) == ["raised", "cleared"]
+    assert stream.state.state == "returned"
+    stream.restart()
+    assert [p.alarm_id for p in stream.state.returned] == [stream.events[0].alarm_id]
+    result = stream.ask("acknowledge", by="ada", note="bearing ordered")
+    assert (result.done, result.text) == (True, "1 past alarm is acknowledged")
+    event = stream.events[-1]
+    assert (event.event, event.alarm_id, event.by, event.note) == (
+        "acknowledged",
+        stream.events[0].alarm_id,
+        "ada",
+        "bearing ordered",
+    )
+    assert stream.state.state == "normal"
+    assert not stream.ask("acknowledge").done
+
+
+def test_an_acknowledged_alarm_is_over_when_it_clears():
+    stream = Stream(clear_after=2)
+    stream.hear(3.0, 3.0, 3.0)
+    stream.ask("acknowledge")
+    stream.hear(0.0, 0.0)
+    assert stream.state.state == "normal"
+
+
+def test_one_past_alarm_of_several_is_acknowledged_by_its_id():
+    stream = Stream(clear_after=2)
+    stream.hear(*[3.0, 3.0, 3.0, 0.0, 0.0] * 3)
+    first, second, third = (p.alarm_id for p in stream.state.returned)
+    assert stream.ask("acknowledge", alarm_id=second).done
+    assert [p.alarm_id for p in stream.state.returned] == [first, third]
+    assert stream.ask("acknowledge", alarm_id=second).text == f"alarm {second} was acknowledged before"
+
+
+def test_a_verdict_judges_the_newest_alarm_or_one_by_its_id_and_can_be_changed():
+    stream = Stream(clear_after=2)
+    assert not stream.ask("verdict", verdict="false").done
+    stream.hear(*[3.0, 3.0, 3.0, 0.0, 0.0] * 2)
+    first, second = (p.alarm_id for p in stream.state.returned)
+    assert stream.ask("verdict", verdict="unclear").text == f"alarm {second} is judged unclear"
+    assert stream.ask("verdict", verdict="false", label="forklift", alarm_id=first, by="ada").done
+    assert stream.ask("verdict", verdict="true", label="bearing", alarm_id=first).done
+    judged = [(e.alarm_id, e.verdict, e.label) for e in stream.events if e.event == "verdict"]
+    assert judged == [(second, "unclear", None), (first, "false", "forklift"), (first, "true", "bearing")]
+    assert not stream.ask("verdict", verdict="maybe").done
+    assert not stream.ask("verdict", verdict="true", alarm_id="unknown").done
+
+
+def test_a_note_is_bounded_and_holds_no_character_that_controls_a_terminal():
+    stream = Stream()
+    stream.hear(3.0, 3.0, 3.0)
+    assert not stream.ask("acknowledge", note="x" * 501).done
+    assert not stream.ask("acknowledge", by=7).done
+    assert stream.ask("acknowledge", note="\x1b[2Jgone\nnow").done
+    assert stream.events[-1].note == "[2Jgone now"

@@ -21,6 +21,7 @@ happenings = st.one_of(
     st.tuples(st.just("one_shot"), st.none()),
     st.tuples(st.just("unshelve"), st.none()),
     st.tuples(st.just("out_of_service"), st.none()),
+    st.tuples(st.just("verdict"), st.sampled_from(["true", "false", "test", "unclear"])),
     st.tuples(st.just("keep"), st.integers(0, 3)),
     st.tuples(st.just("give_up"), st.integers(0, 3)),
 )
@@ -46,6 +47,8 @@ def _happen(stream: Stream, what: str, how: object) -> None:
         stream.restart(reboot=how)
     elif what == "shelve":
         stream.ask("shelve", minutes=how)
+    elif what == "verdict":
+        stream.ask("verdict", verdict=how)
     elif what == "one_shot":
         stream.ask("shelve", one_shot=True)
     elif what in {"keep", "give_up"}:
@@ -85,21 +88,36 @@ def test_promises(rule, story):
     assert all(count >= stream.settings.raise_after.k for count in raised.values())
     standing: str | None = None
     told = 0
+    returned: set[str | None] = set()
+    acknowledged: set[str | None] = set()
     for event in events:
         assert 1 <= event.severity <= 1000
         if event.event == "raised":
             assert standing is None
             standing, told = event.alarm_id, event.severity
             assert standing is not None
-        elif event.event in {"cleared", "escalated", "realarmed", "acknowledged"}:
+        elif event.event == "acknowledged":
+            assert event.alarm_id not in acknowledged
+            assert event.alarm_id == standing or event.alarm_id in returned
+            acknowledged.add(event.alarm_id)
+            returned.discard(event.alarm_id)
+        elif event.event == "verdict":
+            assert event.verdict is not None
+            assert event.alarm_id is not None
+        elif event.event in {"cleared", "escalated", "realarmed"}:
             assert event.alarm_id == standing
             assert standing is not None
             if event.event == "cleared":
+                if standing not in acknowledged:
+                    returned.add(standing)
                 standing = None
             elif event.event == "escalated":
                 assert event.severity > told
                 told = event.severity
     assert stream.state.announced == (standing is not None)
+    assert {p.alarm_id for p in stream.state.returned} == returned
+    if not stream.state.returned:
+        assert stream.state.state != "returned"
     named: dict[str, str | None] = {}
     for event in events:
         if event.event == "raised":

@@ -96,11 +96,11 @@ def test_list_shows_what_stands_also_of_monitors_never_heard(supervisor):
     assert "4.25" in call(supervisor, "list").stdout
 
 
-def test_history_shows_what_was_said_and_whether_it_was_sent(supervisor):
-    (alert,) = json.loads(call(supervisor, "history", "--json").stdout)["alerts"]
+def test_sent_shows_what_was_published_and_whether_it_was_sent(supervisor):
+    (alert,) = json.loads(call(supervisor, "sent", "--json").stdout)["alerts"]
     assert (alert["monitor"], alert["event"], alert["sent"]) == ("fan", "raised", False)
     supervisor.outbox.done(supervisor.outbox.next())
-    (alert,) = json.loads(call(supervisor, "history", "--json").stdout)["alerts"]
+    (alert,) = json.loads(call(supervisor, "sent", "--json").stdout)["alerts"]
     assert alert["sent"] is True
 
 
@@ -154,6 +154,6 @@ def test_before_the_first_run_there_is_nothing_to_list(tmp_path):
 def test_a_look_from_outside_changes_nothing(supervisor):
     folder = supervisor.config.parent / "state"
     before = (folder / OUTBOX_NAME).read_bytes()
-    for name in ("list", "history", "log"):
+    for name in ("list", "sent", "log"):
         assert call(supervisor, name).exit_code == 0
     assert (folder / OUTBOX_NAME).read_bytes() == before

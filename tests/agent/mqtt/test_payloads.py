@@ -22,16 +22,17 @@ from write_schemas import MODELS, schema_texts  # noqa: E402
 
 FIELDS = {
     "alert": "schema id alarm_id seq event state machine section domain window_start window_end score threshold "
-    "severity experts explanation quality bundle boot_id clock late durable provisional evidence_id evidence",
+    "severity experts explanation quality bundle boot_id clock late durable provisional evidence_id evidence "
+    "time agent monitor by note verdict label test",
     "monitor-state": "schema state alarm alarm_id raised_at stale suspended out_of_service shelved_until seq machine "
     "section domain window_start window_end score threshold clear_level severity experts quality bundle provisional "
-    "boot_id clock last_raised_at evidence_id",
+    "boot_id clock last_raised_at evidence_id time agent monitor returned",
     "score": "schema window_start window_end score threshold clear_level severity domain experts quality",
-    "source-state": "schema state reason since restarts",
+    "source-state": "schema state reason since restarts agent source",
     "health": "schema time uptime_seconds versions providers sources windows monitors outbox disk_free_bytes "
-    "temperature_celsius boot_id clock faults evidence delivery",
-    "event": "schema id event subject text count time boot_id clock late durable",
-    "command": "schema id monitor expires by alarm_id minutes one_shot",
+    "temperature_celsius boot_id clock faults evidence delivery agent history",
+    "event": "schema id event subject text count time boot_id clock late durable agent",
+    "command": "schema id monitor expires by alarm_id minutes note verdict label one_shot",
     "command-result": "schema id verb monitor done text by time",
 }
 WINDOW = ScoredWindow(
@@ -73,7 +74,7 @@ def test_the_schemas_in_docs_are_current():
 
 
 def test_an_alert_says_all_it_knows():
-    event = Event("e1", "raised", "a1", 3, "active", 350, WINDOW, NOW)
+    event = Event("e1", "raised", "a1", 3, "active", 350, WINDOW, NOW, monitor="hall-3/press")
     assert json.loads(alert_of(event, IDENTITY).to_json()) == {
         "schema": "asd.alert/1",
         "id": "e1",
@@ -105,6 +106,14 @@ def test_an_alert_says_all_it_knows():
         "provisional": True,
         "evidence_id": None,
         "evidence": None,
+        "time": "2027-01-15T08:00:11.500Z",
+        "agent": "hall-3",
+        "monitor": "press",
+        "by": None,
+        "note": None,
+        "verdict": None,
+        "label": None,
+        "test": False,
     }
 
 

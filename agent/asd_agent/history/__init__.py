@@ -1,0 +1,8 @@
+"""History: scores and levels over time, alarms with what people did and said about them, replay and drift.
+
+The service writes `history.sqlite3` from one thread; everything else reads it. Nothing that decides an alarm depends on
+it: a damaged or full history costs the past, never an alarm.
+"""
+
+FILE_NAME = "history.sqlite3"
+"""Name of the database in the state folder."""

@@ -1,0 +1,84 @@
+"""A replay gives the alarms that the alarm machine gave, at any level, with or without skipping."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from asd_agent.alarm import AlarmState, ScoredWindow, step
+from asd_agent.clock import ClockReading
+from asd_agent.config.model import AlarmSettings, RaiseAfter
+from asd_agent.history.replay import compare, replay
+from asd_agent.history.windows import WindowBlock
+from rigs.history import START, named, windows
+
+
+def given_by_the_machine(items: list[ScoredWindow], settings: AlarmSettings) -> list[tuple[str, float]]:
+    state, found = AlarmState(monitor="x/fan"), []
+    for window in items:
+        state, events = step(state, window, settings, ClockReading(window.utc_end, window.utc_end, "boot"))
+        found += [(e.event, window.utc_end) for e in events if e.event in {"raised", "cleared"}]
+    return found
+
+
+def stream(seed: int, hop: float) -> list[ScoredWindow]:
+    """Scores that wander over the level, with invalid windows and stops of the machine."""
+    rng = np.random.default_rng(seed)
+    scores = np.convolve(rng.normal(size=4020), np.ones(20) / 4.5, "valid") * 1.6
+    items = windows(scores.tolist(), hop=hop)
+    for start in rng.integers(0, 3900, 25):
+        verdict = rng.choice(["invalid", "suspended"])
+        for i in range(start, start + int(rng.integers(1, 40))):
+            items[i] = items[i].model_copy(update={"verdict": verdict, "score": None})
+    return items
+
+
+@pytest.mark.parametrize("rule", ["3 of 4", "1 of 1", "3 of 12", "5 of 6"])
+@pytest.mark.parametrize("hop", [5.0, 1.0])
+def test_replay_equals_the_alarm_machine(rule, hop):
+    k, n = (int(v) for v in rule.split(" of "))
+    settings = AlarmSettings(raise_after=RaiseAfter(k=k, n=n))
+    for seed in range(3):
+        items = stream(seed, hop)
+        expected = given_by_the_machine(items, settings)
+        block = WindowBlock.from_bytes(WindowBlock.of(named("fan", items)).to_bytes())
+        for skip in (True, False):
+            found = replay(block, settings, skip=skip)
+            times = [
+                t for r in found for t in (("raised", r.raised_utc), ("cleared", r.cleared_utc)) if t[1] is not None
+            ]
+            assert times == expected
+
+
+def test_a_higher_level_spares_a_false_alarm_and_loses_none_that_was_true():
+    quiet = [0.0] * 40
+    items = windows([*quiet, *[5.0] * 6, *quiet, *[9.0] * 6, *quiet])
+    block = WindowBlock.of(named("fan", items))
+    now = replay(block, AlarmSettings())
+    assert [r.peak_score for r in now] == [5.0, 9.0]
+    stored = [
+        {"alarm_id": "false", "raised_utc": now[0].raised_utc, "cleared_utc": now[0].cleared_utc, "verdict": "false"},
+        {"alarm_id": "true", "raised_utc": now[1].raised_utc, "cleared_utc": now[1].cleared_utc, "verdict": "true"},
+    ]
+    result = compare(replay(block, AlarmSettings(), level=7.0), stored)
+    assert (list(result.spared), list(result.kept), list(result.lost), list(result.added)) == (
+        ["false"],
+        ["true"],
+        [],
+        [],
+    )
+    result = compare(replay(block, AlarmSettings(), level=10.0), stored)
+    assert (list(result.spared), list(result.lost)) == (["false"], ["true"])
+
+
+def test_a_lower_level_adds_alarms_and_an_alarm_may_last_to_the_end():
+    items = windows([*[0.0] * 40, *[2.0] * 40])
+    block = WindowBlock.of(named("fan", items))
+    (found,) = replay(block, AlarmSettings(), level=1.0)
+    assert found.raised_utc == START + 42 * 5.0
+    assert found.cleared_utc is None
+    assert list(compare([found], []).added) == [found]
+
+
+def test_nothing_gives_no_alarm():
+    assert replay(WindowBlock.of([]), AlarmSettings()) == []
