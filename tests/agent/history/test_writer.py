@@ -11,7 +11,7 @@ from asd_agent.history.reader import open_history
 from asd_agent.history.store import AlarmRow, Limits
 from asd_agent.history.writer import HistoryWriter
 from rigs.history import START, windows
-from rigs.waiting import until
+from rigs.waiting import wait_until
 
 
 def writer(path: Path, every: float = 0.02) -> HistoryWriter:
@@ -33,7 +33,7 @@ def test_what_was_handed_over_is_stored_at_the_latest_when_it_stops(tmp_path):
 def test_an_alarm_is_stored_without_waiting_for_the_minute(tmp_path):
     one = writer(tmp_path / "h", every=3600.0)
     one.add_rows(AlarmRow("a", "fan", "fan", "00", "source", "d", START, 100, "text"))
-    until(lambda: one.stats.commits == 1)
+    wait_until(lambda: one.stats.commits == 1, "the history did not change")
     with open_history(tmp_path / "h") as history:
         assert [a["alarm_id"] for a in history.alarms()] == ["a"]
     assert one.stop(60.0)
@@ -43,7 +43,7 @@ def test_a_damaged_file_is_set_aside_and_a_new_one_begins(tmp_path):
     (tmp_path / "h").write_bytes(b"this is no database" * 1000)
     one = writer(tmp_path / "h")
     one.add_window("fan", windows([1.0])[0])
-    until(lambda: one.stats.commits == 1)
+    wait_until(lambda: one.stats.commits == 1, "the history did not change")
     assert one.stop(60.0)
     assert (tmp_path / "h.damaged").exists()
     with open_history(tmp_path / "h") as history:
@@ -55,7 +55,7 @@ def test_where_nothing_can_be_written_windows_wait_within_a_bound_and_it_is_repo
     one = writer(tmp_path / "missing" / "h")
     for window in windows([1.0] * 8):
         one.add_window("fan", window)
-    until(lambda: one.stats.fault != "")
+    wait_until(lambda: one.stats.fault != "", "the history did not change")
     assert "cannot be written" in one.stats.fault
     assert one.stats.waiting <= 5
     assert one.stats.lost == 3
@@ -67,11 +67,11 @@ def test_where_nothing_can_be_written_windows_wait_within_a_bound_and_it_is_repo
 def test_a_file_that_is_deleted_under_the_writer_begins_anew(tmp_path):
     one = writer(tmp_path / "h")
     one.add_window("fan", windows([1.0])[0])
-    until(lambda: one.stats.commits == 1)
+    wait_until(lambda: one.stats.commits == 1, "the history did not change")
     for path in tmp_path.iterdir():
         path.unlink()
     one.add_window("fan", windows([2.0])[0])
-    until(lambda: one.stats.commits == 2)
+    wait_until(lambda: one.stats.commits == 2, "the history did not change")
     assert one.stop(60.0)
     with sqlite3.connect(tmp_path / "h") as db:
         assert db.execute("SELECT count(*) FROM recent").fetchone() == (1,)
