@@ -161,12 +161,12 @@ def _log_event(monitor: Monitor, event: Event) -> None:
     where = f"{machine.machine} section {machine.section}"
     if event.event not in {"raised", "escalated", "realarmed"} or window is None:
         level = logging.WARNING if event.event == "stale" else logging.INFO
-        log.log(level, "monitor %s (%s): %s%s, severity %d", monitor.name, where, event.event, who, event.severity)
+        log.log(level, "monitor %s: %s%s (%s), severity %d", monitor.name, event.event, who, where, event.severity)
         return
     score = "no score" if window.score is None else f"score {window.score:.2f}"
     threshold = "" if window.threshold is None else f" over {window.threshold:.2f}"
     text = f": {window.explanation.text}" if window.explanation else ""
     log.warning(
-        "monitor %s (%s): %s, severity %d, %s%s%s",
-        monitor.name, where, event.event, event.severity, score, threshold, text,
+        "monitor %s: %s (%s), severity %d, %s%s%s",
+        monitor.name, event.event, where, event.severity, score, threshold, text,
     )  # fmt: skip
