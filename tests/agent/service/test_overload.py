@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from asd_agent.alarm import ClockReading, restore
+from asd_agent.alarm import restore
 from asd_agent.audio.source import CaptureSource
 from asd_agent.bundle import Bundle
-from asd_agent.clock import SystemClock
+from asd_agent.clock import ClockReading, SystemClock
 from asd_agent.config.model import MonitorSettings
 from asd_agent.config.sources import MicrophoneSettings
 from asd_agent.inference.scorer import BundleScorer
