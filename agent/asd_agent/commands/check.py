@@ -62,7 +62,7 @@ def inspect(path: Path) -> list[dict[str, Any]]:
     try:
         settings = load_config(path)
     except ConfigFileError as error:
-        wrong = [(f.line, problem(f.key, f.text, f.remedy)) for f in error.findings]
+        wrong = [(f.line, problem(f.key, f.text, f.remedy)) for f in error.mistakes]
     else:
         from asd_agent.config.preflight import preflight
 

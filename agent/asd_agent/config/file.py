@@ -1,4 +1,4 @@
-"""Reading agent.yaml and other settings: every mistake at once, each with its line and what would be right."""
+"""Reading of agent.yaml and other settings: every mistake at once, each with its line and remedy."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from asd_agent.config.model import Config
 from asd_agent.config.sources import SOURCE_KINDS
 from asd_agent.errors import ConfigError
 
-_YAML = "Look at this line and the one above: brackets and quotes close, indentation is blanks and no tabs"
+_YAML = "Check this line and the one above: brackets and quotes are closed, indentation is blanks and no tabs"
 Settings = TypeVar("Settings", bound=BaseModel)
 
 
 @dataclass(frozen=True)
-class Finding:
+class ConfigMistake:
     """One mistake in a configuration file.
 
     Attributes:
         line: Counted from 1; 0 for the file as a whole.
         key: Path of the key, such as `monitors.press.section`.
-        text: What is wrong.
-        remedy: What would be right; may be empty.
+        text: The mistake.
+        remedy: The way to repair it; may be empty.
     """
 
     line: int
@@ -36,25 +36,25 @@ class Finding:
 
 
 class ConfigFileError(ConfigError):
-    """A configuration file with at least one mistake."""
+    """Configuration file with at least one mistake."""
 
-    def __init__(self, path: Path, findings: list[Finding]) -> None:
-        self.path, self.findings = path, findings
-        super().__init__("\n".join(self._line(f) for f in findings))
+    def __init__(self, path: Path, mistakes: list[ConfigMistake]) -> None:
+        self.path, self.mistakes = path, mistakes
+        super().__init__("\n".join(self._line(m) for m in mistakes))
 
-    def _line(self, found: Finding) -> str:
-        where = f"{self.path}:{found.line}" if found.line else str(self.path)
-        key = f"{found.key}: " if found.key else ""
-        return f"{where}: {key}{found.text}" + (f". {found.remedy}" if found.remedy else "")
+    def _line(self, mistake: ConfigMistake) -> str:
+        where = f"{self.path}:{mistake.line}" if mistake.line else str(self.path)
+        key = f"{mistake.key}: " if mistake.key else ""
+        return f"{where}: {key}{mistake.text}" + (f". {mistake.remedy}" if mistake.remedy else "")
 
 
 def load_config(path: Path) -> Config:
     """Read and validate agent.yaml.
 
-    Relative paths in it are taken from the file's own folder.
+    Relative paths in it start at the file's own folder.
 
     Raises:
-        ConfigFileError: With every mistake that was found.
+        ConfigFileError: The file has mistakes; it holds all of them.
     """
     config = load_settings(path, Config, unreadable="Give it with -c.", empty="Begin with `agent: {name: …}`.")
     resolved: Config = _absolute(config, path.parent.resolve())
@@ -66,18 +66,18 @@ def load_settings(path: Path, model: type[Settings], *, unreadable: str = "", em
 
     Args:
         path: The file.
-        model: What it must hold.
+        model: The settings that it must hold.
         unreadable: Remedy where the file cannot be read.
         empty: Remedy where it holds no keys.
 
     Raises:
-        ConfigFileError: With every mistake that was found.
+        ConfigFileError: The file has mistakes; it holds all of them.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise ConfigFileError(path, [Finding(0, "", f"cannot be read: {reason}", unreadable)]) from error
+        raise ConfigFileError(path, [ConfigMistake(0, "", f"cannot be read: {reason}", unreadable)]) from error
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         data = yaml.safe_load(text)
@@ -85,21 +85,21 @@ def load_settings(path: Path, model: type[Settings], *, unreadable: str = "", em
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 0
         reason = getattr(error, "problem", None) or "not YAML"
-        raise ConfigFileError(path, [Finding(line, "", f"not valid YAML: {reason}", _YAML)]) from error
+        raise ConfigFileError(path, [ConfigMistake(line, "", f"not valid YAML: {reason}", _YAML)]) from error
     doubled = _duplicates(root)
     if not isinstance(data, dict):
-        doubled.append(Finding(1, "", "holds no keys", empty))
+        doubled.append(ConfigMistake(1, "", "holds no keys", empty))
     if doubled:
         raise ConfigFileError(path, doubled)
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        findings = (_finding(e, root, model) for e in error.errors())
-        raise ConfigFileError(path, sorted(findings, key=lambda f: f.line)) from error
+        mistakes = (_mistake(e, root, model) for e in error.errors())
+        raise ConfigFileError(path, sorted(mistakes, key=lambda m: m.line)) from error
 
 
 def line_of(path: Path, key: str) -> int:
-    """The line, counted from 1, of a key such as `monitors.press.section` or of its nearest parent; 0 without one."""
+    """Return the line of a key such as `monitors.press.section`, or of its nearest parent; 0 where there is none."""
     try:
         node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
@@ -114,7 +114,7 @@ def line_of(path: Path, key: str) -> int:
 
 
 def _absolute(model: Any, base: Path) -> Any:
-    """The same settings with every relative path taken from `base`."""
+    """Return the same settings with every relative path starting at `base`."""
     if isinstance(model, BaseModel):
         return model.model_copy(update={k: _absolute(v, base) for k, v in model if v is not None})
     if isinstance(model, dict):
@@ -124,14 +124,14 @@ def _absolute(model: Any, base: Path) -> Any:
     return model
 
 
-def _duplicates(node: yaml.Node | None, key: str = "") -> list[Finding]:
-    found: list[Finding] = []
+def _duplicates(node: yaml.Node | None, key: str = "") -> list[ConfigMistake]:
+    found: list[ConfigMistake] = []
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for name, value in node.value:
             here = f"{key}.{name.value}" if key else str(name.value)
             if name.value in seen:
-                found.append(Finding(name.start_mark.line + 1, here, "stands twice", "Keep one of them."))
+                found.append(ConfigMistake(name.start_mark.line + 1, here, "is given twice", "Keep one of them."))
             seen.add(name.value)
             found += _duplicates(value, here)
     elif isinstance(node, yaml.SequenceNode):
@@ -140,8 +140,8 @@ def _duplicates(node: yaml.Node | None, key: str = "") -> list[Finding]:
     return found
 
 
-def _finding(error: Any, root: yaml.Node | None, model: type[BaseModel]) -> Finding:
-    # Union tags and "__key__"-like parts of pydantic's location stand in no file; they are passed over.
+def _mistake(error: Any, root: yaml.Node | None, model: type[BaseModel]) -> ConfigMistake:
+    # Union tags and "__key__"-like parts of pydantic's location are in no file; they are skipped.
     line, keys = 1, []
     node = root
     for part in error["loc"]:
@@ -167,7 +167,7 @@ def _finding(error: Any, root: yaml.Node | None, model: type[BaseModel]) -> Find
         line, keys = (at[0], [*keys, "kind"]) if at else (line, keys)
     elif error["type"] == "reference":
         remedy = error["ctx"]["remedy"]
-    return Finding(line, ".".join(keys), text[:1].lower() + text[1:] if text[:2] != "MQ" else text, remedy)
+    return ConfigMistake(line, ".".join(keys), text[:1].lower() + text[1:] if text[:2] != "MQ" else text, remedy)
 
 
 def _child(node: yaml.Node | None, part: str | int) -> tuple[int, yaml.Node] | None:
@@ -181,7 +181,7 @@ def _child(node: yaml.Node | None, part: str | int) -> tuple[int, yaml.Node] | N
 
 
 def _valid_names(model: type[BaseModel]) -> list[str]:
-    """Every key that some part of the configuration knows."""
+    """Return every key that some part of the configuration has."""
     names: set[str] = set()
     queue: list[Any] = [model]
     seen: set[int] = set()

@@ -1,6 +1,6 @@
-"""agent.yaml: one file, validated as a whole before anything starts.
+"""Settings of agent.yaml: one file, validated as a whole before anything starts.
 
-Unknown keys are refused with their line and the nearest valid name; secrets are named, never written.
+Unknown keys are refused with their line and the nearest valid name; secrets are referred to, never written in it.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from asd_agent.config.sources import SourceSettings
 
 
 class AgentSettings(Strict):
-    """Who this agent is on the wire: topics start with `asd/<name>`."""
+    """Name of this agent on the wire: topics start with `asd/<name>`."""
 
     name: Name
 
 
 class Secret(Strict):
-    """Where a secret is kept: a file, or a systemd credential."""
+    """Place of a secret: a file, or a systemd credential."""
 
     file: Path | None = None
     credential: Name | None = None
@@ -36,7 +36,7 @@ class Secret(Strict):
         return self
 
     def path(self) -> Path:
-        """The file that holds the secret.
+        """Return the path of the file that holds the secret.
 
         Raises:
             ValueError: A credential is named but systemd passed none.
@@ -49,10 +49,10 @@ class Secret(Strict):
         return Path(folder) / self.credential
 
     def read(self) -> str:
-        """The secret itself: the file's text without the line end after it.
+        """Return the secret: the file's text without the line end after it.
 
         Raises:
-            ValueError: It cannot be read, or is empty.
+            ValueError: The file cannot be read, or is empty.
         """
         path = self.path()
         try:
@@ -65,7 +65,7 @@ class Secret(Strict):
 
 
 class Tls(Strict):
-    """TLS to the broker; without `ca` the system's own authorities are trusted."""
+    """TLS to the broker; without `ca` the authorities of the operating system are trusted."""
 
     ca: Path | None = None
     certificate: Path | None = None
@@ -79,7 +79,7 @@ class Tls(Strict):
 
 
 class MqttSettings(Strict):
-    """The broker."""
+    """MQTT broker."""
 
     host: str = "127.0.0.1"
     port: int = Field(default=1883, ge=1, le=65535)
@@ -91,9 +91,9 @@ class MqttSettings(Strict):
     reconnect_seconds: tuple[float, float] = (1.0, 60.0)
     """Shortest and longest wait between attempts to connect."""
     outbox_rows: int = Field(default=20_000, ge=100, le=1_000_000)
-    """How many alerts and events may wait for the broker; beyond, the oldest that raise or clear nothing go first."""
+    """Alerts and events that may wait for the broker; beyond, the oldest that raise or clear nothing go first."""
     home_assistant: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$")
-    """Home Assistant's discovery prefix, usually `homeassistant`; without it nothing is announced to it."""
+    """Home Assistant's discovery prefix, usually `homeassistant`; without it nothing is announced."""
 
     @model_validator(mode="after")
     def _together(self) -> MqttSettings:
@@ -106,7 +106,7 @@ class MqttSettings(Strict):
 
 
 class RaiseAfter(Strict):
-    """k bad windows of the last n raise the alarm; written `3 of 4`."""
+    """k windows over the raise level among the last n raise the alarm; written `3 of 4`."""
 
     k: int = Field(ge=1)
     n: int = Field(ge=1, le=1000)
@@ -134,13 +134,13 @@ class RaiseAfter(Strict):
 
 
 class AlarmSettings(Strict):
-    """When a score becomes an alarm, and when it ends."""
+    """Rules by which scores raise and clear an alarm."""
 
     raise_after: RaiseAfter = RaiseAfter(k=3, n=4)
     clear_after: int = Field(default=4, ge=1, le=1000)
     """Consecutive windows below the clear level that end the alarm."""
     realarm_minutes: float | None = Field(default=None, gt=0)
-    """Say again that an unacknowledged alarm still stands; by default never."""
+    """Minutes after which an unacknowledged alarm is repeated; by default never."""
     stale_after: int = Field(default=12, ge=1, le=100_000)
     """Consecutive invalid windows after which the monitor is stale."""
     max_shelve_minutes: float = Field(default=480.0, gt=0)
@@ -162,7 +162,7 @@ class TopicGate(Strict):
 
 
 class MonitorSettings(Strict):
-    """One machine, section and domain, heard through one channel of one source."""
+    """Machine, section and domain that is monitored through one channel of one source."""
 
     source: Name
     channel: int = Field(default=0, ge=0)
@@ -175,7 +175,7 @@ class MonitorSettings(Strict):
 
 
 class EvidenceSettings(Strict):
-    """The recordings that prove alarms, and how much of them is kept."""
+    """Recordings of alarms, and the limits to keep them within."""
 
     enabled: bool = True
     pre_seconds: float = Field(default=20.0, ge=0, le=120)
@@ -183,11 +183,11 @@ class EvidenceSettings(Strict):
     post_seconds: float = Field(default=10.0, ge=0, le=120)
     """Sound after it."""
     keep_days: float = Field(default=90.0, gt=0, le=36_500)
-    """Days that the agent ran; what is older goes."""
+    """Days that the agent ran; older evidence is removed."""
     max_megabytes: float = Field(default=500.0, gt=0)
-    """Of all evidence together, in 10^6 bytes."""
+    """Size of all evidence together, in 10^6 bytes."""
     free_megabytes: float = Field(default=200.0, ge=0)
-    """Of the disk that must stay free."""
+    """Space of the disk that stays free, in 10^6 bytes."""
 
 
 class HistorySettings(Strict):
@@ -203,7 +203,7 @@ class HistorySettings(Strict):
 
 
 class MetricsSettings(Strict):
-    """Where Prometheus may ask how the agent fares (extra `metrics`); without this section nothing listens."""
+    """Address at which Prometheus reads metrics (extra `metrics`); without this section no port is opened."""
 
     port: int = Field(default=9108, ge=1, le=65535)
     address: str = "127.0.0.1"
@@ -211,7 +211,7 @@ class MetricsSettings(Strict):
 
 
 class Paths(Strict):
-    """Where the agent keeps what must survive a restart."""
+    """Folders of everything that must survive a restart."""
 
     state: Path = Path("/var/lib/asd-agent")
     bundles: Path = Path("/var/lib/asd-agent/bundles")
@@ -226,7 +226,7 @@ def _wrong(monitor: str, key: str, text: str, remedy: str) -> InitErrorDetails:
 
 
 def _dangling(data: Any) -> list[InitErrorDetails]:
-    """Monitors of sources that are not there, told from what was read before anything of it is known to be right."""
+    """Return an error for each monitor of a source that is not there, from data that is not validated yet."""
     whole = data if isinstance(data, dict) else {}
     sources, monitors = whole.get("sources"), whole.get("monitors")
     if not isinstance(sources, dict) or not isinstance(monitors, dict):
@@ -241,7 +241,7 @@ def _dangling(data: Any) -> list[InitErrorDetails]:
 
 
 class Config(Strict):
-    """The whole of agent.yaml."""
+    """All settings of agent.yaml."""
 
     agent: AgentSettings
     mqtt: MqttSettings = MqttSettings()
@@ -272,7 +272,7 @@ class Config(Strict):
     @model_validator(mode="wrap")
     @classmethod
     def _refer_too(cls, data: Any, handler: ModelWrapValidatorHandler[Config]) -> Config:
-        """Other mistakes hide no monitor whose source is not there."""
+        """Report monitors whose source is not there, whatever other mistakes there are."""
         try:
             return handler(data)
         except ValidationError as error:
@@ -285,6 +285,6 @@ class Config(Strict):
             raise ValidationError.from_exception_data("Config", [*kept, *_dangling(data)]) from error
 
     def bundle_path(self, name: str) -> Path:
-        """The folder of a bundle named in a monitor: below `paths.bundles`, or a path of its own."""
+        """Return the folder of a bundle named in a monitor: below `paths.bundles`, or a path of its own."""
         path = Path(name)
         return path if path.is_absolute() else self.paths.bundles / path

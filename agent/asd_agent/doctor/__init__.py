@@ -1,1 +1,1 @@
-"""The doctor: looks at the box from end to end and names what is wrong with its remedy. One file a group of checks."""
+"""Doctor: checks the box from end to end and names each problem with its remedy. One file per subject."""

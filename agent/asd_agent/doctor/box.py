@@ -1,4 +1,4 @@
-"""The box itself: disk, clock, temperature, throttling, memory. Roots are injected so that tests can fake them."""
+"""Checks of the box itself: disk, clock, temperature, throttling, memory. Tests inject the roots of its files."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ from asd_agent.runtime import disk_free_bytes, temperature_celsius
 LEAST_FREE = 50_000_000
 """Bytes; below this the outbox and the journal have no room to work in."""
 LOW_FREE = 500_000_000
+"""Bytes; about what evidence may take with its default limits."""
 LEAST_MEMORY = 200_000_000
+"""Bytes; what a bundle of usual size and its runtime take."""
 HOT, TOO_HOT = 80.0, 95.0
 """°C, where the box names no limits of its own; consumer boards slow down from 80 to 85."""
 NOT_BEFORE = 1_735_689_600.0
-"""2025-01-01 UTC, before this program was written; a clock that says less was never set."""
+"""2025-01-01 UTC, before this program was written; a clock that shows less was never set."""
 _MEGA = 1_000_000
 
 
 def check_disk(state: Path, wanted_free: int) -> list[Finding]:
-    """Write to the state folder and look at what is free.
+    """Write to the state folder and check how much of its disk is free.
 
     Args:
         state: `paths.state`.
@@ -47,57 +49,57 @@ def _refused(state: Path, error: OSError) -> Finding:
     if error.errno == errno.ENOSPC:
         remedy = "Free some: `journalctl --vacuum-size=200M`, or lower evidence.max_megabytes"
         return problem(
-            "disk", f"{state}: the disk is full; alerts leave from memory and no power cut spares them", remedy
+            "disk", f"{state}: the disk is full; alerts are sent from memory, and a power cut would lose them", remedy
         )
     if error.errno == errno.EROFS:
         return problem(
-            "disk", f"{state}: the disk is read-only", "Its card may be worn out: `dmesg` tells; mount it anew"
+            "disk", f"{state}: the disk is read-only", "Its card may be worn out: `dmesg` shows it; mount it again"
         )
     text = f"{state} cannot be written ({error.strerror})"
     return problem("paths.state", text, f"Give it to the agent's user: `chown -R asd: {state}`")
 
 
 def judge_disk(state: Path, free: int, wanted_free: int) -> list[Finding]:
-    """Judge what is free.
+    """Judge the free space.
 
     Args:
         state: The folder.
         free: Bytes.
         wanted_free: As for `check_disk`.
     """
-    said = f"{free / _MEGA:.0f} MB free at {state}"
+    text = f"{free / _MEGA:.0f} MB free at {state}"
     if free < LEAST_FREE:
         remedy = "Free some: `journalctl --vacuum-size=200M`, or lower evidence.max_megabytes"
-        return [problem("disk", f"{said}: nearly full", remedy)]
+        return [problem("disk", f"{text}: nearly full", remedy)]
     if free < max(LOW_FREE, wanted_free):
-        text = f"{said}; no recordings of alarms are kept below {wanted_free / _MEGA:.0f} MB"
-        return [warning("disk", text, "Free some, or lower evidence.free_megabytes")]
-    return [ok("disk", said)]
+        low = f"{text}; no recordings of alarms are kept below {wanted_free / _MEGA:.0f} MB"
+        return [warning("disk", low, "Free some, or lower evidence.free_megabytes")]
+    return [ok("disk", text)]
 
 
 def check_clock(clock: Clock) -> list[Finding]:
-    """Whether the wall clock can be believed."""
+    """Check that the wall clock is set and follows a time server."""
     if clock.utc() < NOT_BEFORE:
         text = "the clock was never set; certificates seem invalid and alerts carry a wrong time"
         return [problem("clock", text, "Let it follow a time server: `timedatectl set-ntp true`, or set it by hand")]
     synchronised = clock.synchronised()
     if synchronised is None:
-        return [warning("clock", "it cannot be told whether it follows a time server", "Look with `timedatectl`")]
+        return [warning("clock", "it is not known whether it follows a time server", "`timedatectl` shows it")]
     if not synchronised:
         remedy = "`timedatectl set-ntp true`, and let UDP port 123 through to a time server"
-        return [warning("clock", "it follows no time server; alerts say `clock: unsynchronised`", remedy)]
+        return [warning("clock", "it follows no time server; alerts carry `clock: unsynchronised`", remedy)]
     return [ok("clock", "follows a time server")]
 
 
 def check_heat(root: Path = Path("/")) -> list[Finding]:
-    """Temperature, and whether the processor was slowed down."""
+    """Check the temperature, and for a processor that was slowed down."""
     return [*_temperature(root), *_throttling(root)]
 
 
 def _temperature(root: Path) -> list[Finding]:
     now = temperature_celsius(root)
     if now is None:
-        return [ok("temperature", "this box tells none")]
+        return [ok("temperature", "this box measures none")]
     critical = min(_trips(root, "critical"), default=TOO_HOT + 5) - 5
     hot = min([*_trips(root, "passive"), *_trips(root, "hot")], default=HOT)
     remedy = "Clear its vents, give it air or a larger heat sink, or let fewer monitors run on it"
@@ -116,25 +118,25 @@ def _trips(root: Path, kind: str) -> Iterator[float]:
 
 
 def _throttling(root: Path) -> list[Finding]:
-    said = []
+    found = []
     cpus = root / "sys/devices/system/cpu"
     times = sum(int(_number(p) or 0) for p in cpus.glob("cpu[0-9]*/thermal_throttle/core_throttle_count"))
     if times:
-        said.append(f"slowed down for heat {times} times since it was started")
+        found.append(f"slowed down for heat {times} times since it was started")
     flags = _text(root / "sys/devices/platform/soc/soc:firmware/get_throttled")
     if flags.removeprefix("0x").strip("0"):
         bits = int(flags, 16)
         why = [text for bit, text in _RASPBERRY.items() if bits >> bit & 1 or bits >> (bit + 16) & 1]
-        said.append(", ".join(why) or f"throttled ({flags})")
+        found.append(", ".join(why) or f"throttled ({flags})")
     capped = [
         p.parent.parent.name
         for p in sorted(cpus.glob("cpu[0-9]*/cpufreq/cpuinfo_max_freq"))
         if (_number(p.with_name("scaling_max_freq")) or 1e12) < 0.95 * (_number(p) or 0)
     ]
     if capped:
-        said.append(f"{len(capped)} processors are held below their highest frequency")
+        found.append(f"{len(capped)} processors are held below their highest frequency")
     remedy = "Give it air and a supply of its own; on a Jetson `nvpmodel -q` shows the power mode"
-    return [warning("throttling", text, remedy) for text in said]
+    return [warning("throttling", text, remedy) for text in found]
 
 
 _RASPBERRY = {0: "its supply is too weak", 1: "its frequency is held down", 2: "throttled", 3: "near its heat limit"}
@@ -142,7 +144,7 @@ _RASPBERRY = {0: "its supply is too weak", 1: "its frequency is held down", 2: "
 
 
 def check_memory(root: Path = Path("/")) -> list[Finding]:
-    """Memory that is left."""
+    """Check the memory that is left."""
     for line in _text(root / "proc/meminfo").splitlines():
         if line.startswith("MemAvailable:"):
             free = int(line.split()[1]) * 1024

@@ -1,6 +1,6 @@
-"""The broker, step by step: name, TCP, TLS, login, publish and read back. The first step that fails is named.
+"""Check of the broker, step by step: name, TCP, TLS, login, publish and read back. The first failing step is named.
 
-Its own client id keeps it from ending the running service's connection; its topic lies below the agent's own.
+Its own client id keeps it from ending the running service's connection; its topic is below the agent's own.
 """
 
 from __future__ import annotations
@@ -26,17 +26,18 @@ from asd_agent.mqtt.payloads import ONLINE
 from asd_agent.mqtt.topics import Topics
 
 STEP_SECONDS = 8.0
+"""A name server that is down answers after 5 s at the earliest (resolv.conf(5): timeout)."""
 QUIET_SECONDS = 2.0
-"""Within this a broker has said what it keeps retained, or refused a subscription."""
+"""Within this a broker has sent its retained messages, or refused a subscription."""
 
 
 def check_broker(settings: MqttSettings, agent: str, *, running: bool) -> list[Finding]:
-    """Take every step that can be taken.
+    """Take the steps in turn, up to the first that fails.
 
     Args:
         settings: The broker.
         agent: The agent's name.
-        running: Whether this box's own service is connected, so that `online` is no surprise.
+        running: This box's own service is connected, so that `online` is expected.
     """
     found: list[Finding] = []
     for step in (_name, _tcp, _tls):
@@ -66,8 +67,10 @@ def _tcp(settings: MqttSettings) -> Finding:
 
 def _tls(settings: MqttSettings) -> Finding | None:
     if settings.tls is None:
-        if speaks_tls(settings):
-            text = f"MQTT broker {settings.host}:{settings.port} speaks TLS on this port, and there is no 'mqtt.tls'"
+        if answers_tls(settings):
+            text = (
+                f"MQTT broker {settings.host}:{settings.port} answers with TLS on this port, and there is no 'mqtt.tls'"
+            )
             return problem("mqtt.tls", text, "Write `tls: {ca: /etc/asd-agent/ca.pem}`, or use the plain port (1883)")
         return None
     try:
@@ -82,14 +85,14 @@ def _tls(settings: MqttSettings) -> Finding | None:
             return problem("mqtt.tls", finding.what, remedy)
         return finding
     ends = validity(der).ends if der else 0.0
-    said = f"{version}, its certificate is trusted and ends {iso_utc(ends)}"
+    text = f"{version}, its certificate is trusted and ends {iso_utc(ends)}"
     if ends - time.time() < SOON_SECONDS:
-        return warning("broker TLS", said, "Renew the broker's certificate soon; then no agent connects any more")
-    return ok("broker TLS", said)
+        return warning("broker TLS", text, "Renew the broker's certificate soon; then no agent connects any more")
+    return ok("broker TLS", text)
 
 
-def speaks_tls(settings: MqttSettings) -> bool:
-    """Whether a port answers a TLS handshake; who answers is not asked."""
+def answers_tls(settings: MqttSettings) -> bool:
+    """Return true where a port answers a TLS handshake, whatever its certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:
@@ -117,7 +120,7 @@ def _login(settings: MqttSettings, agent: str, *, running: bool) -> Iterator[Fin
         where = "mqtt.username" if settings.username is not None else "mqtt"
         yield problem(where, error.fault.what, error.fault.remedy or "See the broker's log")
         return
-    who = settings.username if settings.username is not None else "nobody in particular"
+    who = settings.username if settings.username is not None else "an anonymous client"
     yield ok("broker login", f"accepted as {who}, MQTT {settings.protocol}")
     try:
         yield _name_taken(connection, topics, running=running)
@@ -128,12 +131,13 @@ def _login(settings: MqttSettings, agent: str, *, running: bool) -> Iterator[Fin
 
 def _name_taken(connection: Connection, topics: Topics, *, running: bool) -> Finding:
     connection.subscribe(topics.status)
-    said = _wait(connection, lambda: next((m for m in connection.received if m.topic == topics.status), None))
+    status = _wait(connection, lambda: next((m for m in connection.received if m.topic == topics.status), None))
     if connection.refused_subscriptions:
         return ok(
-            "agent.name", "whether another agent has this name cannot be seen: the access list lets it read nothing"
+            "agent.name",
+            "it is not known whether another agent has this name: the access list lets this one read nothing",
         )
-    online = said is not None and said.payload.decode("utf-8", "replace") == ONLINE
+    online = status is not None and status.payload.decode("utf-8", "replace") == ONLINE
     if online and not running:
         text = f"an agent named {topics.agent!r} is connected already, and no service runs here"
         return problem("agent.name", text, "Give every agent a name of its own: each would end the other's connection")
@@ -147,8 +151,8 @@ def _publish(connection: Connection, topic: str, agent: str) -> Finding:
     ack = _wait(connection, lambda: next((a for a in connection.acks if a.mid == mid), None), STEP_SECONDS)
     remedy = f"Let the broker's access list allow {agent!r} to write asd/{agent}/# (docs/examples/mosquitto.acl)"
     if ack is None:
-        said = str(connection.fault) if connection.fault else "it did not answer"
-        return problem("broker publish", f"a message to {topic} was not taken: {said}", remedy)
+        reason = str(connection.fault) if connection.fault else "it did not answer"
+        return problem("broker publish", f"a message to {topic} was not acknowledged: {reason}", remedy)
     if ack.refused is not None:
         return problem("broker publish", f"not authorised to publish to {topic} ({ack.refused.lower()})", remedy)
     readable = topic not in connection.refused_subscriptions
@@ -156,15 +160,17 @@ def _publish(connection: Connection, topic: str, agent: str) -> Finding:
         _wait(connection, lambda: next((m for m in connection.received if m.topic == topic), None)) if readable else 0
     )
     if back is None:
-        text = f"a message to {topic} was acknowledged and did not come back; the access list may drop it in silence"
+        text = (
+            f"a message to {topic} was acknowledged and did not come back; the access list may drop it without a report"
+        )
         return warning("broker publish", text, remedy)
     if not readable:
-        return ok("broker publish", "takes messages; it lets this agent read none, which it need not")
-    return ok("broker publish", "takes messages and gives them back")
+        return ok("broker publish", "accepts messages; it lets this agent read none, which is enough")
+    return ok("broker publish", "accepts messages and delivers them")
 
 
 def _wait(connection: Connection, seen: Callable[[], Any], seconds: float = QUIET_SECONDS) -> Any:
-    """Move bytes until something is seen; None when it is not in time."""
+    """Run the connection until something is seen; None when it is not in time."""
     until = time.monotonic() + seconds
     while (found := seen()) is None and connection.open and (left := until - time.monotonic()) > 0:
         connection.exchange(min(left, 0.2))

@@ -1,4 +1,4 @@
-"""What the kernel knows of the sound cards: who holds them, and who may open them."""
+"""Capture devices as the kernel lists them: the process that holds each, and who may open it."""
 
 from __future__ import annotations
 
@@ -6,21 +6,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asd_agent.audio.identity import read_cards
-from asd_agent.doctor.person import Person
+from asd_agent.doctor.user import BoxUser
 
 _READ_WRITE = 6
+"""ALSA opens a capture device for reading and writing."""
 
 
 @dataclass(frozen=True)
-class Recorder:
-    """A device that records, as ALSA has it.
+class CaptureDevice:
+    """Device that records, as ALSA lists it.
 
     Attributes:
         card: ALSA's short name of its card.
         names: Stable names of the card.
         node: Its file below /dev/snd.
-        allowed: Whether the service's user may open that.
-        held_by: Process that has it open, in words; None when nobody has.
+        allowed: The service's user may open that file.
+        held_by: Process that has it open, for people; None when no process has.
     """
 
     card: str
@@ -30,12 +31,12 @@ class Recorder:
     held_by: str | None
 
 
-def recorders(who: Person, root: Path = Path("/")) -> list[Recorder]:
-    """Every device of every card that records.
+def capture_devices(user: BoxUser, root: Path = Path("/")) -> list[CaptureDevice]:
+    """Return every device of every card that records.
 
     Args:
-        who: The service's user.
-        root: Where `proc`, `sys` and `dev` lie.
+        user: The service's user.
+        root: Folder that holds `proc`, `sys` and `dev`.
     """
     found = []
     for card in read_cards(root):
@@ -43,10 +44,10 @@ def recorders(who: Person, root: Path = Path("/")) -> list[Recorder]:
             device = folder.name.removeprefix("pcm").removesuffix("c")
             node = root / f"dev/snd/pcmC{card.index}D{device}c"
             try:
-                allowed = who.may(node.stat(), _READ_WRITE)
+                allowed = user.may(node.stat(), _READ_WRITE)
             except OSError:
                 allowed = False
-            found.append(Recorder(card.id, card.names, node, allowed, _holder(folder, root)))
+            found.append(CaptureDevice(card.id, card.names, node, allowed, _holder(folder, root)))
     return found
 
 

@@ -1,4 +1,4 @@
-"""Masks what must not leave the box: passwords, names of users and hosts, addresses."""
+"""Masks of everything that must not leave the box: passwords, names of users and hosts, addresses."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _HIDDEN_KEYS = re.compile(r"pass|secret|token|username|user\Z|host\Z", re.IGNORE
 
 
 def hidden_words(mqtt: MqttSettings) -> dict[str, str]:
-    """What stands for each word that must not leave the box; secrets that cannot be read are not known."""
+    """Return the mask of each word that must not leave the box; a secret that cannot be read is not among them."""
     words: dict[str, str] = {}
     if mqtt.password is not None:
-        with contextlib.suppress(ValueError):  # which a text that is not UTF-8 raises as well
+        with contextlib.suppress(ValueError):  # raised by a text that is not UTF-8 as well
             words[mqtt.password.read()] = "<password>"
     if mqtt.username is not None:
         words[mqtt.username] = "<username>"
@@ -34,7 +34,7 @@ def hidden_words(mqtt: MqttSettings) -> dict[str, str]:
 
 
 def mask_text(text: str, words: Mapping[str, str]) -> str:
-    """A text without those words, in any case, without addresses and names of homes."""
+    """Return a text without those words, in any case, without addresses and names of homes."""
     for word in sorted(words, key=len, reverse=True):
         if word:
             text = re.sub(re.escape(word), words[word], text, flags=re.IGNORECASE)
@@ -43,7 +43,7 @@ def mask_text(text: str, words: Mapping[str, str]) -> str:
 
 
 def mask_document(document: Any) -> Any:
-    """A configuration with the values of telling keys masked; where a secret is kept may stay."""
+    """Return a configuration with the values of sensitive keys masked; the place of a secret may stay."""
     if isinstance(document, Mapping):
         return {
             key: f"<{key}>"

@@ -1,4 +1,4 @@
-"""The outbox file: readable, and what waits in it."""
+"""Check of the outbox file: that it can be read, and how much waits in it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from asd_agent.outbox.reader import OutboxReadError, open_outbox
 from asd_agent.outbox.schema import OUTBOX_NAME, VERSION
 
 OLD_SECONDS = 600.0
+"""A broker that is restarted or updated is back within this."""
 
 
 def counts(state: Path) -> dict[str, float]:
-    """What lies in the outbox: `waiting`, `oldest_seconds`, `sent`, `commands`.
+    """Return counts of the outbox: `waiting`, `oldest_seconds`, `sent`, `commands`.
 
     Raises:
         OutboxReadError: It cannot be read.
@@ -28,7 +29,7 @@ def counts(state: Path) -> dict[str, float]:
 
 
 def check_outbox(state: Path) -> list[Finding]:
-    """Judge the file in the state folder; one that is not there yet is made by the service."""
+    """Check the file in the state folder; one that is not there yet is created by the service."""
     path = state / OUTBOX_NAME
     found = []
     aside = sorted(state.glob(f"{OUTBOX_NAME}.corrupt-*"))
@@ -37,7 +38,7 @@ def check_outbox(state: Path) -> list[Finding]:
         remedy = "Test the disk or card, then remove that file"
         found.append(warning("outbox", text, remedy))
     if not path.exists():
-        return [*found, ok("outbox", f"{path} is made when the service starts")]
+        return [*found, ok("outbox", f"{path} is created when the service starts")]
     try:
         _verify(path)
         held = counts(state)
@@ -45,10 +46,10 @@ def check_outbox(state: Path) -> list[Finding]:
         text = f"{path} is damaged ({_reason(error)})"
         remedy = "Restart the service: it sets the file aside and begins a new one; test the disk or card"
         return [*found, problem("outbox", text, remedy)]
-    said = f"{held['waiting']:.0f} alerts wait, the oldest for {held['oldest_seconds']:.0f} s"
+    text = f"{held['waiting']:.0f} alerts wait, the oldest for {held['oldest_seconds']:.0f} s"
     if held["waiting"] and held["oldest_seconds"] > OLD_SECONDS:
-        return [*found, warning("outbox", said, "They leave when the broker takes them: see 'broker' below")]
-    return [*found, ok("outbox", said)]
+        return [*found, warning("outbox", text, "They are sent when the broker accepts them: see 'broker' below")]
+    return [*found, ok("outbox", text)]
 
 
 def _verify(path: Path) -> None:

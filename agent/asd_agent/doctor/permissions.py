@@ -1,4 +1,4 @@
-"""Whether the service's user may read what it is told to read and write where it must."""
+"""Check of permissions: the service's user may read and write the paths that the configuration names."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from pathlib import Path
 
 from asd_agent.config.finding import Finding, ok, problem, warning
 from asd_agent.config.model import Config
-from asd_agent.doctor.person import Person
+from asd_agent.doctor.user import BoxUser
 
 _READ, _WRITE = 4, 7
 
 
-def check_permissions(config: Config, file: Path, who: Person) -> list[Finding]:
-    """Judge every path of the configuration.
+def check_permissions(config: Config, file: Path, user: BoxUser) -> list[Finding]:
+    """Check every path of the configuration.
 
     Args:
         config: The configuration.
         file: agent.yaml itself.
-        who: The service's user.
+        user: The service's user.
     """
     mqtt = config.mqtt
     wanted: list[tuple[str, Path | None, int]] = [
@@ -31,27 +31,27 @@ def check_permissions(config: Config, file: Path, who: Person) -> list[Finding]:
     wanted += [(f"sources.{n}.path", path, _READ) for n, s in config.sources.items() for path in s.files]
     for name, monitor in config.monitors.items():
         wanted.append((f"monitors.{name}.bundle", config.bundle_path(monitor.bundle) / "manifest.json", _READ))
-    found = [f for key, path, want in wanted if path is not None for f in _judge(key, path, want, who)]
-    return found or [ok("permissions", f"user {who.name} may read and write what the configuration names")]
+    found = [f for key, path, want in wanted if path is not None for f in _judge(key, path, want, user)]
+    return found or [ok("permissions", f"user {user.name} may read and write what the configuration names")]
 
 
-def _judge(key: str, path: Path, wanted: int, who: Person) -> list[Finding]:
+def _judge(key: str, path: Path, wanted: int, user: BoxUser) -> list[Finding]:
     try:
-        place = who.refused(path, wanted)
+        place = user.refused(path, wanted)
     except FileNotFoundError:
         if key == "paths.state":
             text = f"{path} is not there yet"
-            return [warning(key, text, "systemd makes it (StateDirectory=); else make it for the agent's user")]
-        return []  # said by the configuration's own check
+            return [warning(key, text, "systemd creates it (StateDirectory=); else create it for the agent's user")]
+        return []  # reported by the preflight of the configuration
     except OSError as error:
-        return [warning(key, f"{path} cannot be looked at ({error.strerror})", "Run the doctor with sudo")]
+        return [warning(key, f"{path} cannot be checked ({error.strerror})", "Run the doctor with sudo")]
     if place is None:
         return []
     if wanted == _WRITE:
-        text, remedy = f"user {who.name} may not write to {place}", f"Run `chown -R {who.name}: {place}`"
+        text, remedy = f"user {user.name} may not write to {place}", f"Run `chown -R {user.name}: {place}`"
     else:
         text, remedy = (
-            f"user {who.name} may not read {place}",
-            f"Run `chgrp {who.name} {place}` and `chmod g+rX {place}`",
+            f"user {user.name} may not read {place}",
+            f"Run `chgrp {user.name} {place}` and `chmod g+rX {place}`",
         )
     return [problem(key, text, remedy)]

@@ -1,4 +1,4 @@
-"""The running service, asked through its own socket: what it hears, what it missed, what it complains of."""
+"""Check of the running service, through its socket: its sources, lost windows and faults."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from asd_agent.mqtt.payloads import Health
 
 _WELL = {"healthy", "ended"}
 MISSED_SHARE = 0.01
-"""Of the windows; more than this missed is worth a word."""
+"""Share of the windows; more than this is reported. Below it are single windows around a restart."""
 
 
 def ask_health(state: Path) -> Health | None:
-    """How the service fares by its own word; None where none runs or it cannot be asked."""
+    """Return the health of the running service; None where none runs or it does not answer."""
     try:
         answer: dict[str, Any] = ask(state / SOCKET_NAME, {"command": "health"})
         return Health.model_validate(answer["health"])
@@ -26,7 +26,7 @@ def ask_health(state: Path) -> Health | None:
 
 
 def judge_health(health: Health) -> list[Finding]:
-    """Judge its word."""
+    """Judge the health of the running service."""
     found = [
         problem(f"service {part}", text, _REMEDY.get(part, "See docs/troubleshooting.md"))
         for part, text in _faults(health)
@@ -34,16 +34,20 @@ def judge_health(health: Health) -> list[Finding]:
     for name, source in health.sources.items():
         if source.state in _WELL:
             level = "" if source.level_dbfs is None else f" at {source.level_dbfs:.1f} dBFS"
-            found.append(ok(f"sources.{name}", f"the service hears it{level}, {source.gaps} gaps so far"))
+            found.append(ok(f"sources.{name}", f"the service receives its sound{level}, {source.gaps} gaps so far"))
         elif source.state == "silent":
             remedy = (
                 "Is it muted (`alsamixer`), its switch off, or the wrong channel given? A real room is never silent"
             )
             found.append(problem(f"sources.{name}", "is digitally silent", remedy))
         else:
-            text = f"the service does not hear it: {source.state}"
+            text = f"the service receives no sound of it: {source.state}"
             found.append(
-                problem(f"sources.{name}", text, "`journalctl -u asd-agent` says why; `asd-agent devices` lists")
+                problem(
+                    f"sources.{name}",
+                    text,
+                    "`journalctl -u asd-agent` shows why; `asd-agent devices` lists microphones",
+                )
             )
     return [*found, *_windows(health), *_waiting(health)]
 
@@ -54,7 +58,7 @@ def _faults(health: Health) -> list[tuple[str, str]]:
 
 _REMEDY = {
     "broker": "See 'broker' in this report",
-    "outbox": "Free the disk, or test the card; alerts leave from memory meanwhile",
+    "outbox": "Free the disk, or test the card; alerts are sent from memory meanwhile",
 }
 
 
@@ -63,15 +67,17 @@ def _windows(health: Health) -> list[Finding]:
     due = w.scored + w.skipped + w.invalid + w.suspended
     found = []
     if w.skipped > MISSED_SHARE * due:
-        remedy = "This box is too slow for its monitors: `asd-agent bench` says how many it carries; or a longer hop"
+        remedy = (
+            "This box is too slow for its monitors: `asd-agent bench` shows how many it carries; or set a longer hop"
+        )
         found.append(warning("windows", f"{w.skipped} of {due} were skipped", remedy))
     if w.invalid > MISSED_SHARE * due:
-        remedy = "Look at the sources above: gaps, silence or a constant"
+        remedy = "See the sources above: gaps, silence or a constant"
         found.append(warning("windows", f"{w.invalid} of {due} could not be judged", remedy))
     if w.suspect > MISSED_SHARE * due:
-        remedy = "The microphone is overloaded, or stands elsewhere than when the bundle was made: see docs/tuning.md"
+        remedy = "The microphone is overloaded, or was moved since the bundle was made: see docs/tuning.md"
         found.append(warning("windows", f"{w.suspect} of {due} were overloaded or at an unusual level", remedy))
-    return found or [ok("windows", f"{w.scored} of {due} scored, {w.suspended} while the machine stood still")]
+    return found or [ok("windows", f"{w.scored} of {due} scored, {w.suspended} while the machine was stopped")]
 
 
 def _waiting(health: Health) -> list[Finding]:
@@ -79,8 +85,8 @@ def _waiting(health: Health) -> list[Finding]:
     found = []
     if box.dropped:
         text = f"{box.dropped} alerts were dropped since the outbox was made, because it was full"
-        found.append(warning("outbox", text, "Mend the way to the broker, or raise mqtt.outbox_rows"))
+        found.append(warning("outbox", text, "Repair the connection to the broker, or raise mqtt.outbox_rows"))
     if not box.durable:
-        text = "the disk refuses; alerts leave from memory and no power cut spares them"
+        text = "the disk refuses; alerts are sent from memory, and a power cut would lose them"
         found.append(problem("outbox", text, "Free the disk, or test the card"))
     return found

@@ -1,4 +1,4 @@
-"""What is installed: one ONNX Runtime and not two, the providers that are wanted, versions."""
+"""Check of the installed software: one ONNX Runtime and not two, the wanted providers, versions."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _SHOWN = ("numpy", "scipy", "paho-mqtt", "sounddevice", "soxr", "pydantic")
 
 
 def runtimes(path: Sequence[str] | None = None) -> dict[str, str]:
-    """The wheels of ONNX Runtime that are installed: name to version.
+    """Return the installed wheels of ONNX Runtime: name to version.
 
     They all hold one package, `onnxruntime`; of two the second one overwrote files of the first.
 
     Args:
-        path: Folders to look in; by default those of this Python.
+        path: Folders to search; by default those of this Python.
     """
     found = metadata.distributions(path=list(path)) if path is not None else metadata.distributions()
     names = {re.sub(r"[-_.]+", "-", d.metadata["Name"] or "").lower(): d.version for d in found}
@@ -32,19 +32,19 @@ def runtimes(path: Sequence[str] | None = None) -> dict[str, str]:
 
 
 def check_runtime(wanted: Sequence[str], *, needed: bool, path: Sequence[str] | None = None) -> list[Finding]:
-    """Whether ONNX Runtime is what the bundles need.
+    """Check that ONNX Runtime is what the bundles need.
 
     Args:
         wanted: `providers` of the configuration.
-        needed: Whether a bundle holds a network.
+        needed: A bundle holds a network.
         path: As for `runtimes`.
     """
     there = runtimes(path)
     if len(there) > 1:
         keep = "onnxruntime-gpu" if "onnxruntime-gpu" in there else next(iter(there))
         remedy = f"Run `pip uninstall -y {' '.join(there)}`, then `pip install {keep}`"
-        said = " and ".join(f"{name} {version}" for name, version in there.items())
-        return [problem("onnxruntime", f"{said} are installed over each other", remedy)]
+        installed = " and ".join(f"{name} {version}" for name, version in there.items())
+        return [problem("onnxruntime", f"{installed} are installed over each other", remedy)]
     try:
         runtime = load_runtime()
     except AsdError as error:
@@ -54,22 +54,22 @@ def check_runtime(wanted: Sequence[str], *, needed: bool, path: Sequence[str] | 
 
 
 def judge_runtime(runtime: Any, wanted: Sequence[str]) -> list[Finding]:
-    """Which of the wanted providers an ONNX Runtime has.
+    """Check which of the wanted providers an ONNX Runtime has.
 
     Args:
         runtime: The module `onnxruntime`.
         wanted: As for `check_runtime`.
     """
     lacking = absent(wanted, runtime)
-    said = f"ONNX Runtime {runtime.__version__} with {', '.join(runtime.get_available_providers())}"
+    text = f"ONNX Runtime {runtime.__version__} with {', '.join(runtime.get_available_providers())}"
     remedy = "Install the ONNX Runtime that has it (docs/install.md), or take it out of 'providers'"
     if len(lacking) == len(wanted):
         return [problem("providers", "; ".join(lacking), remedy)]
-    return [ok("onnxruntime", said), *(warning("providers", text, remedy) for text in lacking)]
+    return [ok("onnxruntime", text), *(warning("providers", lack, remedy) for lack in lacking)]
 
 
 def versions() -> dict[str, str]:
-    """Of the agent, Python, the kernel and the libraries that matter."""
+    """Return the versions of the agent, Python, the kernel and the libraries that matter."""
     found = {"asd-agent": __version__, "python": platform.python_version(), "kernel": platform.release()}
     found["machine"] = platform.machine()
     for name in _SHOWN:

@@ -1,4 +1,4 @@
-"""Sources: each is opened for a few seconds, through the same child as in service, and what it heard is judged."""
+"""Check of sources: each is opened for a few seconds, through the same child as in service, and its sound is judged."""
 
 from __future__ import annotations
 
@@ -11,44 +11,44 @@ from pathlib import Path
 import numpy as np
 
 from asd_agent.audio.files import SAMPLE_RATE, Signal
-from asd_agent.audio.quality import FLOOR_DBFS, Limits, assess
+from asd_agent.audio.quality import FLOOR_DBFS, QualityLimits, assess
 from asd_agent.audio.ring import Missing
 from asd_agent.audio.source import CaptureSource
 from asd_agent.bundle import Bundle
 from asd_agent.config.finding import Finding, ok, problem, warning
 from asd_agent.config.model import Config
-from asd_agent.doctor.cards import Recorder
+from asd_agent.doctor.cards import CaptureDevice
 
 LISTEN_SECONDS = 3.0
 OPEN_SECONDS = 12.0
-"""To open a device; PortAudio takes seconds on a slow box."""
+"""Time to open a device; PortAudio takes seconds on a slow box."""
 _TICK_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
-class Heard:
-    """What a few seconds brought.
+class ListenResult:
+    """Sound of a few seconds.
 
     Attributes:
-        samples: Shape (samples, channels), 16 kHz; None when nothing came.
-        complaint: Why not, in words; empty when all is well.
+        samples: Shape (samples, channels), 16 kHz; None when none came.
+        fault: Why none came, or how the source failed; empty when all is well.
         rate: Hz that the device was opened with; None when it was not.
         lost: Samples that did not arrive.
     """
 
     samples: Signal | None
-    complaint: str = ""
+    fault: str = ""
     rate: int | None = None
     lost: int = 0
 
 
-def check_sources(config: Config, bundles: Mapping[Path, Bundle], devices: Sequence[Recorder]) -> list[Finding]:
-    """Listen to every source in turn.
+def check_sources(config: Config, bundles: Mapping[Path, Bundle], devices: Sequence[CaptureDevice]) -> list[Finding]:
+    """Listen to every source in turn and judge its sound.
 
     Args:
         config: The configuration.
-        bundles: Bundles that can be opened, which know what level is usual.
-        devices: What records here.
+        bundles: Bundles that can be opened; they hold the usual levels.
+        devices: Capture devices of this box.
     """
     return [
         finding
@@ -57,8 +57,8 @@ def check_sources(config: Config, bundles: Mapping[Path, Bundle], devices: Seque
     ]
 
 
-def listen(name: str, config: Config, seconds: float = LISTEN_SECONDS) -> Heard:
-    """Open a source for a while."""
+def listen(name: str, config: Config, seconds: float = LISTEN_SECONDS) -> ListenResult:
+    """Open a source for a while and return its sound."""
     source = CaptureSource(name, config.sources[name], seconds=seconds + 2.0)
     wanted = round(seconds * SAMPLE_RATE)
     until, pause = time.monotonic() + seconds + OPEN_SECONDS, threading.Event()
@@ -73,55 +73,55 @@ def listen(name: str, config: Config, seconds: float = LISTEN_SECONDS) -> Heard:
         stretch = source.ring.read(max(0, end - wanted), min(end, wanted)) if end else Missing.OVERWRITTEN
         rate = source.opened.get("rate")
         nothing = "it was opened and delivers nothing" if rate else "it does not open"
-        complaint = "" if status.state in {"healthy", "silent", "ended"} else status.reason or nothing
+        fault = "" if status.state in {"healthy", "silent", "ended"} else status.reason or nothing
         samples = None if isinstance(stretch, Missing) else stretch.samples.copy()
-        return Heard(samples, complaint, rate, source.counters.samples_lost)
+        return ListenResult(samples, fault, rate, source.counters.samples_lost)
     finally:
         source.stop()
 
 
 def judge_source(
-    name: str, config: Config, heard: Heard, devices: Sequence[Recorder], bundles: Mapping[Path, Bundle]
+    name: str, config: Config, result: ListenResult, devices: Sequence[CaptureDevice], bundles: Mapping[Path, Bundle]
 ) -> list[Finding]:
-    """Judge what a source brought."""
+    """Judge the sound of a source."""
     settings = config.sources[name]
     key = f"sources.{name}"
-    if heard.samples is None or len(heard.samples) == 0:
+    if result.samples is None or len(result.samples) == 0:
         if settings.hardware is not None:
-            return [_not_opened(key, settings.hardware, heard, devices)]
-        return [problem(f"{key}.path", heard.complaint or "no sound came", "Name a wav or flac recording")]
+            return [_not_opened(key, settings.hardware, result, devices)]
+        return [problem(f"{key}.path", result.fault or "no sound came", "Name a wav or flac recording")]
     found = []
-    if heard.rate is not None and heard.rate < SAMPLE_RATE:
-        text = f"opened at {heard.rate} Hz: everything above {heard.rate / 2000:g} kHz is missing"
+    if result.rate is not None and result.rate < SAMPLE_RATE:
+        text = f"opened at {result.rate} Hz: everything above {result.rate / 2000:g} kHz is missing"
         found.append(warning(f"{key}.rate", text, "Use a microphone that takes 16 kHz or more"))
-    if heard.lost:
-        text = f"{heard.lost} samples were lost within seconds"
+    if result.lost:
+        text = f"{result.lost} samples were lost within seconds"
         found.append(warning(key, text, "Another USB port, no hub, or fewer programs on this box"))
     for column, channel in enumerate(settings.channels):
-        found += _judge_channel(name, channel, heard.samples[:, column], config, bundles)
+        found += _judge_channel(name, channel, result.samples[:, column], config, bundles)
     return found
 
 
-def _not_opened(key: str, hardware: str, heard: Heard, devices: Sequence[Recorder]) -> Finding:
-    # What the child advises is for the log of a service that waits; the doctor knows more.
-    said = heard.complaint.split(": waiting for it")[0] or "no sound came"
+def _not_opened(key: str, hardware: str, result: ListenResult, devices: Sequence[CaptureDevice]) -> Finding:
+    # The child's remedy is for the log of a service that waits; the doctor has a better one.
+    fault = result.fault.split(": waiting for it")[0] or "no sound came"
     meant = [d for d in devices if hardware in d.names or f"{hardware}:" in d.names] or list(devices)
     for device in meant:
         if not device.allowed:
             remedy = "Add the service's user to the group of that file: `usermod -aG audio asd`, then restart it"
-            return problem(key, f"{said}. The service's user may not open {device.node}", remedy)
+            return problem(key, f"{fault}. The service's user may not open {device.node}", remedy)
         if device.held_by:
             remedy = "End that program, or keep the sound server off this card"
-            return problem(key, f"{said}. Card {device.card} is in use by {device.held_by}", remedy)
-    if "no microphone" in said:
+            return problem(key, f"{fault}. Card {device.card} is in use by {device.held_by}", remedy)
+    if "no microphone" in fault:
         remedy = "Plug it in, and give the name that `asd-agent devices` shows"
-        return problem(f"{key}.device", said, remedy)
-    if "Invalid sample rate" in said or "sample rate" in said.lower():
-        return problem(f"{key}.rate", said, "Remove 'rate', or set one that `asd-agent devices` shows under 'takes'")
-    if "no channel" in said or "channels" in said:
-        return problem(f"{key}.channels", said, "Channels are counted from 0; `asd-agent devices` shows how many")
-    remedy = "Plug it in again; `asd-agent devices --level` shows what it hears, `arecord -L` what ALSA knows"
-    return problem(key, said, remedy)
+        return problem(f"{key}.device", fault, remedy)
+    if "Invalid sample rate" in fault or "sample rate" in fault.lower():
+        return problem(f"{key}.rate", fault, "Remove 'rate', or set one that `asd-agent devices` shows under 'takes'")
+    if "no channel" in fault or "channels" in fault:
+        return problem(f"{key}.channels", fault, "Channels are counted from 0; `asd-agent devices` shows how many")
+    remedy = "Plug it in again; `asd-agent devices --level` shows its level, `arecord -L` lists what ALSA has"
+    return problem(key, fault, remedy)
 
 
 def _judge_channel(
@@ -129,15 +129,15 @@ def _judge_channel(
 ) -> list[Finding]:
     key = f"sources.{name}"
     quality = assess(signal, limits=_limits(name, channel, config, bundles))
-    said = f"channel {channel}"
+    name_of_channel = f"channel {channel}"
     level = "silence" if quality.level_dbfs <= FLOOR_DBFS else f"{quality.level_dbfs:.1f} dBFS"
     found = []
     for reason in quality.reasons:
         text, remedy = _REASONS[reason]
         kind = warning if reason in {"clipping", "too_quiet", "too_loud"} else problem
-        found.append(kind(key, f"{said} {text} ({level})", remedy))
+        found.append(kind(key, f"{name_of_channel} {text} ({level})", remedy))
     peak = float(np.nanmax(np.abs(signal))) if len(signal) else 0.0
-    return found or [ok(key, f"{said} hears {level}, peak {peak:.2f}")]
+    return found or [ok(key, f"{name_of_channel} hears {level}, peak {peak:.2f}")]
 
 
 _REASONS = {
@@ -158,13 +158,13 @@ _REASONS = {
     ),
     "too_loud": (
         "is louder than the machine was when it was trained",
-        "Is the gain as it was, the microphone where it was? Else calibrate anew",
+        "Is the gain as it was, the microphone where it was? Else calibrate again",
     ),
 }
 
 
-def _limits(name: str, channel: int, config: Config, bundles: Mapping[Path, Bundle]) -> Limits:
-    """The usual level of whoever listens to this channel."""
+def _limits(name: str, channel: int, config: Config, bundles: Mapping[Path, Bundle]) -> QualityLimits:
+    """Return the usual level of the monitors on this channel."""
     levels = [
         c.level_dbfs
         for m in config.monitors.values()
@@ -173,5 +173,5 @@ def _limits(name: str, channel: int, config: Config, bundles: Mapping[Path, Bund
         if c.section == m.section and m.domain in {c.domain, "auto"}
     ]
     if not levels:
-        return Limits()
-    return Limits(low_dbfs=min(low for low, _ in levels), high_dbfs=max(high for _, high in levels))
+        return QualityLimits()
+    return QualityLimits(low_dbfs=min(low for low, _ in levels), high_dbfs=max(high for _, high in levels))

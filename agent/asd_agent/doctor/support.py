@@ -1,4 +1,4 @@
-"""The support archive: what whoever helps needs to know of a box, and nothing that must not leave it."""
+"""Support archive: everything that helps to find a fault of a box, and nothing that must not leave it."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ from asd_agent.doctor.unit import NAME, read_unit, show, with_credential
 from asd_agent.errors import AsdError
 
 LOG_LINES = 500
+"""Some days of a healthy service, and the last minutes of one that fails in a loop."""
 _ROOT = "asd-support"
 
 
 def write_archive(out: Path, file: Path, findings: dict[str, Any]) -> None:
-    """Write the archive, whole or not at all, for its owner alone.
+    """Write the archive, complete or not at all, readable for its owner alone.
 
     Args:
         out: A .tar.gz.
@@ -54,7 +55,7 @@ def write_archive(out: Path, file: Path, findings: dict[str, Any]) -> None:
 
 
 def contents(file: Path, findings: dict[str, Any]) -> dict[str, str]:
-    """Every file of the archive by name, masked.
+    """Return every file of the archive by name, masked.
 
     Args:
         file: agent.yaml.

@@ -1,4 +1,4 @@
-"""The systemd unit: whether it runs, is watched, and is passed what it needs."""
+"""Check of the systemd unit: it runs, is watched, and is passed the credentials that it needs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PROPERTIES = (
 
 @dataclass(frozen=True)
 class Unit:
-    """What the service manager says of the service.
+    """State of the service by the service manager.
 
     Attributes:
         values: Properties by name, as `systemctl show` prints them.
@@ -31,12 +31,12 @@ class Unit:
 
     @property
     def installed(self) -> bool:
-        """Whether there is such a unit."""
+        """True where there is such a unit."""
         return self.values.get("LoadState") == "loaded"
 
     @property
     def running(self) -> bool:
-        """Whether it runs or starts."""
+        """True while it runs or starts."""
         return self.values.get("ActiveState") in {"active", "activating", "reloading"}
 
     @property
@@ -46,7 +46,7 @@ class Unit:
 
 
 def show(name: str = NAME) -> str:
-    """`systemctl show`; empty where there is no systemd."""
+    """Return the output of `systemctl show`; empty where there is no systemd."""
     command = ["systemctl", "show", name, f"--property={','.join(_PROPERTIES.split())}"]
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=10, check=False).stdout
@@ -55,7 +55,7 @@ def show(name: str = NAME) -> str:
 
 
 def read_unit(text: str) -> Unit | None:
-    """What `systemctl show` printed; None of nothing."""
+    """Parse the output of `systemctl show`; None where it is empty."""
     values: dict[str, str] = {}
     credentials: dict[str, Path] = {}
     for line in text.splitlines():
@@ -69,18 +69,18 @@ def read_unit(text: str) -> Unit | None:
 
 
 def with_credential(mqtt: MqttSettings, unit: Unit | None) -> MqttSettings:
-    """The broker's settings with a credential replaced by the file from which the unit passes it."""
+    """Return the broker's settings with a credential replaced by the file from which the unit passes it."""
     name = mqtt.password.credential if mqtt.password else None
     path = unit.credentials.get(name) if unit and name else None
     return mqtt.model_copy(update={"password": Secret(file=path)}) if path else mqtt
 
 
 def check_unit(unit: Unit | None, config: Config) -> list[Finding]:
-    """Judge it.
+    """Check the unit.
 
     Args:
-        unit: None where there is no systemd.
-        config: Which credentials are needed.
+        unit: The unit; None where there is no systemd.
+        config: The configuration, which names the credentials.
     """
     if unit is None:
         return [warning("service", "no systemd answers here; nothing restarts the agent", "See docs/install.md")]
@@ -94,23 +94,25 @@ def _state(unit: Unit) -> list[Finding]:
     if values.get("ExecMainStatus") == str(EXIT_CONFIG) and not unit.running:
         text = f"it refused its configuration (exit {EXIT_CONFIG}) and was not started again"
         return [
-            problem("service", text, "Run `asd-agent check`, mend what it says, then `systemctl restart asd-agent`")
+            problem(
+                "service", text, "Run `asd-agent check`, repair what it reports, then `systemctl restart asd-agent`"
+            )
         ]
     if not unit.running:
         text = f"it does not run ({values.get('ActiveState')}, {values.get('Result')})"
-        return [problem("service", text, "`systemctl enable --now asd-agent`; `journalctl -u asd-agent` tells why not")]
+        return [problem("service", text, "`systemctl enable --now asd-agent`; `journalctl -u asd-agent` shows why not")]
     restarts = int(values.get("NRestarts") or 0)
     if restarts:
         text = f"it runs, after {restarts} restarts"
-        return [warning("service", text, "`journalctl -u asd-agent -p warning` tells why")]
+        return [warning("service", text, "`journalctl -u asd-agent -p warning` shows why")]
     return [ok("service", f"it runs: {values.get('StatusText') or values.get('SubState')}")]
 
 
 def _watchdog(unit: Unit) -> list[Finding]:
-    said = unit.values.get("WatchdogUSec", "")
-    if said in {"", "0", "infinity"}:
+    period = unit.values.get("WatchdogUSec", "")
+    if period in {"", "0", "infinity"}:
         return [warning("watchdog", "nothing restarts the service when it hangs", "Set `WatchdogSec=60` in the unit")]
-    return [ok("watchdog", f"a service that hangs is restarted after {said}")]
+    return [ok("watchdog", f"a service that hangs is restarted after {period}")]
 
 
 def _credential(unit: Unit, secret: Secret | None) -> list[Finding]:

@@ -45,8 +45,8 @@ def test_a_box_that_is_well_exits_0_and_every_check_says_that_it_begins(bundle_p
     with Broker(tmp_path / "broker") as broker:
         done = doctor(write_config(tmp_path, bundle_path, source, broker.port))
     assert done.returncode == 0, done.stdout
-    assert done.stderr.splitlines() == [f"looking at {name} …" for name in CHECKS]
-    assert "broker publish: takes messages and gives them back" in done.stdout
+    assert done.stderr.splitlines() == [f"checking {name} …" for name in CHECKS]
+    assert "broker publish: accepts messages and delivers them" in done.stdout
     assert done.stdout.splitlines()[-1].startswith("0 problems")
 
 
@@ -77,7 +77,7 @@ def test_a_running_service_is_asked_and_is_no_stranger_at_the_broker(bundle_path
             found = json.loads(doctor(config, "--json").stdout)["findings"]
             assert agent.process.poll() is None
     said = {f["where"]: f for f in found}
-    assert "the service hears it" in said["sources.sound"]["what"]
+    assert "the service receives its sound" in said["sources.sound"]["what"]
     assert said["agent.name"]["level"] == "ok"
     assert not any(f["level"] == "problem" for f in found), found
     assert not any("taken over" in line for line in agent.lines)

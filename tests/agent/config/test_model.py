@@ -31,7 +31,7 @@ def findings(folder: Path, text: str) -> list[tuple[int, str, str]]:
     with pytest.raises(ConfigFileError) as caught:
         load_config(write(folder, text))
     assert caught.value.exit_code == 78
-    return [(f.line, f.key, f"{f.text} {f.remedy}") for f in caught.value.findings]
+    return [(f.line, f.key, f"{f.text} {f.remedy}") for f in caught.value.mistakes]
 
 
 def test_a_good_file_is_read_with_its_defaults(tmp_path: Path):

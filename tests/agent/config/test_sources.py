@@ -55,7 +55,7 @@ def test_a_kind_that_does_not_exist_is_refused_by_name_with_its_line(tmp_path: P
     )
     with pytest.raises(ConfigFileError) as caught:
         load_config(path)
-    (found,) = caught.value.findings
+    (found,) = caught.value.mistakes
     assert (found.line, found.key) == (5, "sources.mic.kind")
     assert "no source kind 'strem'" in found.text
     assert found.remedy == "Kinds are: file, microphone."

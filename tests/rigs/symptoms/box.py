@@ -14,7 +14,7 @@ from asd_agent.commands.check import inspect
 from asd_agent.config.file import load_config
 from asd_agent.config.finding import Finding
 from asd_agent.doctor.checks import run_checks
-from asd_agent.doctor.examination import DoctorRun, Surroundings
+from asd_agent.doctor.run import DoctorRun, Surroundings
 from rigs.bundles import hum, write_wav
 
 UNIT = """\

@@ -158,7 +158,7 @@ SYMPTOMS = {
     ),
     "broker's name not found": Symptom(_no_such_host, "mqtt.host", "no such host", "Check mqtt.host"),
     "port closed": Symptom(_port_closed, "mqtt.port", "nothing listens there", "Is the broker running"),
-    "plain MQTT to a TLS port": Symptom(_plain_to_tls, "mqtt.tls", "speaks TLS on this port", "Write `tls:"),
+    "plain MQTT to a TLS port": Symptom(_plain_to_tls, "mqtt.tls", "answers with TLS on this port", "Write `tls:"),
     "TLS to a plain port": Symptom(_tls_to_plain, "mqtt.tls", "it closed the connection", "Does this port use TLS"),
     "broker does not answer": Symptom(_mute, "mqtt", "no answer", "firewalls"),
     "not authorised to publish": Symptom(_denied, "broker publish", "not authorised to publish", "access list allow"),

@@ -147,7 +147,7 @@ SYMPTOMS = {
     "unknown key": Symptom(_text(lambda t: t.replace("host:", "hots:")), "mqtt.hots", "unknown key", "mean 'host'"),
     "YAML syntax": Symptom(_text(lambda t: t + "agent: {name: [}\n"), "", "not valid YAML", "quotes close"),
     "tab in YAML": Symptom(_text(lambda t: t.replace("  host", "\thost")), "", "not valid YAML", "quotes close"),
-    "key given twice": Symptom(_text(lambda t: t + "mqtt: {}\n"), "mqtt", "stands twice", "Keep one"),
+    "key given twice": Symptom(_text(lambda t: t + "mqtt: {}\n"), "mqtt", "is given twice", "Keep one"),
     "configuration missing": Symptom(_gone, "", "cannot be read", "Give it with -c"),
     "monitor of an unknown source": Symptom(
         _set("monitors/m/source", "mike"), "monitors.m.source", "no source 'mike'", "There is: s"

@@ -9,7 +9,7 @@ import numpy as np
 from asd_agent.config.finding import Finding
 from asd_agent.config.model import Config
 from asd_agent.doctor import sound
-from asd_agent.doctor.sound import Heard, judge_source
+from asd_agent.doctor.sound import ListenResult, judge_source
 from rigs.agent import running
 from rigs.bundles import RATE, hum, write_wav
 from rigs.microphone import DEVICE, VirtualMicrophone
@@ -59,7 +59,7 @@ def _asleep(box: Box) -> list[Finding]:
         microphone.resume()
 
 
-def _judged(box: Box, heard: Heard, **source: Any) -> list[Finding]:
+def _judged(box: Box, heard: ListenResult, **source: Any) -> list[Finding]:
     box.settings["sources"]["s"] = {"kind": "microphone", "device": "USB Audio", **source}
     return judge_source("s", Config.model_validate(box.settings), heard, [], {})
 
@@ -67,12 +67,12 @@ def _judged(box: Box, heard: Heard, **source: Any) -> list[Finding]:
 def _not_finite(box: Box) -> list[Finding]:
     samples = hum(3, 1)[:, None].copy()
     samples[100] = np.nan
-    return _judged(box, Heard(samples, rate=16_000))
+    return _judged(box, ListenResult(samples, rate=16_000))
 
 
 def _rate_refused(box: Box) -> list[Finding]:
     said = "microphone 'USB Audio' cannot be opened at 11025 Hz (Error opening RawInputStream: Invalid sample rate)"
-    return _judged(box, Heard(None, said), rate=11_025)
+    return _judged(box, ListenResult(None, said), rate=11_025)
 
 
 def _low_rate(box: Box) -> list[Finding]:
@@ -112,7 +112,7 @@ def _silent_in_service(box: Box) -> list[Finding]:
         return box.doctor("sound")
 
 
-def _never(*_: object) -> Heard:
+def _never(*_: object) -> ListenResult:
     raise AssertionError("a microphone that the service holds was opened")
 
 

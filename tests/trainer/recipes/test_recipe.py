@@ -136,7 +136,7 @@ def test_mistakes_are_told_with_file_line_and_what_was_meant(tmp_path, text, mes
 def test_every_mistake_is_told_at_once(tmp_path):
     with pytest.raises(ConfigFileError) as caught:
         load_recipe(write(tmp_path, "name: m\ndevise: cpu\nexperts:\n  - kind: autoencoder\n    member: 2\n"))
-    assert [f.line for f in caught.value.findings] == [2, 5]
+    assert [f.line for f in caught.value.mistakes] == [2, 5]
 
 
 def test_an_unknown_name_gets_the_nearest_one():

@@ -1,4 +1,4 @@
-"""What a valid configuration refers to and whether it can work, before anything starts; asking changes nothing."""
+"""Preflight: checks that a valid configuration can work, before anything starts and without changing anything."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ __all__ = ["preflight", "preflight_settings"]
 
 
 def preflight(config: Config, utc: float | None = None) -> list[Finding]:
-    """Everything: files, bundles with their golden windows, monitors.
+    """Check everything: files, bundles with their golden windows, monitors.
 
     Args:
         config: The configuration.
-        utc: Seconds since 1970, by which certificates are judged; by default now.
+        utc: Time in seconds since 1970 by which certificates are judged; by default now.
     """
     bundles, found = preflight_bundles(config)
     return [*preflight_settings(config, bundles, utc), *found]
 
 
 def preflight_settings(config: Config, bundles: Mapping[Path, Bundle], utc: float | None = None) -> list[Finding]:
-    """The same without opening bundles.
+    """Check the same without opening bundles.
 
     Args:
         config: The configuration.
-        bundles: Those that could be opened, by their paths.
+        bundles: Bundles that could be opened, by their paths.
         utc: As for `preflight`.
     """
     return [*preflight_files(config, time.time() if utc is None else utc), *preflight_monitors(config, bundles)]

@@ -1,4 +1,4 @@
-"""Monitors and their alarms: sections that exist, alarms that can come, gates that open."""
+"""Preflight of monitors and their alarms: sections that exist, alarms that can be raised, gates that can open."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from asd_agent.errors import AsdError
 
 
 def preflight_monitors(config: Config, bundles: Mapping[Path, Bundle]) -> list[Finding]:
-    """Judge every monitor; of a bundle that is not there only what needs none."""
+    """Check every monitor; where its bundle is not there, only what needs none."""
     found: list[Finding] = []
     seen: dict[tuple[object, ...], str] = {}
     for name, monitor in config.monitors.items():
         same = (monitor.source, monitor.channel, config.bundle_path(monitor.bundle), monitor.section, monitor.domain)
         other = seen.setdefault(same, name)
         if other != name:
-            text = f"listens for what monitor {other!r} listens for, through the same channel"
-            found.append(warning(f"monitors.{name}", text, "Each alarm would come twice; remove one of them"))
+            text = f"monitors the same as monitor {other!r}, through the same channel"
+            found.append(warning(f"monitors.{name}", text, "Each alarm would be raised twice; remove one of them"))
         bundle = bundles.get(config.bundle_path(monitor.bundle))
         if bundle is not None:
             found += _monitor(name, monitor, bundle, config.paths.state)
@@ -32,7 +32,7 @@ def preflight_monitors(config: Config, bundles: Mapping[Path, Bundle]) -> list[F
         if all(m.source != name for m in config.monitors.values()):
             found.append(warning(f"sources.{name}", "no monitor listens to it", "Remove it, or name it in a monitor"))
     if config.monitors and all(s.ends for s in config.sources.values()):
-        found.append(ok("sources", "recordings alone: the agent ends when they are over"))
+        found.append(ok("sources", "all are recordings: the agent ends when they are over"))
     return found
 
 
@@ -93,11 +93,11 @@ def _gate(name: str, monitor: MonitorSettings, conditions: list[Condition]) -> l
         return []
     key = f"monitors.{name}.active_when.level_above_dbfs"
     low, high = min(c.level_dbfs[0] for c in conditions), max(c.level_dbfs[1] for c in conditions)
-    heard = f"when it was trained the machine was between {low:.1f} and {high:.1f} dBFS"
+    trained = f"in training the machine was between {low:.1f} and {high:.1f} dBFS"
     if gate.level_above_dbfs >= high:
-        text = f"the machine never counts as running: {heard}, the gate opens above {gate.level_above_dbfs:g}"
-        return [problem(key, text, f"Let it lie below {low:.1f}, above the level of the machine at rest")]
+        text = f"the machine never counts as running: {trained}, the gate opens above {gate.level_above_dbfs:g}"
+        return [problem(key, text, f"Set it below {low:.1f}, above the level of the machine at rest")]
     if gate.level_above_dbfs > low:
-        text = f"a quiet machine counts as stopped: {heard}, the gate opens above {gate.level_above_dbfs:g}"
-        return [warning(key, text, f"Let it lie below {low:.1f}, above the level of the machine at rest")]
+        text = f"a quiet machine counts as stopped: {trained}, the gate opens above {gate.level_above_dbfs:g}"
+        return [warning(key, text, f"Set it below {low:.1f}, above the level of the machine at rest")]
     return []

@@ -1,4 +1,4 @@
-"""The bundles that monitors name: whole, made for this agent, and giving their golden scores on this box."""
+"""Preflight of bundles: complete, made for this agent, and giving their golden scores on this box."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from asd_agent.inference.providers import Pool
 
 
 def preflight_bundles(config: Config) -> tuple[dict[Path, Bundle], list[Finding]]:
-    """Open every bundle and score its golden windows; a broken one hides no other.
+    """Open every bundle and score its golden windows; a damaged one hides no other.
 
     Returns:
-        Those that could be opened, by path, also where their scores are off; and what was found.
+        The bundles that could be opened, by path, also where their scores are off; and the findings.
     """
     bundles: dict[Path, Bundle] = {}
     found: list[Finding] = []
@@ -38,7 +38,8 @@ def preflight_bundles(config: Config) -> tuple[dict[Path, Bundle], list[Finding]
             )
         )
         found += [
-            warning("providers", f"{path.name} runs on {gate.provider}: {said}", _INSTALL) for said in gate.complaints
+            warning("providers", f"{path.name} runs on {gate.provider}: {complaint}", _INSTALL)
+            for complaint in gate.complaints
         ]
     return bundles, found
 

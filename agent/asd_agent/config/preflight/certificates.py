@@ -1,4 +1,4 @@
-"""From when to when a certificate is valid, read from its own bytes (RFC 5280, section 4.1) with no other library."""
+"""Dates of validity of a certificate, read from its own bytes (RFC 5280, section 4.1) with no other library."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _UTC_TIME, _VERSION = 0x17, 0xA0
 
 @dataclass(frozen=True)
 class Validity:
-    """When a certificate holds.
+    """Span of time in which a certificate is valid.
 
     Attributes:
         begins: Seconds since 1970 UTC.
@@ -25,11 +25,11 @@ class Validity:
 
 
 def validities(path: Path) -> list[Validity]:
-    """Of every certificate in a PEM file.
+    """Return the validity of each certificate in a PEM file.
 
     Raises:
-        OSError: It cannot be read.
-        ValueError: It holds no certificate, or one that is broken.
+        OSError: The file cannot be read.
+        ValueError: It holds no certificate, or one that is damaged.
     """
     text = path.read_text(encoding="ascii", errors="replace")
     found = [_BEGIN + part.split(_END)[0] + _END + "\n" for part in text.split(_BEGIN)[1:]]
@@ -39,10 +39,10 @@ def validities(path: Path) -> list[Validity]:
 
 
 def validity(der: bytes) -> Validity:
-    """Of one certificate.
+    """Return the validity of one certificate.
 
     Raises:
-        ValueError: It is none.
+        ValueError: The bytes are no certificate.
     """
     try:
         tbs = _parts(_parts(_parts(der)[0][1])[0][1])
@@ -54,7 +54,7 @@ def validity(der: bytes) -> Validity:
 
 
 def _parts(data: bytes) -> list[tuple[int, bytes]]:
-    """The values that follow each other in DER: tag and content."""
+    """Return the consecutive values in DER: tag and content."""
     parts, at = [], 0
     while at < len(data):
         tag, length, at = data[at], data[at + 1], at + 2

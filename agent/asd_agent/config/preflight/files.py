@@ -1,4 +1,4 @@
-"""Files that the configuration names: secrets, certificates, recordings, the state folder; the way to the broker."""
+"""Preflight of files: secrets, certificates, recordings, the state folder; and of the connection to the broker."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from asd_agent.config.preflight.certificates import validities
 from asd_agent.mqtt.connection import tls_context
 
 SOON_SECONDS = 14 * 86_400
-"""A certificate that ends within this is warned of."""
+"""A certificate that ends within this gives a warning: time enough to renew it."""
 _LOCAL = ("localhost", "127.", "::1")
 _TLS_PORT = 8883
 
 
 def preflight_files(config: Config, utc: float) -> list[Finding]:
-    """Judge every file.
+    """Check every file.
 
     Args:
         config: The configuration.
-        utc: Seconds since 1970, by which certificates are judged.
+        utc: Time in seconds since 1970 by which certificates are judged.
     """
     found = [*_broker(config.mqtt), *_state(config)]
     if config.mqtt.password is not None:
@@ -47,7 +47,7 @@ def preflight_files(config: Config, utc: float) -> list[Finding]:
 def _broker(mqtt: MqttSettings) -> list[Finding]:
     found = []
     if mqtt.password is not None and mqtt.tls is None and not mqtt.host.startswith(_LOCAL):
-        text = "the password goes over the network in plain text"
+        text = "the password is sent over the network in plain text"
         found.append(warning("mqtt.password", text, "Let the broker offer TLS (usually port 8883) and set 'mqtt.tls'"))
     if mqtt.tls is None and mqtt.port == _TLS_PORT:
         text = "port 8883 is for TLS, and there is no 'mqtt.tls'"
@@ -62,15 +62,15 @@ def _secret(key: str, secret: Secret) -> list[Finding]:
     if secret.credential is not None and "CREDENTIALS_DIRECTORY" not in os.environ:
         if "INVOCATION_ID" not in os.environ:
             text = f"credential {secret.credential!r} is passed to the service alone and cannot be read here"
-            return [warning(key, text, "`asd-agent doctor` looks whether the unit passes it")]
+            return [warning(key, text, "`asd-agent doctor` checks that the unit passes it")]
         text = f"credential {secret.credential!r} is not passed to this service"
         remedy = f"Add `LoadCredential={secret.credential}:/etc/asd-agent/{secret.credential}` to the unit"
         return [problem(key, text, remedy)]
     try:
         secret.read()
     except (ValueError, UnicodeDecodeError) as error:
-        said = "is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else str(error)
-        return [problem(key, said, "Write the password alone into that file, readable for the agent's user")]
+        reason = "is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else str(error)
+        return [problem(key, reason, "Write the password alone into that file, readable for the agent's user")]
     path = secret.path()
     if secret.file is not None and path.stat().st_mode & 0o004:
         return [warning(key, f"{path} can be read by every user of this box", f"Run `chmod o-r {path}`")]
@@ -115,6 +115,6 @@ def _state(config: Config) -> list[Finding]:
     if not place.is_dir():
         return [problem("paths.state", f"{place} is no folder", "Name a folder to write to")]
     if not os.access(place, os.W_OK | os.X_OK) or (place == path and os.statvfs(place).f_flag & os.ST_RDONLY):
-        text = f"{path} cannot be written by user {os.geteuid()}" if place == path else f"{path} cannot be made"
+        text = f"{path} cannot be written by user {os.geteuid()}" if place == path else f"{path} cannot be created"
         return [problem("paths.state", text, "Name a folder that the agent's user may write to")]
     return []

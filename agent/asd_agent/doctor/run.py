@@ -1,4 +1,4 @@
-"""The whole examination: which checks there are, in what order, and what they look at."""
+"""One run of the doctor: its checks, their order, and what they share."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from asd_agent.config.preflight import preflight_settings
 from asd_agent.config.preflight.bundles import preflight_bundles
 from asd_agent.doctor.box import check_clock, check_disk, check_heat, check_memory
 from asd_agent.doctor.broker import check_broker
-from asd_agent.doctor.cards import recorders
+from asd_agent.doctor.cards import capture_devices
 from asd_agent.doctor.checks import Check
 from asd_agent.doctor.outbox import check_outbox
 from asd_agent.doctor.permissions import check_permissions
-from asd_agent.doctor.person import Person, person
 from asd_agent.doctor.running import ask_health, judge_health
 from asd_agent.doctor.software import check_runtime
 from asd_agent.doctor.sound import LISTEN_SECONDS, OPEN_SECONDS, check_sources
 from asd_agent.doctor.unit import Unit, check_unit, read_unit, show, with_credential
+from asd_agent.doctor.user import BoxUser, find_user
 
 _MEGA = 1_000_000
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """Where the doctor looks.
+    """Parts of the box that the doctor reads; tests replace them.
 
     Attributes:
-        root: Where `proc`, `sys` and `dev` lie.
+        root: Folder that holds `proc`, `sys` and `dev`.
         clock: The box's clocks.
-        show: What the service manager prints of the unit.
+        show: Returns what the service manager prints of the unit.
         packages: Folders of Python packages; None for this Python's own.
-        user: Who the service runs as; None asks the unit.
+        user: Name of the service's user; None takes it from the unit.
     """
 
     root: Path = Path("/")
@@ -47,11 +47,11 @@ class Surroundings:
 
 
 class DoctorRun:
-    """What one run of the doctor knows.
+    """One run of the doctor.
 
     Args:
         config: The configuration.
-        file: Where it was read.
+        file: File that it was read from.
         around: The box.
     """
 
@@ -62,51 +62,51 @@ class DoctorRun:
         self._health = ask_health(config.paths.state)
 
     @property
-    def user(self) -> Person:
-        """Who the service runs as."""
+    def user(self) -> BoxUser:
+        """User that the service runs as."""
         groups = self.unit.groups if self.unit else []
-        return person(self._around.user or (self.unit.values.get("User") if self.unit else None), groups)
+        return find_user(self._around.user or (self.unit.values.get("User") if self.unit else None), groups)
 
     def checks(self) -> list[Check]:
-        """What to look at, in turn."""
+        """Return the checks in turn."""
         config, around = self._config, self._around
-        listening = len(config.sources) * (LISTEN_SECONDS + OPEN_SECONDS + 5.0)
+        listening_seconds = len(config.sources) * (LISTEN_SECONDS + OPEN_SECONDS + 5.0)
         free = round(config.evidence.free_megabytes * _MEGA)
         return [
-            Check("bundles", self._look_at_bundles, 300.0),
-            Check("configuration", self._look_at_settings),
-            Check("software", self._look_at_software),
+            Check("bundles", self._check_bundles, 300.0),
+            Check("configuration", self._check_settings),
+            Check("software", self._check_software),
             Check("service", lambda: check_unit(self.unit, config)),
             Check("permissions", lambda: check_permissions(config, self._file, self.user)),
             Check("disk", lambda: check_disk(config.paths.state, free)),
             Check("outbox", lambda: check_outbox(config.paths.state)),
             Check("clock", lambda: check_clock(around.clock)),
             Check("heat", lambda: [*check_heat(around.root), *check_memory(around.root)]),
-            Check("sound", self._look_at_sources, listening),
-            Check("broker", self._look_at_broker, 90.0),
+            Check("sound", self._check_sources, listening_seconds),
+            Check("broker", self._check_broker, 90.0),
         ]
 
-    def _look_at_bundles(self) -> list[Finding]:
+    def _check_bundles(self) -> list[Finding]:
         self._bundles, found = preflight_bundles(self._config)
         return found
 
-    def _look_at_settings(self) -> list[Finding]:
-        # A credential is the unit's to pass, and is looked at there.
+    def _check_settings(self) -> list[Finding]:
+        # The unit passes a credential, and its check covers that.
         plain = self._config.model_copy(update={"mqtt": self._mqtt()})
         found = [f for f in preflight_settings(plain, self._bundles) if f.level != "ok"]
-        return found or [ok("agent.yaml", "nothing stands in the way of a start")]
+        return found or [ok("agent.yaml", "the agent can start with it")]
 
-    def _look_at_software(self) -> list[Finding]:
+    def _check_software(self) -> list[Finding]:
         members = [m for b in self._bundles.values() for m in b.manifest.members]
         needed = any(m.graph is not None for m in members) or not self._bundles
         return check_runtime(self._config.providers, needed=needed, path=self._around.packages)
 
-    def _look_at_sources(self) -> list[Finding]:
+    def _check_sources(self) -> list[Finding]:
         if self._health is not None:
             return judge_health(self._health)
-        return check_sources(self._config, self._bundles, recorders(self.user, self._around.root))
+        return check_sources(self._config, self._bundles, capture_devices(self.user, self._around.root))
 
-    def _look_at_broker(self) -> list[Finding]:
+    def _check_broker(self) -> list[Finding]:
         return check_broker(self._mqtt(), self._config.agent.name, running=self._health is not None)
 
     def _mqtt(self) -> MqttSettings:

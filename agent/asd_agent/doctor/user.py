@@ -1,4 +1,4 @@
-"""What the service's user may do, told from owners and modes of files, whoever asks."""
+"""Rights of the service's user, computed from owners and modes of files, whichever user runs the doctor."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
-class Person:
-    """A user of the box.
+class BoxUser:
+    """User of the box.
 
     Attributes:
-        name: For people.
-        uid: Its number.
-        groups: Numbers of every group that it is in.
+        name: Name for messages.
+        uid: User id.
+        groups: Ids of every group that it is in.
     """
 
     name: str
@@ -26,7 +26,7 @@ class Person:
     groups: frozenset[int]
 
     def may(self, status: os.stat_result, wanted: int) -> bool:
-        """Whether it may do what is wanted, 4 to read, 2 to write, 1 to enter, with a file of this status."""
+        """Return true where it has the wanted right, 4 to read, 2 to write, 1 to enter, on a file of this status."""
         mode = status.st_mode
         if self.uid == 0:
             return True
@@ -37,7 +37,7 @@ class Person:
         return mode & wanted == wanted
 
     def refused(self, path: Path, wanted: int) -> Path | None:
-        """What keeps it from a path: a folder on the way or the path itself; None where nothing does.
+        """Return the folder on the way, or the path itself, that it has no right on; None where it has all.
 
         Raises:
             OSError: The path is not there.
@@ -48,8 +48,11 @@ class Person:
         return None if self.may(path.stat(), wanted) else path
 
 
-def person(name: str | None, groups: Sequence[str] = ()) -> Person:
-    """A user by name, with groups that the service manager adds; the one who asks where the name is None or unknown."""
+def find_user(name: str | None, groups: Sequence[str] = ()) -> BoxUser:
+    """Return a user by name, with groups that the service manager adds.
+
+    Where the name is None or unknown it is the user that runs this process.
+    """
     more = frozenset(g.gr_gid for g in grp.getgrall() if g.gr_name in groups)
     try:
         entry = pwd.getpwnam(name) if name else None
@@ -57,5 +60,5 @@ def person(name: str | None, groups: Sequence[str] = ()) -> Person:
         entry = None
     if entry is None:
         own = pwd.getpwuid(os.geteuid()).pw_name if os.geteuid() in {p.pw_uid for p in pwd.getpwall()} else "you"
-        return Person(own, os.geteuid(), frozenset([os.getegid(), *os.getgroups()]) | more)
-    return Person(entry.pw_name, entry.pw_uid, frozenset(os.getgrouplist(entry.pw_name, entry.pw_gid)) | more)
+        return BoxUser(own, os.geteuid(), frozenset([os.getegid(), *os.getgroups()]) | more)
+    return BoxUser(entry.pw_name, entry.pw_uid, frozenset(os.getgrouplist(entry.pw_name, entry.pw_gid)) | more)
