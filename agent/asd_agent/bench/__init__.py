@@ -1,4 +1,4 @@
-"""How fast a bundle is on this box: each stage of a window, and how many monitors that carries."""
+"""Speed of a bundle on this box: each stage of a window, and the number of monitors that the box carries."""
 
 from asd_agent.bench.capacity import Capacity, capacity
 from asd_agent.bench.stages import Stage, window_stages

@@ -1,4 +1,4 @@
-"""What a box carries: windows a second, and the monitors whose windows all fall due at once and are scored in time."""
+"""Capacity of a box: windows per second, and monitors whose windows all fall due at once and are scored in time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from asd_agent.audio.quality import Limits
+from asd_agent.audio.quality import QualityLimits
 from asd_agent.audio.ring import Ring
 from asd_agent.bench.stages import Window, whole_window
 from asd_agent.bench.timing import Effort, Times
@@ -18,11 +18,11 @@ from asd_agent.runtime import resident_bytes
 
 @dataclass(frozen=True)
 class Capacity:
-    """What one box carries of one bundle.
+    """Capacity of one box for one bundle.
 
     Attributes:
         windows_per_second: Scored one after the other, explained.
-        monitors: That this box carries at the hop: as many windows, each at the 99th percentile of its time, fit in it.
+        monitors: Monitors that this box carries: so many windows, at the 99th percentile of their time, fit in a hop.
         hop_seconds: The hop.
         cpu_milliseconds: Processor time of one window, of all threads.
         core_share: Share of one core that one monitor uses.
@@ -40,19 +40,19 @@ class Capacity:
 def capacity(
     scorer: BundleScorer, condition: Condition, windows: list[Window], hop_seconds: float, effort: Effort | None = None
 ) -> Capacity:
-    """Score windows as fast as it goes.
+    """Score windows as fast as possible.
 
     Args:
         scorer: The bundle.
-        condition: Who listens.
+        condition: Section and domain that judges them.
         windows: Each of shape (samples,); taken in turn.
-        hop_seconds: From one window of a monitor to its next.
-        effort: How long.
+        hop_seconds: Seconds from one window of a monitor to its next.
+        effort: Number of repeats.
     """
     effort = effort or Effort()
     ring = Ring(len(windows[0]) / scorer.bundle.manifest.sample_rate)
     ring.write(windows[0][:, None])
-    limits = Limits(*condition.level_dbfs)
+    limits = QualityLimits(*condition.level_dbfs)
     works = [whole_window(scorer, condition, window, ring, limits) for window in windows]
     for work in works:
         work()

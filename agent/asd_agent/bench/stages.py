@@ -1,4 +1,4 @@
-"""One window through a bundle, stage by stage, in the order in which the service takes them."""
+"""Stages of one window through a bundle, in the order in which the service takes them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from asd_agent.audio.quality import Limits, assess
+from asd_agent.audio.quality import QualityLimits, assess
 from asd_agent.audio.ring import Ring
 from asd_agent.bench.timing import Effort, Times, Work, measure
 from asd_agent.bundle.manifest import Condition, Member
@@ -20,18 +20,18 @@ from asd_agent.inference.members import WindowFeatures
 from asd_agent.inference.scorer import BundleScorer, member_scores, scorer_arrays
 
 Window = npt.NDArray[np.float32]
-Tell = Callable[[str], None]
+Progress = Callable[[str], None]
 _RING_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage's times.
+    """Times of one stage.
 
     Attributes:
-        name: What is done.
-        part: Whose: a front end, a member; empty for the whole.
-        times: How long it took.
+        name: Name of the stage.
+        part: Front end or member that it belongs to; empty for the whole.
+        times: Times of its repeats.
     """
 
     name: str
@@ -40,21 +40,25 @@ class Stage:
 
 
 def window_stages(
-    scorer: BundleScorer, condition: Condition, window: Window, effort: Effort | None = None, tell: Tell | None = None
+    scorer: BundleScorer,
+    condition: Condition,
+    window: Window,
+    effort: Effort | None = None,
+    progress: Progress | None = None,
 ) -> list[Stage]:
     """Time every stage of one window.
 
     Args:
         scorer: The bundle.
-        condition: Who listens.
+        condition: Section and domain that judges it.
         window: Shape (samples,).
-        effort: For each stage.
-        tell: Told of each stage as it begins.
+        effort: Number of repeats of each stage.
+        progress: Called with the name of each stage as it begins.
     """
     found = []
     for name, part, work in _stages(scorer, condition, window):
-        if tell:
-            tell(f"{name} {part}".strip())
+        if progress:
+            progress(f"{name} {part}".strip())
         found.append(Stage(name, part, measure(work, effort)))
     return found
 
@@ -64,7 +68,7 @@ def _stages(scorer: BundleScorer, condition: Condition, window: Window) -> Itera
     while ring.end < ring.capacity:
         ring.write(window[:, None])
     yield "ring copy", "", partial(ring.read, ring.begin, len(window))
-    limits = Limits(*condition.level_dbfs)
+    limits = QualityLimits(*condition.level_dbfs)
     yield "quality", "", partial(assess, window, limits=limits)
     uses = [use for expert in condition.experts for use in expert.members]
     members = {use.member: scorer.bundle.manifest.member(use.member) for use in uses}
@@ -74,7 +78,7 @@ def _stages(scorer: BundleScorer, condition: Condition, window: Window) -> Itera
         features.of(spec)  # computed once for all members of one front end
     for use in uses:
         yield (
-            _observation(members[use.member]),
+            _inference_name(members[use.member]),
             use.member,
             partial(scorer.infer, features, use.member, condition.section),
         )
@@ -88,8 +92,8 @@ def _stages(scorer: BundleScorer, condition: Condition, window: Window) -> Itera
     yield "whole window", "", whole_window(scorer, condition, window, ring, limits)
 
 
-def whole_window(scorer: BundleScorer, condition: Condition, window: Window, ring: Ring, limits: Limits) -> Work:
-    """Everything that the service does to one window before it is told."""
+def whole_window(scorer: BundleScorer, condition: Condition, window: Window, ring: Ring, limits: QualityLimits) -> Work:
+    """Return a function that does everything that the service does to one window before it is published."""
 
     def work() -> object:
         ring.read(ring.begin, len(window))
@@ -107,7 +111,7 @@ def _front_end(spec: FeatureSpec | StftSpec | SpectrumSpec) -> str:
     return f"{spec.n_mels} bands, n_fft {spec.n_fft}, hop {spec.hop_length}"
 
 
-def _observation(member: Member) -> str:
+def _inference_name(member: Member) -> str:
     if member.graph is None:
-        return "observation"
+        return "statistics"
     return f"network, {member.masks.count} replicas" if member.masks else "network"

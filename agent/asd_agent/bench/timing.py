@@ -1,4 +1,4 @@
-"""How long something takes, in quantiles; two things are compared turn about, so that a busy moment hits both."""
+"""Times of repeated work in quantiles; two works are measured in alternation, so that a busy moment affects both."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Work = Callable[[], object]
 
 @dataclass(frozen=True)
 class Effort:
-    """How often something is repeated: until `seconds` are over, at least `least` and at most `most` times."""
+    """Number of repeats: until `seconds` are over, at least `least` and at most `most` times."""
 
     seconds: float = 2.0
     least: int = 5
@@ -23,11 +23,11 @@ class Effort:
 
 @dataclass(frozen=True)
 class Times:
-    """Repeated times of one thing.
+    """Times of one repeated work.
 
     Attributes:
-        milliseconds: By the clock on the wall, shape (repeats,).
-        cpu_milliseconds: Processor time of all threads; beside other work it tells more. Shape (repeats,).
+        milliseconds: Elapsed time, shape (repeats,).
+        cpu_milliseconds: Processor time of all threads, which other work on the box affects less; shape (repeats,).
     """
 
     milliseconds: npt.NDArray[np.float64]
@@ -49,18 +49,18 @@ class Times:
         return float(np.quantile(self.cpu_milliseconds, 0.5))
 
     def ratio(self, other: Times) -> tuple[float, float, float]:
-        """5th, 50th and 95th percentile of this one's processor time to the other's, pair by pair."""
+        """Return the 5th, 50th and 95th percentile of the ratio of processor times, pair by pair."""
         low, middle, high = np.quantile(self.cpu_milliseconds / other.cpu_milliseconds, [0.05, 0.5, 0.95])
         return float(low), float(middle), float(high)
 
 
 def measure(work: Work, effort: Effort | None = None) -> Times:
-    """Time something after one turn that does not count."""
+    """Measure a work after one repeat that does not count."""
     return _measure([work], effort or Effort())[0]
 
 
 def measure_pairs(first: Work, second: Work, effort: Effort | None = None) -> tuple[Times, Times]:
-    """Time two things turn about."""
+    """Measure two works in alternation."""
     one, other = _measure([first, second], effort or Effort())
     return one, other
 

@@ -1,4 +1,4 @@
-"""asd-agent bench: how fast a bundle is on this box."""
+"""asd-agent bench: speed of a bundle on this box."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from asd_agent.inference.providers import Sessions
 from asd_agent.inference.scorer import BundleScorer
 
 DEMO = "demo"
-_TOLD = ("numpy", "scipy", "onnxruntime")
+_SHOWN = ("numpy", "scipy", "onnxruntime")
 
 
 def bench(
@@ -31,10 +31,10 @@ def bench(
     provider: Annotated[
         list[str] | None, typer.Option(help="Execution provider; may be given again, in order of preference.")
     ] = None,
-    seconds: Annotated[float, typer.Option(help="How long each stage is repeated.", min=0.0)] = 2.0,
+    seconds: Annotated[float, typer.Option(help="Seconds for which each stage is repeated.", min=0.0)] = 2.0,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
-    """Time every stage of a window and say how many monitors this box carries.
+    """Measure every stage of a window and show how many monitors this box carries.
 
     The windows are the bundle's own golden ones. A busy box gives other figures than an idle one.
 
@@ -54,7 +54,7 @@ def bench(
         golden = scorer.bundle.golden()
         windows = [w.astype(np.float32) / 32768.0 for w in golden["windows"]]
         stages = window_stages(scorer, condition, windows[0], effort, status.update)
-        status.update("as fast as it goes")
+        status.update("as fast as possible")
         carried = capacity(scorer, condition, windows, hop, effort)
     if json:
         print_json(_document(scorer, sessions.provider(), loaded, stages, carried))
@@ -70,7 +70,7 @@ def _document(
         "bundle": scorer.bundle.digest,
         "name": scorer.bundle.manifest.name,
         "provider": provider,
-        "box": {"processor": processor(), "cores": os.cpu_count(), "versions": {n: version(n) for n in _TOLD}},
+        "box": {"processor": processor(), "cores": os.cpu_count(), "versions": {n: version(n) for n in _SHOWN}},
         "load_seconds": loaded,
         "stages": [
             {
@@ -102,7 +102,7 @@ def _print_table(scorer: BundleScorer, provider: str, loaded: float, stages: lis
     for s in stages:
         table.add_row(s.name, s.part, f"{s.times.p50:.2f}", f"{s.times.p99:.2f}", f"{s.times.cpu:.2f}")
     console = Console(width=None if sys.stdout.isatty() else 120)
-    versions = ", ".join(f"{n} {version(n)}" for n in _TOLD)
+    versions = ", ".join(f"{n} {version(n)}" for n in _SHOWN)
     console.print(f"{scorer.bundle.manifest.name} with {provider} on {processor()}, {os.cpu_count()} cores, {versions}")
     console.print(table)
     console.print(
@@ -114,7 +114,7 @@ def _print_table(scorer: BundleScorer, provider: str, loaded: float, stages: lis
 
 
 def processor(root: Path = Path("/")) -> str:
-    """The processor's name, or its architecture where it does not tell."""
+    """Return the processor's name, or its architecture where it has none."""
     try:
         lines = (root / "proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -12,7 +12,7 @@ import typer
 from asd_agent.commands.console import log_to_stderr, print_json
 
 if TYPE_CHECKING:
-    from asd_agent.demo.play import Outcome
+    from asd_agent.demo.play import DemoOutcome
 
 
 def demo(
@@ -43,16 +43,16 @@ def demo(
     else:
         console = Console()
         with Live(console=console, auto_refresh=False, screen=False) as live:
-            player = Demo(speed, seconds, show=lambda p: live.update(render(p), refresh=True), evidence=evidence)
+            player = Demo(speed, seconds, show=lambda c: live.update(render(c), refresh=True), evidence=evidence)
             outcome = player.run()
         if picture:
             _save(picture, render(player.at_last_alarm))
-        _say(outcome, evidence)
+        _print(outcome, evidence)
     if not outcome.good:
         raise typer.Exit(1)
 
 
-def _say(outcome: Outcome, evidence: Path | None) -> None:
+def _print(outcome: DemoOutcome, evidence: Path | None) -> None:
     latencies = ", ".join(f"{seconds:g} s" for seconds in outcome.latency_seconds)
     where = f"is in {evidence}" if evidence else "went with the demo; --evidence FOLDER keeps it"
     sys.stdout.write(

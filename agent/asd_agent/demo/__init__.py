@@ -1,1 +1,1 @@
-"""The demo: the very same pipeline on shipped sound, with a broker of its own and a live screen."""
+"""Demo: the same pipeline as in service on shipped sound, with a broker of its own and a live screen."""

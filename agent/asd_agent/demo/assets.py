@@ -1,18 +1,18 @@
-"""Where the demo's bundle, recording and labels lie: beside the sources in a checkout, else in <prefix>/share/asd."""
+"""Places of the demo's bundle, recording and labels: in a checkout, else in <prefix>/share/asd."""
 
 from __future__ import annotations
 
 import sysconfig
 from pathlib import Path
 
-from asd_agent.demo.verdict import Truth
+from asd_agent.demo.verdict import LabelledRecording
 from asd_agent.errors import AsdError
 
 _SAMPLES = Path(__file__).parent / "samples"
 
 
 def demo_bundle() -> Path:
-    """Folder of the demo bundle.
+    """Return the folder of the demo bundle.
 
     Raises:
         AsdError: It was not installed.
@@ -28,10 +28,10 @@ def demo_bundle() -> Path:
 
 
 def demo_recording() -> Path:
-    """The recording that is played."""
+    """Return the path of the recording that is played."""
     return _SAMPLES / "fan.flac"
 
 
-def demo_truth() -> Truth:
-    """What the recording holds."""
-    return Truth.model_validate_json((_SAMPLES / "fan.json").read_text(encoding="utf-8"))
+def demo_labels() -> LabelledRecording:
+    """Return the labels of the recording."""
+    return LabelledRecording.model_validate_json((_SAMPLES / "fan.json").read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""A broker inside the process (amqtt, MQTT 3.1.1), for a demo on a box where none is installed."""
+"""Broker inside the process (amqtt, MQTT 3.1.1), for a demo on a box where none is installed."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 _SECONDS = 20.0
+"""Bound of every step; a start takes a second on a slow box."""
 
 
 class DemoBroker:
-    """A broker on free loopback ports, which can be stopped and started again on them.
+    """Broker on free loopback ports, which can be stopped and started again on them.
 
-    amqtt forgets its sessions when it stops. So the agent has a door of its own, which is opened once the subscriber
-    is back: nothing is published into the void, as with a broker that keeps its sessions.
+    amqtt forgets its sessions when it stops. So the agent has a port of its own, which is opened once the subscriber
+    is back: nothing is published without a receiver, as with a broker that keeps its sessions.
 
     Raises:
         AsdError: amqtt is not installed.
@@ -37,14 +38,14 @@ class DemoBroker:
             raise AsdError(
                 "the demo's broker is not installed", "Install it: `pip install 'asd[cpu,demo]'`."
             ) from error
-        # Clients that vanish with the broker, as they do here on purpose, are not worth a line each.
+        # Clients lose their connection with the broker here on purpose: no log line for each.
         for name in ("amqtt", "transitions"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         self._make = Broker
         self.agent_port, self.subscriber_port = _free_port(), _free_port()
         self._broker: Any = None
-        self._door: asyncio.Server | None = None
-        self._inside: set[asyncio.StreamWriter] = set()
+        self._agent_server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="demo-broker", daemon=True)
 
@@ -62,21 +63,21 @@ class DemoBroker:
 
     @property
     def running(self) -> bool:
-        """Whether subscribers can connect."""
+        """True while subscribers can connect."""
         return self._broker is not None
 
     def start(self) -> None:
-        """Listen for subscribers."""
+        """Let subscribers connect."""
         if self._broker is None:
             self._broker = self._await(self._start())
 
     def admit_agent(self) -> None:
         """Let the agent connect as well."""
-        if self._door is None and self.running:
-            self._door = self._await(asyncio.start_server(self._forward, HOST, self.agent_port))
+        if self._agent_server is None and self.running:
+            self._agent_server = self._await(asyncio.start_server(self._forward, HOST, self.agent_port))
 
     def stop(self) -> None:
-        """Close every connection and listen no more."""
+        """Close every connection and the ports."""
         if self._broker is not None:
             broker, self._broker = self._broker, None
             self._await(self._stop(broker))
@@ -92,10 +93,10 @@ class DemoBroker:
         return broker
 
     async def _stop(self, broker: Any) -> None:
-        if self._door is not None:
-            self._door.close()
-            self._door = None
-        for writer in self._inside:
+        if self._agent_server is not None:
+            self._agent_server.close()
+            self._agent_server = None
+        for writer in self._writers:
             writer.close()
         await broker.shutdown()
 
@@ -105,15 +106,15 @@ class DemoBroker:
         except OSError:
             writer.close()
             return
-        self._inside |= {writer, inner_writer}
-        await asyncio.gather(_pass_on(reader, inner_writer), _pass_on(inner_reader, writer))
-        self._inside -= {writer, inner_writer}
+        self._writers |= {writer, inner_writer}
+        await asyncio.gather(_copy_stream(reader, inner_writer), _copy_stream(inner_reader, writer))
+        self._writers -= {writer, inner_writer}
 
     def _await(self, work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(_SECONDS)
 
 
-async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _copy_stream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     with contextlib.suppress(OSError):
         while data := await reader.read(65536):
             writer.write(data)

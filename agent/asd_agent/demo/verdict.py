@@ -1,4 +1,4 @@
-"""Truth against alarms: which faults were found, how soon, and what was said without cause."""
+"""Comparison of labels with alarms: detected faults, their delays, and false alarms."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict
 
 
-class Fault(BaseModel):
-    """A labelled stretch of the demo's recording; times in seconds from its start."""
+class LabelledFault(BaseModel):
+    """Labelled stretch of the demo's recording; times in seconds from its start."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -19,8 +19,8 @@ class Fault(BaseModel):
     severity: float
 
 
-class Truth(BaseModel):
-    """What the demo's recording holds."""
+class LabelledRecording(BaseModel):
+    """Labels of the demo's recording."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -28,16 +28,16 @@ class Truth(BaseModel):
     section: str
     seconds: float
     made_by: str
-    faults: tuple[Fault, ...]
+    faults: tuple[LabelledFault, ...]
 
-    def until(self, seconds: float) -> tuple[Fault, ...]:
-        """The faults of the first `seconds`, those cut short left out."""
+    def until(self, seconds: float) -> tuple[LabelledFault, ...]:
+        """Return the faults of the first `seconds`, without those that are cut short."""
         return tuple(f for f in self.faults if f.end <= seconds)
 
 
 @dataclass(frozen=True)
-class Raised:
-    """An alarm: the window that raised it, in seconds of the recording."""
+class RaisedAlarm:
+    """Alarm with the window that raised it, in seconds of the recording."""
 
     id: str
     window_start: float
@@ -45,14 +45,14 @@ class Raised:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """How the agent did.
+class DetectionResult:
+    """Result of the comparison.
 
     Attributes:
         faults: Labelled faults that were played to their end.
-        detected: How many of them raised an alarm while a window touched them.
+        detected: How many of them raised an alarm while a window overlapped them.
         latency_seconds: From the start of each detected fault to the end of the window that raised its alarm.
-        false_alarms: Alarms whose window touched no fault.
+        false_alarms: Alarms whose window overlapped no fault.
     """
 
     faults: int
@@ -61,16 +61,16 @@ class Verdict:
     false_alarms: int
 
 
-def judge(faults: Sequence[Fault], alarms: Sequence[Raised]) -> Verdict:
-    """Hold alarms against truth; an alarm belongs to the fault that its raising window touches."""
+def judge(faults: Sequence[LabelledFault], alarms: Sequence[RaisedAlarm]) -> DetectionResult:
+    """Compare alarms with labels; an alarm belongs to the fault that its raising window overlaps."""
     latencies: list[float] = []
     for fault in faults:
-        ends = [a.window_end for a in alarms if _touches(a, fault)]
+        ends = [a.window_end for a in alarms if _overlaps(a, fault)]
         if ends:
             latencies.append(round(min(ends) - fault.start, 3))
-    false_alarms = sum(not any(_touches(a, f) for f in faults) for a in alarms)
-    return Verdict(len(faults), len(latencies), tuple(latencies), false_alarms)
+    false_alarms = sum(not any(_overlaps(a, f) for f in faults) for a in alarms)
+    return DetectionResult(len(faults), len(latencies), tuple(latencies), false_alarms)
 
 
-def _touches(alarm: Raised, fault: Fault) -> bool:
+def _overlaps(alarm: RaisedAlarm, fault: LabelledFault) -> bool:
     return alarm.window_start < fault.end and alarm.window_end > fault.start

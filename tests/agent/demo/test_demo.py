@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from asd_agent.bundle import Bundle
-from asd_agent.demo.assets import demo_bundle, demo_recording, demo_truth
+from asd_agent.demo.assets import demo_bundle, demo_labels, demo_recording
 from asd_agent.demo.play import Demo
 from asd_agent.inference.provider_check import check_golden
 from asd_agent.inference.scorer import BundleScorer
@@ -40,7 +40,7 @@ def test_a_short_play_of_normal_sound_raises_nothing_and_shows_its_screen():
 
 
 def test_the_recording_is_normal_for_two_minutes_and_lasts_as_labelled():
-    truth = demo_truth()
+    truth = demo_labels()
     assert min(f.start for f in truth.faults) >= 120
     assert soundfile.info(demo_recording()).duration == pytest.approx(truth.seconds)
 

@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from asd_agent.demo.screen import Picture, render
+from asd_agent.demo.screen import ScreenContent, render
 
 
 @pytest.fixture
@@ -16,13 +16,13 @@ def often_switched():
 
 
 def test_a_picture_is_drawn_while_another_thread_goes_on_writing_it(often_switched):
-    picture = Picture("a fan", 60.0, score=1.0, threshold=2.0)
+    picture = ScreenContent("a fan", 60.0, score=1.0, threshold=2.0)
     over = threading.Event()
 
     def write() -> None:
         while not over.is_set():
             picture.scores.append((1.0, False))
-            picture.events.append("heard")
+            picture.events.append("raised")
 
     writer = threading.Thread(target=write)
     writer.start()
