@@ -21,7 +21,7 @@ from asd_agent.alarm import (
     tick,
 )
 from asd_agent.audio.files import SAMPLE_RATE, Signal
-from asd_agent.audio.quality import Limits, Quality, assess
+from asd_agent.audio.quality import QualityLimits, SoundQuality, assess
 from asd_agent.audio.ring import Missing
 from asd_agent.audio.source import CaptureSource
 from asd_agent.clock import ClockReading
@@ -80,7 +80,7 @@ class Window:
 
     first: int
     signal: Signal
-    quality: Quality
+    quality: SoundQuality
     suspended: bool
 
     @property
@@ -138,7 +138,7 @@ class Monitor:
             bundle=scorer.bundle.digest,
             provisional=all(self._provisional.values()),
         )
-        self._limits = Limits(
+        self._limits = QualityLimits(
             low_dbfs=min(c.level_dbfs[0] for c in conditions), high_dbfs=max(c.level_dbfs[1] for c in conditions)
         )
         self._window = manifest.window_samples
@@ -247,7 +247,7 @@ class Monitor:
         self._next += count * self._hop
         self.counts = self.counts.plus(Counts(due=count, skipped=count))
 
-    def _is_stopped(self, quality: Quality) -> bool:
+    def _is_stopped(self, quality: SoundQuality) -> bool:
         gate = self.settings.active_when
         if isinstance(gate, TopicGate):
             return self._gate_stopped

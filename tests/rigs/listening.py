@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from asd_agent.audio.source import CaptureSource
-from asd_agent.audio.source_state import Change
+from asd_agent.audio.source_state import SourceStatus
 from rigs.waiting import PATIENCE
 
 _TICK_SECONDS = 0.2
@@ -21,7 +21,7 @@ class Listener:
 
     def __init__(self, source: CaptureSource) -> None:
         self.source = source
-        self.changes: list[Change] = []
+        self.changes: list[SourceStatus] = []
         self.arrivals: list[tuple[int, float]] = []
         """Index after the newest sample, and the monotonic time at which it was seen."""
 

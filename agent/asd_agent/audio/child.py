@@ -1,4 +1,4 @@
-"""The capture child: opens one source and sends what it hears down its standard output, until its parent is gone.
+"""Capture child: opens one source and sends its sound down its standard output, until its parent is gone.
 
 Started as `python -m asd_agent.audio.child <request>`, never forked; the request is one JSON object.
 """
@@ -15,7 +15,7 @@ import threading
 from importlib import import_module
 from typing import Any, Protocol, cast
 
-from asd_agent.audio.protocol import Notice
+from asd_agent.audio.protocol import ChildNotice
 from asd_agent.audio.sender import send
 from asd_agent.errors import AsdError
 
@@ -26,11 +26,11 @@ class CaptureModule(Protocol):
     """Module that reads the sound of one source kind; named by `SourceKind.capture_module`."""
 
     def capture(self, settings: dict[str, Any], pipe: int, anchor: float | None) -> None:
-        """Send frames until the sound ends or is lost.
+        """Send packets until the sound ends or is lost.
 
         Args:
             settings: The source's settings as JSON holds them.
-            pipe: File descriptor to write frames to.
+            pipe: File descriptor to write packets to.
             anchor: Monotonic seconds of the first sample of an earlier child; None in the first child, and for
                 sources that are live.
 
@@ -48,14 +48,14 @@ def main(request: dict[str, Any]) -> int:
     _die_with(request["parent"])
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     pipe = os.dup(sys.stdout.fileno())
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no frame
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no packet
     try:
         _serve(request, pipe)
     except AsdError as error:
-        send(pipe, Notice("error", {"what": error.what, "remedy": error.remedy}))
+        send(pipe, ChildNotice("error", {"what": error.what, "remedy": error.remedy}))
         return 1
     except Exception as error:  # noqa: BLE001 - the parent has no other way to learn why
-        send(pipe, Notice("error", {"what": f"capture failed: {type(error).__name__}: {error}", "remedy": ""}))
+        send(pipe, ChildNotice("error", {"what": f"capture failed: {type(error).__name__}: {error}", "remedy": ""}))
         return 1
     return 0
 
@@ -67,7 +67,7 @@ def _serve(request: dict[str, Any], pipe: int) -> None:
     else:
         from asd_agent.audio.microphone import list_inputs
 
-        send(pipe, Notice("inputs", {"inputs": list_inputs(probe_rates=bool(request["list"].get("probe_rates")))}))
+        send(pipe, ChildNotice("inputs", {"inputs": list_inputs(probe_rates=bool(request["list"].get("probe_rates")))}))
 
 
 def _die_with(parent: int) -> None:
@@ -87,5 +87,5 @@ def _until_closed() -> None:
 
 if __name__ == "__main__":
     status = main(json.loads(sys.argv[1]))
-    # Straight out: PortAudio's own farewell can hang.
+    # Without the interpreter's own exit: PortAudio can hang while it shuts down.
     os._exit(status)

@@ -1,4 +1,4 @@
-"""Which microphones there are, asked of a child so that PortAudio looks afresh and may hang without harm."""
+"""List of microphones, read by a child process so that PortAudio looks afresh and may hang without harm."""
 
 from __future__ import annotations
 
@@ -8,24 +8,25 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from asd_agent.audio.process import end, exit_reason, frames, spawn
-from asd_agent.audio.protocol import FrameError, Notice
+from asd_agent.audio.process import end, exit_reason, read_packets, spawn
+from asd_agent.audio.protocol import ChildNotice, PacketError
 from asd_agent.errors import AudioError
 
 _TIMEOUT_SECONDS = 20.0
+"""PortAudio takes seconds to start on a slow box; beyond this it hangs."""
 
 
 @dataclass(frozen=True)
-class Input:
-    """A device that can record.
+class InputDevice:
+    """Device that can record.
 
     Attributes:
-        name: The stable name to give as `device`.
+        name: Stable name to give as `device`.
         aliases: Other names that mean it, PortAudio's own last.
         portaudio: PortAudio's name.
         channels: Channels that it has.
         rate: Its own rate in Hz.
-        rates: The common rates that it takes; empty when it was not asked or is in use.
+        rates: Common rates that it takes; empty when they were not probed or it is in use.
     """
 
     name: str
@@ -37,31 +38,31 @@ class Input:
 
     @property
     def stable(self) -> bool:
-        """Whether the name is tied to hardware and not to an order of discovery."""
+        """True where the name is tied to hardware and not to an order of discovery."""
         return self.name.startswith(("usb-path:", "usb-id:", "hw:CARD="))
 
 
-def list_inputs(*, probe_rates: bool = True, timeout: float = _TIMEOUT_SECONDS) -> list[Input]:
-    """The devices that can record, those with a stable name first.
+def list_inputs(*, probe_rates: bool = True, timeout: float = _TIMEOUT_SECONDS) -> list[InputDevice]:
+    """Return the devices that can record, those with a stable name first.
 
     Args:
-        probe_rates: Also ask each device which of the common rates it takes.
-        timeout: Seconds after which the sound system is said to hang.
+        probe_rates: Also probe each device for the common rates.
+        timeout: Seconds after which the sound system counts as hanging.
 
     Raises:
         AudioError: PortAudio is missing, or hangs.
     """
     child = spawn({"list": {"probe_rates": probe_rates}})
     try:
-        said = _answer(child, time.monotonic() + timeout)
+        notices = _notices(child, time.monotonic() + timeout)
     finally:
         end(child)
-    inputs: list[Input] | None = None
-    for notice in said:
+    inputs: list[InputDevice] | None = None
+    for notice in notices:
         if notice.kind == "error":
             raise AudioError(notice.detail["what"], notice.detail["remedy"])
         if notice.kind == "inputs":
-            inputs = [_input(entry) for entry in notice.detail["inputs"]]
+            inputs = [_device(entry) for entry in notice.detail["inputs"]]
     if inputs is None:
         raise AudioError(
             f"PortAudio cannot list the microphones: {exit_reason(child)}",
@@ -70,16 +71,16 @@ def list_inputs(*, probe_rates: bool = True, timeout: float = _TIMEOUT_SECONDS) 
     return sorted(inputs, key=lambda found: not found.stable)
 
 
-def _answer(child: subprocess.Popen[bytes], deadline: float) -> list[Notice]:
-    said: list[Notice] = []
-    with contextlib.suppress(FrameError):
-        for frame in frames(child, patience=0.1):
-            if isinstance(frame, Notice):
-                said.append(frame)
+def _notices(child: subprocess.Popen[bytes], deadline: float) -> list[ChildNotice]:
+    notices: list[ChildNotice] = []
+    with contextlib.suppress(PacketError):
+        for packet in read_packets(child, timeout=0.1):
+            if isinstance(packet, ChildNotice):
+                notices.append(packet)
             if time.monotonic() > deadline:
                 raise AudioError("the sound system does not answer", "Unplug the microphones, or restart the machine.")
-    return said
+    return notices
 
 
-def _input(entry: dict[str, Any]) -> Input:
-    return Input(**{**entry, "aliases": tuple(entry["aliases"]), "rates": tuple(entry["rates"])})
+def _device(entry: dict[str, Any]) -> InputDevice:
+    return InputDevice(**{**entry, "aliases": tuple(entry["aliases"]), "rates": tuple(entry["rates"])})

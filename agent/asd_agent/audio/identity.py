@@ -20,13 +20,13 @@ _LIST = "`asd-agent devices` lists what is there."
 
 
 @dataclass(frozen=True)
-class Card:
-    """A sound card as the kernel knows it.
+class SoundCard:
+    """Sound card as the kernel lists it.
 
     Attributes:
-        index: Its number since boot; another one after the next.
+        index: Its number since boot; it may get another one at the next.
         id: ALSA's short name for it.
-        usb_path: `<controller>/<ports>` of the socket that it is plugged into.
+        usb_path: `<controller>/<ports>` of the USB socket that it is plugged into.
         usb_id: `<vendor>:<product>:<serial>`; the serial is empty where the device has none.
     """
 
@@ -37,7 +37,7 @@ class Card:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All stable names, the most telling first: a serial number, then the socket, then the card."""
+        """All stable names, the most specific first: a serial number, then the socket, then the card."""
         names = [f"usb-path:{self.usb_path}"] if self.usb_path else []
         if self.usb_id:
             place = 1 if self.usb_id.endswith(":") else 0
@@ -45,11 +45,11 @@ class Card:
         return (*names, f"hw:CARD={self.id}")
 
 
-def read_cards(root: Path = Path("/")) -> list[Card]:
-    """The sound cards of this machine; empty where there is no ALSA.
+def read_cards(root: Path = Path("/")) -> list[SoundCard]:
+    """Return the sound cards of this machine; empty where there is no ALSA.
 
     Args:
-        root: Where `proc` and `sys` lie.
+        root: Folder that holds `proc` and `sys`.
     """
     cards = []
     for folder in sorted((root / "proc/asound").glob("card[0-9]*")):
@@ -57,18 +57,18 @@ def read_cards(root: Path = Path("/")) -> list[Card]:
         name = _text(folder / "id")
         if name:
             usb = _usb_device(root / f"sys/class/sound/card{index}/device")
-            cards.append(Card(index, name, *_usb_names(usb)))
+            cards.append(SoundCard(index, name, *_usb_names(usb)))
     return sorted(cards, key=lambda card: card.index)
 
 
-def card_of(portaudio_name: str, cards: Sequence[Card]) -> Card | None:
-    """The card behind a PortAudio device, told by the `(hw:1,0)` in its name."""
+def card_of(portaudio_name: str, cards: Sequence[SoundCard]) -> SoundCard | None:
+    """Return the card of a PortAudio device, found by the `(hw:1,0)` in its name."""
     match = _HW.search(portaudio_name)
     return next((card for card in cards if match and card.index == int(match[1])), None)
 
 
-def find_input(device: str, names: Sequence[str], cards: Sequence[Card]) -> int:
-    """Which PortAudio device is meant.
+def find_input(device: str, names: Sequence[str], cards: Sequence[SoundCard]) -> int:
+    """Find the PortAudio device that a name means.
 
     Args:
         device: A stable name, or a PortAudio name or an unambiguous part of one.
@@ -79,7 +79,7 @@ def find_input(device: str, names: Sequence[str], cards: Sequence[Card]) -> int:
         An index into `names`.
 
     Raises:
-        AudioError: No device is meant, or more than one.
+        AudioError: The name means no device, or more than one.
     """
     if device.startswith(("usb-path:", "usb-id:", "hw:")):
         found = _by_card(device, names, cards)
@@ -95,7 +95,7 @@ def find_input(device: str, names: Sequence[str], cards: Sequence[Card]) -> int:
     return found[0]
 
 
-def _by_card(device: str, names: Sequence[str], cards: Sequence[Card]) -> list[int]:
+def _by_card(device: str, names: Sequence[str], cards: Sequence[SoundCard]) -> list[int]:
     wanted_dev: int | None = None
     if device.startswith("hw:"):
         match = _CARD.match(device)
@@ -113,7 +113,7 @@ def _by_card(device: str, names: Sequence[str], cards: Sequence[Card]) -> list[i
         match = _HW.search(name)
         if match and meant and int(match[1]) == meant[0].index and wanted_dev in {None, int(match[2])}:
             found.append(place)
-    # A card with several recording devices means its first one unless told otherwise.
+    # A card with several recording devices means its first one unless the name has a DEV.
     return found[:1]
 
 

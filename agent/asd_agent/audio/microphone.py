@@ -1,4 +1,4 @@
-"""The child's ear: PortAudio with blocking reads. Never imported by the agent itself."""
+"""Capture of source kind `microphone`: PortAudio with blocking reads, in the child; the agent never imports it."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import numpy as np
 
 from asd_agent.audio.files import SAMPLE_RATE
 from asd_agent.audio.identity import card_of, find_input, read_cards
-from asd_agent.audio.protocol import Notice
+from asd_agent.audio.protocol import ChildNotice
 from asd_agent.audio.sender import Chunk, Sender, send
 from asd_agent.errors import AudioError
 
 _READ_SECONDS = 0.05
 _LATENCY_SECONDS = 0.3
-"""Sound that the system keeps for a reader that is late."""
+"""Sound that the system keeps for a reader that is late: six reads."""
 _RATES = (8_000, 16_000, 22_050, 32_000, 44_100, 48_000, 96_000, 192_000)
 
 
 def load_portaudio() -> Any:
-    """The sounddevice module.
+    """Return the sounddevice module.
 
     Raises:
         AudioError: PortAudio is not installed.
@@ -39,16 +39,16 @@ def capture(settings: dict[str, Any], pipe: int, anchor: float | None) -> None: 
 
 
 def listen(device: str, channels: tuple[int, ...], rate: int | None, pipe: int) -> None:
-    """Open a microphone and send what it hears, until it is lost.
+    """Open a microphone and send its sound, until it is lost.
 
     Args:
         device: A name that `find_input` understands.
         channels: Channels of the device to send, counted from 0.
         rate: Hz to open it with; None takes 16 kHz where the device offers it, which needs no resampling, else its own.
-        pipe: File descriptor to write frames to.
+        pipe: File descriptor to write packets to.
 
     Raises:
-        AudioError: The device is not there, cannot be opened so, or was lost.
+        AudioError: The device is not there, cannot be opened with these settings, or was lost.
     """
     portaudio = load_portaudio()
     found = list(portaudio.query_devices())
@@ -69,23 +69,23 @@ def listen(device: str, channels: tuple[int, ...], rate: int | None, pipe: int) 
         stream.start()
     except portaudio.PortAudioError as error:
         raise AudioError(
-            f"microphone {device!r} cannot be opened at {rate} Hz ({_words(error)}): waiting for it",
+            f"microphone {device!r} cannot be opened at {rate} Hz ({_message(error)}): waiting for it",
             "It may be in use by another program; `asd-agent devices` lists the rates that it takes.",
         ) from error
-    send(pipe, Notice("opened", {"device": names[place], "rate": rate, "channels": list(channels)}))
-    outlet = Sender(pipe, rate, len(channels))
+    send(pipe, ChildNotice("opened", {"device": names[place], "rate": rate, "channels": list(channels)}))
+    sender = Sender(pipe, rate, len(channels))
     try:
-        for piece in _pieces(portaudio, stream, channels, rate):
-            outlet.put(piece)
+        for chunk in _chunks(portaudio, stream, channels, rate):
+            sender.put(chunk)
     except portaudio.PortAudioError as error:
-        raise AudioError(f"microphone {device!r} was lost ({_words(error)})", "Plug it in again.") from error
+        raise AudioError(f"microphone {device!r} was lost ({_message(error)})", "Plug it in again.") from error
 
 
-def _pieces(portaudio: Any, stream: Any, channels: tuple[int, ...], rate: int) -> Iterator[Chunk]:
-    """What the device gives, for ever."""
-    frames, first, overran = round(_READ_SECONDS * rate), 0, False
+def _chunks(portaudio: Any, stream: Any, channels: tuple[int, ...], rate: int) -> Iterator[Chunk]:
+    """Yield chunks of the device, without end."""
+    size, first, overran = round(_READ_SECONDS * rate), 0, False
     while True:
-        data, overflow = stream.read(frames)
+        data, overflow = stream.read(size)
         behind = _behind(portaudio, stream)
         end_time = time.monotonic() - (behind or 0) / rate
         samples = np.frombuffer(data, dtype=np.float32).reshape(-1, stream.channels)[:, list(channels)]
@@ -94,7 +94,7 @@ def _pieces(portaudio: Any, stream: Any, channels: tuple[int, ...], rate: int) -
 
 
 def _behind(portaudio: Any, stream: Any) -> int | None:
-    """Samples that wait to be read; None when they have overrun. Anything worse is said by the next read."""
+    """Return the samples that wait to be read; None when they have overrun. The next read raises anything worse."""
     try:
         return max(0, int(stream.read_available))
     except portaudio.PortAudioError:
@@ -102,10 +102,10 @@ def _behind(portaudio: Any, stream: Any) -> int | None:
 
 
 def list_inputs(*, probe_rates: bool) -> list[dict[str, Any]]:
-    """What can record here.
+    """Return the devices that can record.
 
     Args:
-        probe_rates: Also ask each device which of the common rates it takes.
+        probe_rates: Also probe each device for the common rates.
 
     Returns:
         One entry a device: `name` to give in the configuration, `aliases`, `portaudio`, `channels`, `rate`, `rates`.
@@ -150,5 +150,5 @@ def _takes(portaudio: Any, place: int, rate: int) -> bool:
     return True
 
 
-def _words(error: Exception) -> str:
+def _message(error: Exception) -> str:
     return str(error.args[0]) if error.args else type(error).__name__

@@ -1,4 +1,4 @@
-"""How a capture child is started: by `Popen`, never forked, with two pipes and the id of the parent to die with."""
+"""Start and end of a capture child: by `Popen`, never forked, with two pipes and the id of the parent to die with."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from asd_agent.audio.protocol import Decoder, Frame
+from asd_agent.audio.protocol import Decoder, Packet
 
 _READ_BYTES = 2**16
+"""A pipe of Linux holds as much."""
 
 
 def spawn(request: dict[str, Any]) -> subprocess.Popen[bytes]:
@@ -35,11 +36,11 @@ def spawn(request: dict[str, Any]) -> subprocess.Popen[bytes]:
     )
 
 
-def frames(child: subprocess.Popen[bytes], patience: float) -> Iterator[Frame | None]:
-    """What a child sends, to the end of its pipe; None whenever nothing came for `patience` seconds.
+def read_packets(child: subprocess.Popen[bytes], timeout: float) -> Iterator[Packet | None]:
+    """Yield the packets of a child to the end of its pipe; None whenever nothing came for `timeout` seconds.
 
     Raises:
-        FrameError: It sends something else.
+        PacketError: The child sends something else.
     """
     assert child.stdout is not None
     pipe = child.stdout.fileno()
@@ -47,7 +48,7 @@ def frames(child: subprocess.Popen[bytes], patience: float) -> Iterator[Frame | 
     poll.register(pipe, select.POLLIN)
     decoder = Decoder()
     while True:
-        if not poll.poll(patience * 1000):
+        if not poll.poll(timeout * 1000):
             yield None
             continue
         data = os.read(pipe, _READ_BYTES)
@@ -57,7 +58,7 @@ def frames(child: subprocess.Popen[bytes], patience: float) -> Iterator[Frame | 
 
 
 def end(child: subprocess.Popen[bytes], timeout: float = 0.5) -> bool:
-    """Kill a child and let go of its pipes; False when it hangs inside the kernel and is still there."""
+    """Kill a child and close its pipes; False when it hangs inside the kernel and is still there."""
     child.kill()
     for pipe in (child.stdin, child.stdout):
         if pipe is not None:
@@ -70,7 +71,7 @@ def end(child: subprocess.Popen[bytes], timeout: float = 0.5) -> bool:
 
 
 def exit_reason(child: subprocess.Popen[bytes]) -> str:
-    """Why a child is gone that said nothing itself."""
+    """Return why a child is gone that sent no reason itself."""
     status = child.returncode
     if status is None:
         return "the capture child hangs"

@@ -1,4 +1,4 @@
-"""What a capture child says to its parent: framed blocks of samples and notices, one after the other down a pipe."""
+"""Protocol from a capture child to its parent: packets down a pipe, each a block of samples or a notice."""
 
 from __future__ import annotations
 
@@ -21,22 +21,23 @@ OVERFLOW = 0x1
 DROPPED = 0x2
 """The parent did not read in time and the child's buffer ran over."""
 _LARGEST = 64 * 2**20
+"""Bytes; a second of 64 channels at 192 kHz is 49 MB, and no child sends more at a time."""
 
 
-class FrameError(ValueError):
-    """The bytes are no frames: parent and child do not speak the same language."""
+class PacketError(ValueError):
+    """Bytes that are no packets: parent and child are of different versions, or a library printed into the pipe."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """Samples that follow each other.
+    """Consecutive samples.
 
     Attributes:
         samples: Shape (samples, channels), full scale ±1, at 16 kHz.
         first: Index of the first sample, counted by the child at 16 kHz, lost ones included.
         end_time: Monotonic time in seconds at which the last sample was in the air.
         overflow: The device lost sound before this block, an unknown number of samples.
-        dropped: The child dropped sound before this block; the jump of `first` says how much.
+        dropped: The child dropped sound before this block; the jump of `first` gives its length.
     """
 
     samples: Signal
@@ -47,57 +48,57 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Notice:
-    """Something that is no sound.
+class ChildNotice:
+    """Report of a capture child on anything but samples.
 
     Attributes:
-        kind: `opened`, `ended`, `skipped`, or `error`; after the last one the child exits.
-        detail: What else there is to know.
+        kind: `opened`, `ended`, `skipped`, `inputs`, or `error`; after the last one the child exits.
+        detail: Further fields, by kind.
     """
 
     kind: str
     detail: dict[str, Any] = field(default_factory=dict)
 
 
-Frame = Block | Notice
+Packet = Block | ChildNotice
 
 
-def encode(frame: Frame) -> bytes:
-    """A frame as bytes."""
-    if isinstance(frame, Notice):
-        body = json.dumps({"kind": frame.kind, **frame.detail}).encode()
+def encode(packet: Packet) -> bytes:
+    """Return a packet as bytes."""
+    if isinstance(packet, ChildNotice):
+        body = json.dumps({"kind": packet.kind, **packet.detail}).encode()
         return _HEADER.pack(_MAGIC, _NOTICE, 0, 0, 0, len(body)) + body
-    flags = (OVERFLOW if frame.overflow else 0) | (DROPPED if frame.dropped else 0)
-    samples = np.ascontiguousarray(frame.samples, dtype="<f4")
-    time_ns = round(frame.end_time * 1e9)
-    head = _HEADER.pack(_MAGIC, flags, samples.shape[1], frame.first, time_ns, samples.nbytes)
+    flags = (OVERFLOW if packet.overflow else 0) | (DROPPED if packet.dropped else 0)
+    samples = np.ascontiguousarray(packet.samples, dtype="<f4")
+    time_ns = round(packet.end_time * 1e9)
+    head = _HEADER.pack(_MAGIC, flags, samples.shape[1], packet.first, time_ns, samples.nbytes)
     return head + samples.tobytes()
 
 
 class Decoder:
-    """Cuts a stream of bytes, fed in any pieces, back into frames."""
+    """Cuts a stream of bytes, fed in parts of any length, back into packets."""
 
     def __init__(self) -> None:
         self._kept = bytearray()
 
-    def feed(self, data: bytes) -> Iterator[Frame]:
-        """Take more bytes and give the frames that are whole by now.
+    def feed(self, data: bytes) -> Iterator[Packet]:
+        """Take more bytes and yield the packets that are complete by now.
 
         Raises:
-            FrameError: The bytes are no frames.
+            PacketError: The bytes are no packets.
         """
         self._kept += data
         while len(self._kept) >= _HEADER.size:
             magic, flags, channels, first, time_ns, size = _HEADER.unpack_from(self._kept)
             if magic != _MAGIC or size > _LARGEST or (channels == 0 and flags != _NOTICE):
-                raise FrameError("the capture child sent something that is no frame")
+                raise PacketError("the capture child sent bytes that are no packet")
             if len(self._kept) < _HEADER.size + size:
                 return
             body = bytes(self._kept[_HEADER.size : _HEADER.size + size])
             del self._kept[: _HEADER.size + size]
             if flags == _NOTICE:
                 detail = json.loads(body)
-                yield Notice(detail.pop("kind"), detail)
+                yield ChildNotice(detail.pop("kind"), detail)
             else:
                 samples = np.frombuffer(body, dtype="<f4").reshape(-1, channels)
                 yield Block(

@@ -1,4 +1,4 @@
-"""Whether a window of sound may be scored: gap, NaN, silence, DC make it invalid; clipping, level make it suspect.
+"""Quality check of a window of sound: gap, NaN, silence, DC make it invalid; clipping, level make it suspect.
 
 An invalid window counts for and against nothing. A suspect one is scored and flagged: a bearing that grinds until
 it clips must not silence its own alarm.
@@ -14,23 +14,23 @@ import numpy as np
 
 from asd_agent.audio.files import Signal
 
-Verdict = Literal["ok", "suspect", "invalid"]
-Reason = Literal["gap", "not_finite", "silence", "dc", "clipping", "too_quiet", "too_loud"]
+QualityVerdict = Literal["ok", "suspect", "invalid"]
+QualityReason = Literal["gap", "not_finite", "silence", "dc", "clipping", "too_quiet", "too_loud"]
 FLOOR_DBFS = -150.0
-"""What digital silence is said to be, so that a level is always a number."""
+"""Level of digital silence, so that a level is always a number."""
 
 
 @dataclass(frozen=True)
-class Limits:
-    """Where the verdicts turn.
+class QualityLimits:
+    """Limits between the verdicts.
 
     Attributes:
-        low_dbfs: Below this the window is `too_quiet`; None where no calibration tells.
+        low_dbfs: Below this the window is `too_quiet`; None where no bundle gives a level.
         high_dbfs: Above this it is `too_loud`; None likewise.
-        silent_share: Share of the window that may lie in runs of one and the same value below full scale.
+        silent_share: Share of the window that may consist of runs of one and the same value below full scale.
         silent_run: Samples of one value that make such a run; 20 ms at 16 kHz.
         dc_share: Share of the window's power that a constant offset may have.
-        dc_level: An offset below this, full scale 1, is never minded.
+        dc_level: An offset below this, full scale 1, is always accepted.
         clip_level: At or above this a sample is at full scale.
         clip_share: Share of the window's samples that may be at full scale.
     """
@@ -46,43 +46,43 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Quality:
-    """The verdict on one window.
+class SoundQuality:
+    """Verdict on one window.
 
     Attributes:
         verdict: `ok`, `suspect` or `invalid`.
-        reasons: What was found, the gravest first.
+        reasons: Faults found, the gravest first.
         level_dbfs: Level of the finite samples without their mean, in dB relative to full scale.
     """
 
-    verdict: Verdict
-    reasons: tuple[Reason, ...] = field(default=())
+    verdict: QualityVerdict
+    reasons: tuple[QualityReason, ...] = field(default=())
     level_dbfs: float = FLOOR_DBFS
 
     @property
     def scored(self) -> bool:
-        """Whether the window may be scored."""
+        """True where the window may be scored."""
         return self.verdict != "invalid"
 
 
-_INVALID: tuple[Reason, ...] = ("gap", "not_finite", "silence", "dc")
+_INVALID: tuple[QualityReason, ...] = ("gap", "not_finite", "silence", "dc")
 
 
-def assess(samples: Signal, *, has_gap: bool = False, limits: Limits | None = None) -> Quality:
-    """Judge one window of one channel.
+def assess(samples: Signal, *, has_gap: bool = False, limits: QualityLimits | None = None) -> SoundQuality:
+    """Check one window of one channel.
 
     Args:
         samples: Shape (samples,), full scale ±1.
-        has_gap: Whether a part of it was not heard.
-        limits: Where the verdicts turn.
+        has_gap: A part of it was lost.
+        limits: Limits between the verdicts.
 
     Returns:
         The verdict and its reasons.
     """
-    limits = limits or Limits()
+    limits = limits or QualityLimits()
     if samples.ndim != 1 or len(samples) == 0:
         raise ValueError(f"expected samples of shape (samples,), got {samples.shape}")
-    reasons: list[Reason] = ["gap"] if has_gap else []
+    reasons: list[QualityReason] = ["gap"] if has_gap else []
     finite = np.isfinite(samples)
     if not finite.all():
         reasons.append("not_finite")
@@ -99,14 +99,14 @@ def assess(samples: Signal, *, has_gap: bool = False, limits: Limits | None = No
         reasons.append("too_quiet")
     if limits.high_dbfs is not None and level > limits.high_dbfs:
         reasons.append("too_loud")
-    verdict: Verdict = "ok"
+    verdict: QualityVerdict = "ok"
     if reasons:
         verdict = "invalid" if reasons[0] in _INVALID else "suspect"
-    return Quality(verdict, tuple(reasons), level)
+    return SoundQuality(verdict, tuple(reasons), level)
 
 
 def level_dbfs(samples: Signal) -> float:
-    """Root mean square about the mean, in dB relative to full scale; `FLOOR_DBFS` for silence.
+    """Return the root mean square about the mean, in dB relative to full scale; `FLOOR_DBFS` for silence.
 
     Args:
         samples: Shape (samples,) or (samples, channels); the loudest channel counts.
@@ -118,29 +118,29 @@ def level_dbfs(samples: Signal) -> float:
 
 
 def constant_share(samples: Signal, run: int, clip_level: float = math.inf) -> float:
-    """Share of a signal that stands still.
+    """Return the share of a signal that stays constant.
 
     Args:
         samples: Shape (samples,).
-        run: Samples of exactly one value that count as standing still.
+        run: Samples of exactly one value that count as constant.
         clip_level: At or above this a run is clipping, not silence: a deep hum clips for longer than `run`.
     """
-    if not _may_stand_still(samples, min(run, len(samples))):
+    if not _may_be_constant(samples, min(run, len(samples))):
         return 0.0
-    turns = np.flatnonzero(np.diff(samples) != 0) + 1
-    starts = np.concatenate(([0], turns))
+    changes = np.flatnonzero(np.diff(samples) != 0) + 1
+    starts = np.concatenate(([0], changes))
     lengths = np.diff(np.concatenate((starts, [len(samples)])))
-    still = (lengths >= min(run, len(samples))) & (np.abs(samples[starts]) < clip_level)
-    return float(lengths[still].sum() / len(samples))
+    constant = (lengths >= min(run, len(samples))) & (np.abs(samples[starts]) < clip_level)
+    return float(lengths[constant].sum() / len(samples))
 
 
-def _may_stand_still(samples: Signal, run: int) -> bool:
-    """Whether there may be a run; at a fraction of the cost of finding it.
+def _may_be_constant(samples: Signal, run: int) -> bool:
+    """Return true where there may be a run, at a fraction of the cost of finding it.
 
-    A run holds at least four of the samples that lie a quarter of its length apart.
+    A run holds at least four of the samples that are a quarter of its length apart.
     """
-    looked = samples[:: max(1, run // 4)]
-    same = looked[1:] == looked[:-1]
+    sparse = samples[:: max(1, run // 4)]
+    same = sparse[1:] == sparse[:-1]
     return run < 4 or bool(np.any(same[2:] & same[1:-1] & same[:-2]))
 
 

@@ -1,4 +1,4 @@
-"""Windows as clips in the layout of DCASE, numbered on from what is there, bad ones refused and counted."""
+"""Clips in the layout of DCASE, written from windows and numbered on from those that are there."""
 
 from __future__ import annotations
 
@@ -13,30 +13,31 @@ import numpy as np
 import soundfile
 
 from asd_agent.audio.files import SAMPLE_RATE
-from asd_agent.audio.quality import Quality, assess
-from asd_agent.audio.window_source import Window
+from asd_agent.audio.quality import SoundQuality, assess
+from asd_agent.audio.window_source import SoundWindow
 from asd_agent.errors import AudioError
 from asd_agent.whole_files import STAGE, write_whole
 
 CLIP_SECONDS = 10
 CLIP_SAMPLES = CLIP_SECONDS * SAMPLE_RATE
 CLIPS_A_RECORDING = 30
+"""Five minutes: a block that long is held out as a whole."""
 _NUMBER = re.compile(r"section_(\d{2})_(source|target)_train_normal_(\d{4,})(?:_.*)?\.wav\Z")
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where clips go: OUT/<machine>/train/section_<section>_<domain>_train_normal_<number>_rec_<recording>.wav.
+class ClipFolder:
+    """Folder of clips: OUT/<machine>/train/section_<section>_<domain>_train_normal_<number>_rec_<recording>.wav.
 
-    A recording is what is held out as a whole when thresholds are set: a block of five minutes, named by when the
-    recording began.
+    A recording is held out as a whole when thresholds are set: a block of five minutes, named by the time at which
+    the recording began.
 
     Attributes:
         folder: OUT.
         machine: Machine type.
         section: Two digits.
         domain: `source` or `target`.
-        began: Names this call's recordings, such as 20270115T0800.
+        began: Name of this call's recordings, such as 20270115T0800.
     """
 
     folder: Path
@@ -51,63 +52,65 @@ class Place:
         return self.folder / self.machine / "train"
 
     def path(self, number: int, first: int = 0) -> Path:
-        """The clip with this number, of a call whose clips begin with the number `first`."""
+        """Return the path of a clip by its number, for a call whose clips begin with the number `first`."""
         block = (number - first) // CLIPS_A_RECORDING
         name = f"section_{self.section}_{self.domain}_train_normal_{number:04d}_rec_{self.began}b{block}.wav"
         return self.train / name
 
     def numbers(self) -> list[int]:
-        """Those of the clips that are there, in order."""
+        """Return the numbers of the clips that are there, in order."""
         found = (_NUMBER.match(p.name) for p in self.train.glob("section_*.wav"))
         return sorted(int(m[3]) for m in found if m and (m[1], m[2]) == (self.section, self.domain))
 
 
 @dataclass
-class Tally:
-    """What became of windows.
+class ClipCounts:
+    """Counts of windows by outcome.
 
     Attributes:
         kept: Clips written.
-        refused: Windows by the gravest reason.
+        refused: Windows that were refused, by the gravest reason.
     """
 
     kept: int = 0
     refused: Counter[str] = field(default_factory=Counter)
 
 
-def keep(windows: Iterable[Window], place: Place, wanted: int, tally: Tally) -> Iterator[tuple[Window, Quality]]:
-    """Write good windows as clips until so many were kept; gives each window with what was found of it.
+def record_clips(
+    windows: Iterable[SoundWindow], folder: ClipFolder, wanted: int, counts: ClipCounts
+) -> Iterator[tuple[SoundWindow, SoundQuality]]:
+    """Write good windows as clips until so many were written, and yield each window with its quality.
 
     Args:
-        windows: Of `CLIP_SAMPLES` samples.
-        place: Where the clips go.
-        wanted: Clips to be written.
-        tally: Counted up.
+        windows: Windows of `CLIP_SAMPLES` samples.
+        folder: Folder that the clips go to.
+        wanted: Number of clips to write.
+        counts: Counted up.
 
     Raises:
         AudioError: A clip cannot be written; those before are there.
     """
-    for left in place.train.glob(f"{STAGE}*"):  # of a recording that was killed
+    for left in folder.train.glob(f"{STAGE}*"):  # left by a call that was killed
         left.unlink(missing_ok=True)
-    first = number = max(place.numbers(), default=-1) + 1
-    if tally.kept >= wanted:
+    first = number = max(folder.numbers(), default=-1) + 1
+    if counts.kept >= wanted:
         return
     for window in windows:
         quality = assess(window.signal, has_gap=window.has_gap)
         if quality.reasons:
-            tally.refused[quality.reasons[0]] += 1
+            counts.refused[quality.reasons[0]] += 1
         else:
             try:
-                write_whole(place.path(number, first), _wav(window))
+                write_whole(folder.path(number, first), _wav(window))
             except OSError as error:
-                raise AudioError(f"{place.path(number, first)}: cannot be written ({error.strerror})") from error
-            number, tally.kept = number + 1, tally.kept + 1
+                raise AudioError(f"{folder.path(number, first)}: cannot be written ({error.strerror})") from error
+            number, counts.kept = number + 1, counts.kept + 1
         yield window, quality
-        if tally.kept >= wanted:
+        if counts.kept >= wanted:
             return
 
 
-def _wav(window: Window) -> bytes:
+def _wav(window: SoundWindow) -> bytes:
     packed = io.BytesIO()
     exact = np.clip(np.round(window.signal.astype(np.float64) * 32768.0), -32768, 32767).astype(np.int16)
     soundfile.write(packed, exact, SAMPLE_RATE, format="WAV", subtype="PCM_16")

@@ -1,4 +1,4 @@
-"""The sound of the last minute, counted in samples, with the stretches that were not heard marked as gaps.
+"""Ring buffer: the sound of the last minute, counted in samples, with lost stretches marked as gaps.
 
 One thread writes; any number read copies.
 """
@@ -16,15 +16,15 @@ from asd_agent.audio.files import SAMPLE_RATE, Signal
 
 
 class Missing(Enum):
-    """Why a stretch of sound cannot be had."""
+    """Reasons why a stretch of sound is not in the ring."""
 
-    NOT_YET = "not yet heard"
+    NOT_YET = "not yet recorded"
     OVERWRITTEN = "no longer kept"
 
 
 @dataclass(frozen=True)
 class Gap:
-    """Samples `first` up to, not including, `end` that were never heard; the ring holds zeros there."""
+    """Samples `first` up to, not including, `end` that were lost; the ring holds zeros there."""
 
     first: int
     end: int
@@ -37,12 +37,12 @@ class Gap:
 
 @dataclass(frozen=True)
 class Stretch:
-    """A copy of consecutive samples.
+    """Copy of consecutive samples.
 
     Attributes:
-        samples: Shape (samples, channels); zeros where nothing was heard.
+        samples: Shape (samples, channels); zeros in gaps.
         first: Index of the first sample.
-        gaps: What of it was not heard, clipped to the stretch.
+        gaps: Lost parts, clipped to the stretch.
     """
 
     samples: Signal
@@ -56,17 +56,17 @@ class Stretch:
 
     @property
     def has_gap(self) -> bool:
-        """Whether any sample of it was not heard."""
+        """True where any sample of it was lost."""
         return bool(self.gaps)
 
 
 class Ring:
-    """The newest samples of one source.
+    """Newest samples of one source.
 
     Args:
-        seconds: How much is kept.
+        seconds: Length of sound that is kept.
         channels: Channels of the source.
-        rate: Samples a second.
+        rate: Samples per second.
     """
 
     def __init__(self, seconds: float = 60.0, channels: int = 1, rate: int = SAMPLE_RATE) -> None:
@@ -101,7 +101,7 @@ class Ring:
             self._changed.notify_all()
 
     def write_gap(self, count: int) -> None:
-        """Append samples that were not heard."""
+        """Append samples that were lost."""
         if count <= 0:
             return
         with self._changed:
@@ -114,7 +114,7 @@ class Ring:
             self._changed.notify_all()
 
     def mark_gap(self, first: int, end: int) -> None:
-        """Declare kept samples as not heard, because it came out later that they cannot be trusted in time."""
+        """Declare kept samples as lost, because their times turned out to be wrong."""
         with self._changed:
             first, end = max(first, self._begin()), min(end, self._end)
             if first < end:
@@ -131,7 +131,7 @@ class Ring:
             count: Number of samples, at most what the ring keeps.
 
         Returns:
-            The stretch, or why it cannot be had.
+            The stretch, or the reason why it is not there.
         """
         if count > self.capacity:
             raise ValueError(f"{count} samples are more than the ring keeps ({self.capacity})")
@@ -152,7 +152,7 @@ class Ring:
             return self._changed.wait_for(lambda: self._end >= end, timeout)
 
     def wake(self) -> None:
-        """Let sleepers look around: something other than sound has changed."""
+        """Wake all waiting readers: something other than sound has changed."""
         with self._changed:
             self._changed.notify_all()
 

@@ -1,47 +1,147 @@
-"""Where a block goes in the ring: after what was heard, or after a gap as long as the time that was missed.
+"""Times of samples, and gap filling: the sample index keeps to the monotonic clock through every loss of sound.
 
-The sample index keeps to the monotonic clock through restarts, overflows and sound that a device loses in silence.
+Blocks arrive late by a varying time but never early, so the earliest arrivals show the true relation between the
+sound card's clock and the machine's. A straight line through those of the last half hour is that relation. A block is
+written after the samples before it, or after a gap as long as the time that was missed: restarts, overflows, and sound
+that a device loses without reporting it.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
+import numpy as np
+
 from asd_agent.audio.files import SAMPLE_RATE
-from asd_agent.audio.gap_filling import Timeline
 from asd_agent.audio.protocol import Block
 from asd_agent.audio.ring import Ring
 from asd_agent.clock import Clock
 
+_SPAN_SECONDS = 10.0
+"""One point of the line is the earliest arrival of this long."""
+_POINTS = 180
+"""Points kept: half an hour, over which the temperature of a sound card's crystal changes little."""
+_POINTS_FOR_DRIFT = 6
+"""Fewer points give the offset only: their slope would be noise."""
+_LARGEST_DRIFT = 2e-3
+"""No sound card is off by more; a steeper line is noise."""
 _MARGIN_SECONDS = 1.0
-"""While a source is away the ring is filled with gap up to this long ago."""
+"""While a source is away the ring is filled with gap up to this long ago, so that late sound still finds its place."""
 _WATCH_SECONDS = 2.0
 _LATE_SECONDS = 0.04
-"""A source whose every block for `_WATCH_SECONDS` is later than this has lost sound without saying so."""
+"""A source whose every block for `_WATCH_SECONDS` is later than this has lost sound without reporting it."""
 _WALL_STEP_SECONDS = 0.05
+"""Smaller differences are a clock that is slewed, not stepped."""
 _STEADY_SECONDS = 0.005
 """Two clocks read further apart than this are read again next time."""
 
 
+class SampleClock:
+    """Sample index ↔ monotonic time of one source.
+
+    Args:
+        rate: Samples per second of monotonic time: the sample rate, times the speed for a recording.
+    """
+
+    def __init__(self, rate: float) -> None:
+        self.rate = rate
+        self._origin: tuple[int, float] | None = None
+        self._new_origin = True
+        self._points: deque[tuple[float, float]] = deque(maxlen=_POINTS)
+        self._span = (0.0, 0.0, 0.0)
+        self._offset, self._drift = 0.0, 0.0
+
+    @property
+    def anchored(self) -> bool:
+        """True once a block has arrived."""
+        return self._origin is not None
+
+    @property
+    def drift_ppm(self) -> float:
+        """Excess of a sample's duration over the nominal one, in parts per million; 0 within the first minute."""
+        return self._drift * 1e6
+
+    def reanchor(self) -> None:
+        """Let the next block start a new count, since the device was opened anew. The known drift is kept."""
+        self._new_origin = True
+
+    def add(self, end: int, monotonic: float) -> None:
+        """Take the arrival of a block into account.
+
+        Args:
+            end: Index after its last sample.
+            monotonic: Seconds at which that sample was in the air, or a bit later.
+        """
+        if self._origin is None or self._new_origin:
+            self._origin, self._new_origin = (end, monotonic), False
+            self._points.clear()
+            self._span, self._offset = (0.0, 0.0, 0.0), 0.0
+            return
+        elapsed = (end - self._origin[0]) / self.rate
+        late = monotonic - self._origin[1] - elapsed
+        began, at, earliest = self._span
+        if elapsed - began >= _SPAN_SECONDS:
+            self._points.append((at, earliest))
+            self._span = (elapsed, elapsed, late)
+        elif late < earliest:
+            self._span = (began, elapsed, late)
+        else:
+            return
+        self._fit()
+
+    def monotonic(self, index: int) -> float:
+        """Return the monotonic time at which sample `index` was, or will be, in the air.
+
+        Raises:
+            ValueError: No sound has arrived yet.
+        """
+        if self._origin is None:
+            raise ValueError("no sound has arrived yet")
+        elapsed = (index - self._origin[0]) / self.rate
+        return self._origin[1] + self._offset + elapsed * (1 + self._drift)
+
+    def index(self, monotonic: float) -> int:
+        """Return the sample that was, or will be, in the air at a monotonic time; negative before the first one.
+
+        Raises:
+            ValueError: No sound has arrived yet.
+        """
+        if self._origin is None:
+            raise ValueError("no sound has arrived yet")
+        elapsed = (monotonic - self._origin[1] - self._offset) / (1 + self._drift)
+        return self._origin[0] + round(elapsed * self.rate)
+
+    def _fit(self) -> None:
+        at, late = np.array([*self._points, self._span[1:]]).T
+        if len(self._points) >= _POINTS_FOR_DRIFT:
+            # The current span's point may still come down, so it does not count for the slope.
+            slope = float(np.polyfit(at[:-1] - at[0], late[:-1], 1)[0])
+            self._drift = min(max(slope, -_LARGEST_DRIFT), _LARGEST_DRIFT)
+            self._offset = float(np.mean(late[:-1] - self._drift * at[:-1]))
+        else:
+            self._offset = float(np.min((late - self._drift * at)[-2:]))
+
+
 @dataclass
 class Losses:
-    """What was not heard."""
+    """Sound that was not recorded."""
 
     gaps: int = 0
     samples: int = 0
 
 
-class SampleClock:
-    """Writes blocks and gaps into a ring and knows the moment of every sample.
+class GapFiller:
+    """Writes blocks and gaps into a ring, and converts sample indices to times.
 
     Args:
         ring: The ring.
         clock: The box's clocks.
-        speed: Seconds of recording a second; None for a microphone.
+        speed: Seconds of recording per second; None for a live source.
     """
 
     def __init__(self, ring: Ring, clock: Clock, *, speed: float | None = None) -> None:
-        self.timeline = Timeline(SAMPLE_RATE * (speed or 1.0))
+        self.sample_clock = SampleClock(SAMPLE_RATE * (speed or 1.0))
         self.losses = Losses()
         self.wall_steps = 0
         self._ring, self._clock = ring, clock
@@ -53,34 +153,34 @@ class SampleClock:
         self._watch: tuple[int, float] | None = None
 
     def reopened(self) -> None:
-        """A new child listens; its count starts anew."""
+        """Note that a new child records; its count starts anew."""
         self._fresh = True
 
     def left(self) -> None:
-        """The child is gone."""
+        """Note that the child is gone."""
         self._away = True
 
     def fill(self, now: float) -> None:
-        """While the source is away: the time that passes is gap, so that windows fall due and are invalid."""
-        if self._away and self.timeline.anchored:
-            self._lose(self.timeline.index(now - _MARGIN_SECONDS) - self._ring.end)
+        """While the source is away, write the time that passes as gap, so that windows fall due and are invalid."""
+        if self._away and self.sample_clock.anchored:
+            self._lose(self.sample_clock.index(now - _MARGIN_SECONDS) - self._ring.end)
 
     def place(self, block: Block) -> int:
-        """Write a block, with the gap before it; the number of its samples that were kept."""
+        """Write a block, with the gap before it, and return the number of its samples that were kept."""
         samples = block.samples
-        start = block.end_time - len(samples) / self.timeline.rate
-        if not self.timeline.anchored:
+        start = block.end_time - len(samples) / self.sample_clock.rate
+        if not self.sample_clock.anchored:
             self._wall = self._clock.utc() - self._clock.monotonic()
             self._start_utc = start + self._wall
         elif self._fresh:
-            gap = self.timeline.index(start) - self._ring.end
+            gap = self.sample_clock.index(start) - self._ring.end
             samples = samples[max(0, 1 - gap) :]
             if len(samples) == 0:
-                return 0  # sound from an old buffer, of a time that has been given up as gap
+                return 0  # sound from an old buffer, of a time that is filled with gap already
             self._lose(max(1, gap))
-            self.timeline.reanchor()
+            self.sample_clock.reanchor()
         elif block.overflow or block.dropped or block.first != self._expected:
-            missed = self.timeline.index(start) - self._ring.end if block.overflow else 0
+            missed = self.sample_clock.index(start) - self._ring.end if block.overflow else 0
             self._lose(max(1, missed, block.first - self._expected))
         self._away, self._fresh = False, False
         self._expected = block.first + len(block.samples)
@@ -90,24 +190,24 @@ class SampleClock:
         self._in_gap = False
         if self._live:
             self._watch_lateness(block.end_time)
-        self.timeline.observe(self._ring.end, block.end_time)
+        self.sample_clock.add(self._ring.end, block.end_time)
         return len(samples)
 
     def utc(self, index: int) -> float:
-        """The moment of a sample, seconds since 1970.
+        """Return the time of a sample in seconds since 1970.
 
         Raises:
-            ValueError: Nothing has been heard yet.
+            ValueError: No sound has arrived yet.
         """
-        moment = self.timeline.monotonic(index)
-        return self._wall + moment if self._live else self._start_utc + index / SAMPLE_RATE
+        monotonic = self.sample_clock.monotonic(index)
+        return self._wall + monotonic if self._live else self._start_utc + index / SAMPLE_RATE
 
     def follow_wall(self) -> None:
         """Take over a step of the wall clock: samples keep their place, their UTC time becomes the better one."""
         before = self._clock.monotonic()
         wall = self._clock.utc() - before
         steady = self._clock.monotonic() - before < _STEADY_SECONDS
-        if self.timeline.anchored and steady and abs(wall - self._wall) > _WALL_STEP_SECONDS:
+        if self.sample_clock.anchored and steady and abs(wall - self._wall) > _WALL_STEP_SECONDS:
             self._wall = wall
             self.wall_steps += 1
 
@@ -121,11 +221,11 @@ class SampleClock:
         self._watch = None
 
     def _watch_lateness(self, end_time: float) -> None:
-        """Find sound that was lost without a word: from then on every block is late."""
-        if not self.timeline.anchored:
+        """Find sound that was lost without a report: from then on every block is late."""
+        if not self.sample_clock.anchored:
             return
         end = self._ring.end
-        late = end_time - self.timeline.monotonic(end)
+        late = end_time - self.sample_clock.monotonic(end)
         since, least = self._watch or (end, late)
         least = min(late, least)
         self._watch = (since, least)
@@ -134,4 +234,4 @@ class SampleClock:
         elif end - since >= _WATCH_SECONDS * SAMPLE_RATE:
             self._ring.mark_gap(since - SAMPLE_RATE, end)
             self._lose(round(least * SAMPLE_RATE))
-            self.timeline.reanchor()
+            self.sample_clock.reanchor()

@@ -1,7 +1,7 @@
-"""The child's way out: what the device gave, resampled to 16 kHz and written down the pipe by a thread of its own.
+"""Sending side of the capture child: chunks of the device, resampled to 16 kHz and written by a thread of its own.
 
-The device is read even while the parent does not listen; 30 s wait in between, then the oldest are dropped and
-counted.
+The device is read even while the parent does not read the pipe: up to 30 s of sound wait in between, then the oldest
+are dropped and counted.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ import os
 import threading
 from collections import deque
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from asd_agent.audio.files import SAMPLE_RATE, Signal
-from asd_agent.audio.protocol import Block, Frame, encode
+from asd_agent.audio.files import SAMPLE_RATE, Converter, Signal, resampler
+from asd_agent.audio.protocol import Block, Packet, encode
 
 BUFFER_SECONDS = 30.0
+"""As long as the loop of the service may pause before its watchdog counts it as hanging."""
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """What one read of the device gave.
+    """Samples of one read of the device.
 
     Attributes:
         samples: Shape (samples, channels), at the device's rate.
@@ -38,8 +38,8 @@ class Chunk:
     overflow: bool = False
 
 
-class Converter:
-    """Turns pieces at the device's rate into blocks at 16 kHz; sound is never smeared across a loss.
+class ChunkResampler:
+    """Turns chunks at the device's rate into blocks at 16 kHz; sound is never smeared across a loss.
 
     Args:
         rate: The device's rate in Hz.
@@ -50,53 +50,48 @@ class Converter:
         self._rate, self._channels = rate, channels
         self._expected = 0
         self._out = 0
-        self._stream: Any = None
+        self._convert: Converter | None = None
 
-    def feed(self, piece: Chunk, *, last: bool = False) -> list[Block]:
-        """The blocks that are ready once this piece is in; `last` also gives what the resampler holds back."""
+    def feed(self, chunk: Chunk, *, last: bool = False) -> list[Block]:
+        """Return the blocks that are ready once this chunk is in; `last` also gives what the resampler holds back."""
         blocks: list[Block] = []
-        jumped = piece.first != self._expected
-        if jumped or piece.overflow:
-            blocks += self._drain(piece)
-            start = math.ceil(piece.first * SAMPLE_RATE / self._rate)
+        jumped = chunk.first != self._expected
+        if jumped or chunk.overflow:
+            blocks += self._drain(chunk)
+            start = math.ceil(chunk.first * SAMPLE_RATE / self._rate)
             if jumped:
                 self._out = max(start, self._out)
-        self._expected = piece.first + len(piece.samples)
-        samples = self._resample(piece.samples, last=last)
-        if len(samples) or jumped or piece.overflow:
-            blocks.append(self._block(samples, piece, overflow=piece.overflow, dropped=jumped))
+        self._expected = chunk.first + len(chunk.samples)
+        samples = self._resample(chunk.samples, last=last)
+        if len(samples) or jumped or chunk.overflow:
+            blocks.append(self._block(samples, chunk, overflow=chunk.overflow, dropped=jumped))
         return blocks
 
     def _drain(self, following: Chunk) -> list[Block]:
-        """What the resampler still holds of the sound before a loss."""
-        if self._stream is None:
+        """Return what the resampler still holds of the sound before a loss."""
+        if self._convert is None or self._rate == SAMPLE_RATE:
             return []
         tail = self._resample(np.zeros((0, self._channels), np.float32), last=True)
-        self._stream = None
+        self._convert = None
         if len(tail) == 0:
             return []
         before = Chunk(following.samples[:0], 0, following.end_time - len(following.samples) / self._rate)
         return [self._block(tail, before)]
 
     def _resample(self, samples: Signal, *, last: bool) -> Signal:
-        if self._rate == SAMPLE_RATE:
-            return samples
-        if self._stream is None:
-            import soxr
+        if self._convert is None:
+            self._convert = resampler(self._rate, SAMPLE_RATE, self._channels)
+        return self._convert(samples, last)
 
-            self._stream = soxr.ResampleStream(self._rate, SAMPLE_RATE, self._channels, dtype="float32", quality="HQ")
-        out: Signal = self._stream.resample_chunk(samples, last=last)
-        return out.reshape(-1, self._channels)
-
-    def _block(self, samples: Signal, piece: Chunk, *, overflow: bool = False, dropped: bool = False) -> Block:
+    def _block(self, samples: Signal, chunk: Chunk, *, overflow: bool = False, dropped: bool = False) -> Block:
         first, self._out = self._out, self._out + len(samples)
         # The resampler holds a few milliseconds back: the last sample out is older than the last one in.
-        held = self._expected / self._rate - self._out / SAMPLE_RATE if len(piece.samples) else 0.0
-        return Block(samples, first, piece.end_time - held, overflow=overflow, dropped=dropped)
+        held = self._expected / self._rate - self._out / SAMPLE_RATE if len(chunk.samples) else 0.0
+        return Block(samples, first, chunk.end_time - held, overflow=overflow, dropped=dropped)
 
 
 class Sender:
-    """A bounded buffer between the thread that reads the device and the one that writes the pipe.
+    """Bounded buffer between the thread that reads the device and the one that writes the pipe.
 
     Args:
         pipe: File descriptor to write to.
@@ -106,19 +101,19 @@ class Sender:
 
     def __init__(self, pipe: int, rate: int, channels: int) -> None:
         self._pipe = pipe
-        self._converter = Converter(rate, channels)
+        self._resampler = ChunkResampler(rate, channels)
         self._room = round(BUFFER_SECONDS * rate)
         self._waiting: deque[Chunk] = deque()
         self._samples = 0
         self._some = threading.Condition()
-        self._thread = threading.Thread(target=self._pump, name="outlet", daemon=True)
+        self._thread = threading.Thread(target=self._send_all, name="sender", daemon=True)
         self._thread.start()
 
-    def put(self, piece: Chunk) -> None:
-        """Hand a piece over; never waits."""
+    def put(self, chunk: Chunk) -> None:
+        """Hand a chunk over; never waits."""
         with self._some:
-            self._waiting.append(piece)
-            self._samples += len(piece.samples)
+            self._waiting.append(chunk)
+            self._samples += len(chunk.samples)
             overflow = False
             while self._samples > self._room:
                 dropped = self._waiting.popleft()
@@ -129,19 +124,19 @@ class Sender:
                 self._waiting[0] = Chunk(head.samples, head.first, head.end_time, overflow=True)
             self._some.notify()
 
-    def _pump(self) -> None:
+    def _send_all(self) -> None:
         while True:
             with self._some:
                 self._some.wait_for(lambda: self._waiting)
-                piece = self._waiting.popleft()
-                self._samples -= len(piece.samples)
-            for block in self._converter.feed(piece):
+                chunk = self._waiting.popleft()
+                self._samples -= len(chunk.samples)
+            for block in self._resampler.feed(chunk):
                 send(self._pipe, block)
 
 
-def send(pipe: int, frame: Frame) -> None:
-    """Write a frame, waiting as long as the parent does not read; the process ends when the parent is gone."""
-    data = memoryview(encode(frame))
+def send(pipe: int, packet: Packet) -> None:
+    """Write a packet, waiting as long as the parent does not read; the process ends when the parent is gone."""
+    data = memoryview(encode(packet))
     try:
         while data:
             data = data[os.write(pipe, data) :]

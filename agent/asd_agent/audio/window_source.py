@@ -1,4 +1,4 @@
-"""Consecutive windows of one channel, from the service that holds the microphone, or from a source of one's own."""
+"""Consecutive windows of one channel, from the running service, or from a source that this process opens itself."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from asd_agent.errors import AudioError
 
 CYCLE_SECONDS = 0.2
 ASK_SECONDS = 1.0
-"""Between two questions to the service whether there is more."""
-PATIENCE_SECONDS = 30.0
-"""A source that delivers nothing for so long is given up."""
+"""Pause between two requests to the service; a window takes longer to fill."""
+TIMEOUT_SECONDS = 30.0
+"""A source that delivers nothing for this long is given up; the longest start seen on a slow box took half of it."""
 
 
 @dataclass(frozen=True)
-class Window:
+class SoundWindow:
     """Consecutive samples of one channel.
 
     Attributes:
         signal: Shape (samples,), 16 kHz.
-        has_gap: Whether some of it was not heard.
+        has_gap: A part of it was lost.
         first: Index of the first sample in its source.
     """
 
@@ -42,30 +42,30 @@ class Window:
 
 
 class WindowSource(Protocol):
-    """Where windows come from."""
+    """Source of consecutive windows."""
 
     where: str
-    """In words."""
+    """Name for messages."""
 
-    def windows(self, samples: int) -> Iterator[Window]:
-        """One window after the other, without overlap, from now on; ends with a recording.
+    def windows(self, samples: int) -> Iterator[SoundWindow]:
+        """Yield one window after the other, without overlap, from now on; ends with a recording.
 
         Raises:
-            AudioError: Nothing comes.
+            AudioError: Nothing is delivered.
         """
 
     def close(self) -> None:
-        """Listen no longer."""
+        """Stop."""
 
 
-def hear(state: Path | None, name: str, settings: SourceKind, channel: int) -> WindowSource:
-    """Listen through the running service where there is one, else by a source of one's own.
+def open_window_source(state: Path | None, name: str, settings: SourceKind, channel: int) -> WindowSource:
+    """Take windows from the running service where there is one, else from a source that this process opens.
 
     Args:
         state: The service's `paths.state`; None where no service is concerned.
-        name: Of the source.
-        settings: Of the source.
-        channel: Of the device.
+        name: Name of the source.
+        settings: Settings of the source.
+        channel: Channel of the device, counted from 0.
 
     Raises:
         AudioError: The source does not have the channel.
@@ -74,18 +74,18 @@ def hear(state: Path | None, name: str, settings: SourceKind, channel: int) -> W
     if channel not in settings.channels:
         raise AudioError(f"source {name} has no channel {channel}", f"It has: {list(settings.channels)}.")
     if state is not None and settings.is_live and (state / SOCKET_NAME).exists():
-        ears = ServiceWindowSource(state / SOCKET_NAME, name, channel)
-        if ears.answers():
-            return ears
+        service = ServiceWindowSource(state / SOCKET_NAME, name, channel)
+        if service.answers():
+            return service
     return OwnWindowSource(CaptureSource(name, settings), channel)
 
 
 class OwnWindowSource:
-    """A source of one's own.
+    """Windows of a source that this process opens.
 
     Args:
-        source: Not started yet.
-        channel: Of the device.
+        source: The source, not started yet.
+        channel: Channel of the device, counted from 0.
     """
 
     def __init__(self, source: CaptureSource, channel: int) -> None:
@@ -94,16 +94,16 @@ class OwnWindowSource:
         self._pause = threading.Event()
         source.start()
 
-    def windows(self, samples: int) -> Iterator[Window]:
+    def windows(self, samples: int) -> Iterator[SoundWindow]:
         """See `WindowSource`."""
-        source, first, heard = self._source, 0, time.monotonic()
+        source, first, last = self._source, 0, time.monotonic()
         ring = source.ring
         while True:
             now = time.monotonic()
             source.tick(now)
             source.keep_from(first)
-            if isinstance(found := _read(ring, first, samples, self._column), Window):
-                first, heard = first + samples, now
+            if isinstance(found := _read(ring, first, samples, self._column), SoundWindow):
+                first, last = first + samples, now
                 yield found
                 continue
             if found is Missing.OVERWRITTEN:
@@ -112,9 +112,9 @@ class OwnWindowSource:
             status = source.status
             if status.state == "ended" and ring.end < first + samples:
                 return
-            if now - heard > PATIENCE_SECONDS + samples / SAMPLE_RATE:
-                said = f": {status.reason}" if status.reason else ""
-                raise AudioError(f"{self.where} is {status.state}{said}", "See `asd-agent devices`.")
+            if now - last > TIMEOUT_SECONDS + samples / SAMPLE_RATE:
+                reason = f": {status.reason}" if status.reason else ""
+                raise AudioError(f"{self.where} is {status.state}{reason}", "See `asd-agent devices`.")
             source.wait(CYCLE_SECONDS)
 
     def close(self) -> None:
@@ -123,21 +123,21 @@ class OwnWindowSource:
 
 
 class ServiceWindowSource:
-    """The running service's, through its control socket: its microphone stays its own.
+    """Windows of the running service, through its control socket, so that the microphone is opened only once.
 
     Args:
-        socket: Of the service.
-        name: Of the source.
-        channel: Of the device.
+        socket: Control socket of the service.
+        name: Name of the source.
+        channel: Channel of the device, counted from 0.
     """
 
     def __init__(self, socket: Path, name: str, channel: int) -> None:
         self.where = f"source {name} of the running service"
-        self._socket, self._asked = socket, {"command": "sound", "source": name, "channel": channel}
+        self._socket, self._request = socket, {"command": "sound", "source": name, "channel": channel}
         self._pause = threading.Event()
 
     def answers(self) -> bool:
-        """Whether a service is there; one that is gone may have left its socket.
+        """Return true where a service answers; one that is gone may have left its socket.
 
         Raises:
             ControlRefusedError: It has no such source or channel.
@@ -150,19 +150,19 @@ class ServiceWindowSource:
             return False
         return True
 
-    def windows(self, samples: int) -> Iterator[Window]:
+    def windows(self, samples: int) -> Iterator[SoundWindow]:
         """See `WindowSource`."""
-        first, heard = self._ask(None, 0)["end"], time.monotonic()
+        first, last = self._ask(None, 0)["end"], time.monotonic()
         while True:
             answer = self._ask(first, samples)
             if answer.get("samples") is not None:
                 signal = np.frombuffer(base64.b64decode(answer["samples"]), dtype="<f4").astype(np.float32)
-                yield Window(signal, bool(answer["has_gap"]), first)
-                first, heard = first + samples, time.monotonic()
+                yield SoundWindow(signal, bool(answer["has_gap"]), first)
+                first, last = first + samples, time.monotonic()
                 continue
             if answer["begin"] > first:
                 first = answer["begin"]
-            elif time.monotonic() - heard > PATIENCE_SECONDS + samples / SAMPLE_RATE:
+            elif time.monotonic() - last > TIMEOUT_SECONDS + samples / SAMPLE_RATE:
                 raise AudioError(f"{self.where} delivers nothing", "See `asd-agent doctor`.")
             else:
                 self._pause.wait(ASK_SECONDS)
@@ -172,22 +172,22 @@ class ServiceWindowSource:
         self._pause.set()
 
     def _ask(self, first: int | None, count: int) -> dict[str, Any]:
-        return ask(self._socket, {**self._asked, "first": first, "count": count})
+        return ask(self._socket, {**self._request, "first": first, "count": count})
 
 
 def answer_sound(source: CaptureSource | None, document: dict[str, Any]) -> dict[str, Any]:
-    """The service's answer to a request for sound.
+    """Return the service's answer to a request for sound.
 
     Args:
-        source: That is asked for; None where there is none of this name.
-        document: `channel`, `first` (index, or None to ask only where the source is) and `count`.
+        source: The source; None where there is none of this name.
+        document: `channel`, `first` (index, or None to ask only for the range that is kept) and `count`.
 
     Returns:
-        `begin` and `end` of what is kept, and `samples` (base64 of little-endian float32) with `has_gap` where all of
-        them are there.
+        `begin` and `end` of the range that is kept, and `samples` (base64 of little-endian float32) with `has_gap`
+        where all of them are there.
 
     Raises:
-        ValueError: It is not understood.
+        ValueError: The request is not valid.
     """
     first, count, channel = (document.get(key) for key in ("first", "count", "channel"))
     if source is None:
@@ -201,14 +201,14 @@ def answer_sound(source: CaptureSource | None, document: dict[str, Any]) -> dict
     if first is None or not 0 < count <= ring.capacity:
         return answer
     found = _read(ring, first, count, source.column(channel))
-    if isinstance(found, Window):
+    if isinstance(found, SoundWindow):
         packed = base64.b64encode(found.signal.astype("<f4").tobytes()).decode()
         answer |= {"samples": packed, "has_gap": found.has_gap}
     return answer
 
 
-def _read(ring: Ring, first: int, count: int, column: int) -> Window | Missing:
+def _read(ring: Ring, first: int, count: int, column: int) -> SoundWindow | Missing:
     stretch = ring.read(first, count)
     if isinstance(stretch, Missing):
         return stretch
-    return Window(stretch.samples[:, column].copy(), stretch.has_gap, first)
+    return SoundWindow(stretch.samples[:, column].copy(), stretch.has_gap, first)

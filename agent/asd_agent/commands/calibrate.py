@@ -160,7 +160,7 @@ def _sound(
 
     from asd_agent.audio.files import SAMPLE_RATE
     from asd_agent.audio.quality import assess
-    from asd_agent.audio.window_source import hear
+    from asd_agent.audio.window_source import open_window_source
     from asd_agent.calibrate.site import SiteSound
 
     refused: Counter[str] = Counter()
@@ -178,7 +178,7 @@ def _sound(
         heard_from = f"{len(found)} recordings"
     else:
         count = max(1, round(minutes * 60 * SAMPLE_RATE / samples))
-        ears = hear(settings.paths.state, wanted.source, settings.sources[wanted.source], wanted.channel)
+        ears = open_window_source(settings.paths.state, wanted.source, settings.sources[wanted.source], wanted.channel)
         task = bars.add_task(f"listening to {ears.where}", total=count)
         try:
             for window in ears.windows(samples):

@@ -1,4 +1,4 @@
-"""asd-agent devices: the microphones of this box by names that survive a reboot, and how loud it is there."""
+"""asd-agent devices: microphones of this box by names that survive a reboot, and their levels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from asd_agent.audio.devices import Input, list_inputs
+from asd_agent.audio.devices import InputDevice, list_inputs
 from asd_agent.audio.quality import FLOOR_DBFS
 from asd_agent.audio.source import CaptureSource
 from asd_agent.commands.console import print_json
@@ -52,7 +52,7 @@ def devices(
         _show(found)
 
 
-def _show(found: list[Input]) -> None:
+def _show(found: list[InputDevice]) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -72,7 +72,7 @@ def _show(found: list[Input]) -> None:
         console.print("None of them is tied to hardware; their names come from the ALSA configuration.")
 
 
-def _show_levels(found: list[Input], seconds: float) -> None:
+def _show_levels(found: list[InputDevice], seconds: float) -> None:
     from rich.console import Console
     from rich.live import Live
 
@@ -100,10 +100,10 @@ def _show_levels(found: list[Input], seconds: float) -> None:
 
 def _meter(source: CaptureSource) -> str:
     status = source.status
-    heard = source.counters.level_dbfs
+    dbfs = source.counters.level_dbfs
     if status.state not in {"healthy", "silent"}:
         return f"{source.name}: {status.state} {status.reason}"
-    share = (max(heard, _BAR_FLOOR_DBFS) - _BAR_FLOOR_DBFS) / -_BAR_FLOOR_DBFS
+    share = (max(dbfs, _BAR_FLOOR_DBFS) - _BAR_FLOOR_DBFS) / -_BAR_FLOOR_DBFS
     bar = "█" * round(share * _BAR)
-    shown = "silence" if heard <= FLOOR_DBFS else f"{heard:.1f} dBFS"
+    shown = "silence" if dbfs <= FLOOR_DBFS else f"{dbfs:.1f} dBFS"
     return f"{bar:<{_BAR}} {shown:>11}  {source.name}"

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from asd_agent.audio.quality import FLOOR_DBFS
-from asd_agent.audio.recording import CLIP_SAMPLES, CLIP_SECONDS, Place, Tally, keep
-from asd_agent.audio.window_source import hear
+from asd_agent.audio.recording import CLIP_SAMPLES, CLIP_SECONDS, ClipCounts, ClipFolder, record_clips
+from asd_agent.audio.window_source import open_window_source
 from asd_agent.commands.console import print_json
 from asd_agent.config.base import NAME
 from asd_agent.config.file import load_config
@@ -21,10 +21,14 @@ from asd_agent.errors import UsageError
 
 def record(
     machine: Annotated[str, typer.Option(help="Machine type, such as fan.")],
-    out: Annotated[Path, typer.Option(help="The data set's folder; what is there is gone on with.")] = Path("data"),
+    out: Annotated[Path, typer.Option(help="The data set's folder; clips that are there are continued.")] = Path(
+        "data"
+    ),
     section: Annotated[str, typer.Option(help="Section, two digits: which unit of this type.")] = "00",
     domain: Annotated[str, typer.Option(help="source or target.")] = "source",
-    minutes: Annotated[float, typer.Option(help="So much sound in all, with what is there.", min=0.1)] = 20.0,
+    minutes: Annotated[
+        float, typer.Option(help="Minutes of sound in all, with the clips that are there.", min=0.1)
+    ] = 20.0,
     config: Annotated[Path | None, typer.Option("--config", "-c", help="agent.yaml that names the source.")] = None,
     source: Annotated[str | None, typer.Option(help="Source of agent.yaml; its only one by default.")] = None,
     device: Annotated[str | None, typer.Option(help="A microphone, by a name that `devices` lists.")] = None,
@@ -34,61 +38,61 @@ def record(
 ) -> None:
     """Record 10 s clips of a healthy machine, laid out so that asd-trainer trains from the folder as it is.
 
-    Where the service runs, its sound is taken from it; it goes on undisturbed. Windows with a gap, silence, clipping or
-    no numbers are refused and counted. An interrupted recording goes on where it was.
+    Where the service runs, it delivers the sound and goes on undisturbed. Windows with a gap, silence, clipping or NaN
+    are refused and counted. The same command continues an interrupted recording.
 
     Example: asd-agent record -c agent.yaml --machine fan --section 00 --minutes 20 --out data
     """
-    place = _place(out, machine, section, domain)
+    folder = _folder(out, machine, section, domain)
     state, name, settings = _source(config, source, device, file, channel)
     wanted = max(1, round(minutes * 60 / CLIP_SECONDS))
-    there = len(place.numbers())
+    there = len(folder.numbers())
     if there:
-        sys.stderr.write(f"{place.train}: {there} clips of section {section}, {domain}, are there already\n")
-    tally = Tally()
+        sys.stderr.write(f"{folder.train}: {there} clips of section {section}, {domain}, are there already\n")
+    counts = ClipCounts()
     try:
         if there < wanted:
-            _listen(state, name, settings, channel, place, wanted - there, tally)
+            _listen(state, name, settings, channel, folder, wanted - there, counts)
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted; the same command goes on\n")
-    whole = there + tally.kept
-    said: dict[str, Any] = {
+        sys.stderr.write("interrupted; the same command continues\n")
+    whole = there + counts.kept
+    document: dict[str, Any] = {
         "schema": 1,
-        "folder": str(place.folder),
+        "folder": str(folder.folder),
         "machine": machine,
         "section": section,
         "domain": domain,
         "clips": whole,
-        "recorded": tally.kept,
-        "refused": dict(tally.refused),
+        "recorded": counts.kept,
+        "refused": dict(counts.refused),
         "wanted": wanted,
     }
     if json:
-        print_json(said)
+        print_json(document)
     else:
-        refused = ", ".join(f"{count} for {why}" for why, count in tally.refused.most_common()) or "none"
+        refused = ", ".join(f"{count} for {why}" for why, count in counts.refused.most_common()) or "none"
         sys.stdout.write(
-            f"{place.train}: {whole} of {wanted} clips ({tally.kept} recorded now); windows refused: {refused}\n"
+            f"{folder.train}: {whole} of {wanted} clips ({counts.kept} recorded now); windows refused: {refused}\n"
         )
     if whole < wanted:
         raise typer.Exit(1)
 
 
-def _place(out: Path, machine: str, section: str, domain: str) -> Place:
+def _folder(out: Path, machine: str, section: str, domain: str) -> ClipFolder:
     if not NAME.match(machine):
         raise UsageError(f"--machine {machine!r} may hold only letters, digits, '_' and '-'")
     if not (len(section) == 2 and section.isdigit()):
         raise UsageError(f"--section {section!r} is not two digits")
     if domain not in ("source", "target"):
         raise UsageError(f"--domain {domain!r} is not one of source, target")
-    return Place(out, machine, section, domain, datetime.now(timezone.utc).strftime("%Y%m%dT%H%M"))
+    return ClipFolder(out, machine, section, domain, datetime.now(timezone.utc).strftime("%Y%m%dT%H%M"))
 
 
 def _source(
     config: Path | None, source: str | None, device: str | None, file: Path | None, channel: int
 ) -> tuple[Path | None, str, SourceKind]:
     if sum(x is not None for x in (config, device, file)) != 1:
-        raise UsageError("where from?", "Give one of --config, --device and --file.")
+        raise UsageError("no source is given, or more than one", "Give one of --config, --device and --file.")
     if device is not None:
         return None, device, MicrophoneSettings(kind="microphone", device=device, channels=(channel,))
     if file is not None:
@@ -98,7 +102,7 @@ def _source(
     if source is None and len(settings.sources) == 1:
         source = next(iter(settings.sources))
     if source not in settings.sources:
-        raise UsageError(f"--source {source!r} is none of {config}", f"It has: {', '.join(sorted(settings.sources))}.")
+        raise UsageError(f"{config} has no source {source!r}", f"It has: {', '.join(sorted(settings.sources))}.")
     return settings.paths.state, source, settings.sources[source]
 
 
@@ -107,22 +111,22 @@ def _listen(
     name: str,
     settings: SourceKind,
     channel: int,
-    place: Place,
+    folder: ClipFolder,
     wanted: int,
-    tally: Tally,
+    counts: ClipCounts,
 ) -> None:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    ears = hear(state, name, settings, channel)
+    window_source = open_window_source(state, name, settings, channel)
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     try:
         with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
-            task = bars.add_task(f"listening to {ears.where}", total=wanted)
-            for _window, quality in keep(ears.windows(CLIP_SAMPLES), place, wanted, tally):
+            task = bars.add_task(f"listening to {window_source.where}", total=wanted)
+            for _window, quality in record_clips(window_source.windows(CLIP_SAMPLES), folder, wanted, counts):
                 level = "silence" if quality.level_dbfs <= FLOOR_DBFS else f"{quality.level_dbfs:.1f} dBFS"
                 verdict = f"refused: {', '.join(quality.reasons)}" if quality.reasons else "kept"
-                bars.update(task, completed=tally.kept, description=f"{ears.where}: {level}, {verdict}")
+                bars.update(task, completed=counts.kept, description=f"{window_source.where}: {level}, {verdict}")
     finally:
-        ears.close()
+        window_source.close()

@@ -75,7 +75,7 @@ def _source_health(source: CaptureSource) -> SourceHealth:
     counters = source.counters
     return SourceHealth(
         state=source.state,
-        frames=counters.frames,
+        frames=counters.samples,
         gaps=counters.gaps,
         level_dbfs=counters.level_dbfs,
         samples_lost=counters.samples_lost,

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from asd_agent.audio.devices import Input, list_inputs
+from asd_agent.audio.devices import InputDevice, list_inputs
 from asd_agent.errors import AudioError
 from rigs.microphone import DEVICE, VirtualMicrophone
 from rigs.waiting import PATIENCE
@@ -61,7 +61,7 @@ def test_a_microphone_is_listed_with_its_channels_and_rates(monkeypatch: pytest.
         found = {entry.name: entry for entry in list_inputs(timeout=PATIENCE)}
         said = devices("--json")
     entry = found[DEVICE]
-    assert isinstance(entry, Input)
+    assert isinstance(entry, InputDevice)
     assert {16_000, 48_000} <= set(entry.rates)
     assert not entry.stable
     assert entry.channels >= 1

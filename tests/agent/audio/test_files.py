@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from asd_agent.audio.files import read_clip
+from asd_agent.audio.files import count_samples, read_blocks, read_clip, read_format, resample
 from asd_agent.errors import AudioError
 
 
@@ -78,3 +78,67 @@ def test_nan_samples_are_refused(tmp_path: Path):
     soundfile.write(path, samples, 16_000, subtype="FLOAT")
     with pytest.raises(AudioError, match="NaN"):
         read_clip(path)
+
+
+def test_blocks_are_the_file_sample_by_sample(tmp_path: Path):
+    path = tmp_path / "long.wav"
+    sound = np.random.default_rng(0).integers(-30_000, 30_000, (400_000, 3)).astype(np.int16)
+    soundfile.write(path, sound, 48_000)
+    blocks = list(read_blocks(path, rate=None))
+    assert len(blocks) > 3
+    assert max(block.size for block in blocks) <= 2**18
+    np.testing.assert_array_equal(np.concatenate(blocks), sound / np.float32(32768))
+    np.testing.assert_array_equal(
+        np.concatenate(list(read_blocks(path, rate=None, channels=(2, 0)))), sound[:, [2, 0]] / np.float32(32768)
+    )
+
+
+def test_blocks_are_resampled_without_a_seam(tmp_path: Path):
+    path = tmp_path / "long.wav"
+    sound = np.random.default_rng(0).uniform(-0.5, 0.5, 20 * 44_100).astype(np.float32)
+    soundfile.write(path, sound, 44_100, subtype="FLOAT")
+    got = np.concatenate(list(read_blocks(path)))[:, 0]
+    assert len(got) == count_samples(path) == 20 * 16_000
+    np.testing.assert_allclose(got, resample(sound, 44_100, 16_000), atol=1e-4)
+
+
+def test_a_channel_that_the_file_lacks_is_named(tmp_path: Path):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, tone(16_000), 16_000)
+    with pytest.raises(AudioError, match="no channel 1, only 1"):
+        next(read_blocks(path, channels=(0, 1)))
+
+
+@pytest.mark.parametrize("declared", [2**31, 4, 0xFFFF_FFFF])
+def test_the_length_in_a_header_allocates_and_promises_nothing(tmp_path: Path, declared: int):
+    """A recorder that was killed leaves a length of nothing, or of hours."""
+    path = tmp_path / "a.wav"
+    soundfile.write(path, tone(16_000), 16_000, subtype="PCM_16")
+    data = bytearray(path.read_bytes())
+    place = data.index(b"data") + 4
+    data[place : place + 4] = declared.to_bytes(4, "little")
+    path.write_bytes(data)
+    blocks = list(read_blocks(path))
+    assert sum(map(len, blocks)) == count_samples(path) == (2 if declared == 4 else 16_000)
+
+
+@pytest.mark.parametrize("rate", [1, 2**31 - 1])
+def test_a_rate_in_a_header_does_not_set_the_size_of_a_block(tmp_path: Path, rate: int):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, tone(16_000), 16_000, subtype="PCM_16")
+    data = bytearray(path.read_bytes())
+    data[24:28] = rate.to_bytes(4, "little")
+    path.write_bytes(data)
+    assert sum(len(block) for block in read_blocks(path, rate=None)) == 16_000
+
+
+def test_a_flac_that_names_no_length_is_read_to_its_end(tmp_path: Path):
+    path = tmp_path / "a.flac"
+    soundfile.write(path, tone(16_000), 16_000, subtype="PCM_16")
+    data = bytearray(path.read_bytes())
+    # STREAMINFO: the last 36 of its bits 100 to 143 are the number of samples.
+    data[8 + 13] &= 0xF0
+    data[8 + 14 : 8 + 18] = bytes(4)
+    path.write_bytes(data)
+    assert read_format(path).declared is None
+    assert len(read_clip(path).samples) == count_samples(path) == 16_000

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from asd_agent.audio.identity import Card, card_of, find_input, read_cards
+from asd_agent.audio.identity import SoundCard, card_of, find_input, read_cards
 from asd_agent.errors import AudioError
 
 
@@ -48,9 +48,9 @@ NAMES = ["HDA: - (hw:0,3)", "USB PnP Sound Device: Audio (hw:1,0)", "", "UMIK: U
 def test_cards_are_named_by_socket_and_device(tmp_path: Path):
     cards = read_cards(machine(tmp_path, JETSON))
     assert cards == [
-        Card(0, "HDA"),
-        Card(1, "Device", "3610000.usb/4.2", "0d8c:0014:"),
-        Card(2, "UMIK", "3610000.usb/4.1", "2752:0007:00001"),
+        SoundCard(0, "HDA"),
+        SoundCard(1, "Device", "3610000.usb/4.2", "0d8c:0014:"),
+        SoundCard(2, "UMIK", "3610000.usb/4.1", "2752:0007:00001"),
     ]
     assert cards[0].names == ("hw:CARD=HDA",)
     assert cards[1].names == ("usb-path:3610000.usb/4.2", "usb-id:0d8c:0014:", "hw:CARD=Device")

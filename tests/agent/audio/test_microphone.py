@@ -165,7 +165,7 @@ def test_a_lost_microphone_is_noticed_said_and_found_again(microphone: VirtualMi
     assert assess(window.samples[:, 0], has_gap=window.has_gap).verdict == "invalid"
     counters = source.counters
     assert counters.gaps >= 1
-    assert counters.frames + counters.samples_lost == source.ring.end
+    assert counters.samples + counters.samples_lost == source.ring.end
     assert counters.restarts > restarts
 
 
@@ -220,7 +220,7 @@ def test_a_microphone_hung_for_a_moment_loses_nothing_or_says_what(microphone: V
         listener.more(3)
         wait_true(listener)
     assert "restarting" not in listener.states
-    assert source.counters.frames + source.counters.samples_lost == source.ring.end
+    assert source.counters.samples + source.counters.samples_lost == source.ring.end
 
 
 def test_an_agent_that_is_held_up_for_seconds_blames_no_microphone_and_loses_nothing(microphone: VirtualMicrophone):
@@ -234,4 +234,4 @@ def test_an_agent_that_is_held_up_for_seconds_blames_no_microphone_and_loses_not
         wait_true(listener)
     assert not {"stalled", "restarting"} & set(listener.states)
     assert (source.counters.drops, source.counters.restarts) == (0, 0)
-    assert source.counters.frames + source.counters.samples_lost == source.ring.end
+    assert source.counters.samples + source.counters.samples_lost == source.ring.end

@@ -35,7 +35,7 @@ def test_a_recording_is_heard_to_the_sample_and_then_over(recording: Path, noise
     source = listener.source
     assert np.array_equal(heard(source)[:, 0] * 32768, noise)
     assert listener.states == ["healthy", "ended"]
-    assert source.counters.frames == len(noise)
+    assert source.counters.samples == len(noise)
     assert (source.counters.gaps, source.counters.restarts) == (0, 0)
     assert source.ring.read(0, source.ring.end).gaps == ()
     assert not source.alive

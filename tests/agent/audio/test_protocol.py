@@ -7,19 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asd_agent.audio.protocol import Block, Decoder, FrameError, Notice, encode
+from asd_agent.audio.protocol import Block, ChildNotice, Decoder, PacketError, encode
 
-FRAMES = [
-    Notice("opened", {"device": "USB Audio", "rate": 48000}),
+PACKETS = [
+    ChildNotice("opened", {"device": "USB Audio", "rate": 48000}),
     Block(np.arange(6, dtype=np.float32).reshape(3, 2), first=2**40, end_time=1234.000000001),
     Block(np.zeros((0, 1), np.float32), first=5, end_time=0.5, overflow=True),
     Block(np.full((4, 1), np.nan, np.float32), first=0, end_time=1e6, dropped=True),
-    Notice("error", {"what": "gone — très loin", "remedy": ""}),
+    ChildNotice("error", {"what": "gone — très loin", "remedy": ""}),
 ]
 
 
 def same(one, other) -> bool:
-    if isinstance(one, Notice):
+    if isinstance(one, ChildNotice):
         return one == other
     return (
         np.array_equal(one.samples, other.samples, equal_nan=True)
@@ -30,17 +30,17 @@ def same(one, other) -> bool:
 
 
 @given(st.lists(st.integers(1, 50), min_size=1))
-def test_frames_survive_any_cutting_of_the_stream(cuts):
-    stream = b"".join(encode(frame) for frame in FRAMES)
+def test_packets_survive_any_cutting_of_the_stream(cuts):
+    stream = b"".join(encode(packet) for packet in PACKETS)
     decoder, got, position, turn = Decoder(), [], 0, 0
     while position < len(stream):
         step = cuts[turn % len(cuts)]
         got += list(decoder.feed(stream[position : position + step]))
         position, turn = position + step, turn + 1
-    assert len(got) == len(FRAMES)
-    assert all(same(a, b) for a, b in zip(FRAMES, got, strict=True))
+    assert len(got) == len(PACKETS)
+    assert all(same(a, b) for a, b in zip(PACKETS, got, strict=True))
 
 
-def test_bytes_that_are_no_frames_are_refused():
-    with pytest.raises(FrameError):
+def test_bytes_that_are_no_packets_are_refused():
+    with pytest.raises(PacketError):
         list(Decoder().feed(b"Expression 'ret' failed in 'src/hostapi/alsa/pa_linux_alsa.c'"))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asd_agent.audio.quality import FLOOR_DBFS, Limits, assess, constant_share, level_dbfs
+from asd_agent.audio.quality import FLOOR_DBFS, QualityLimits, assess, constant_share, level_dbfs
 
 WINDOW = 160_000
 
@@ -87,7 +87,7 @@ def test_a_few_clipped_samples_are_no_matter():
 
 
 def test_a_level_outside_the_calibration_is_suspect():
-    limits = Limits(low_dbfs=-50, high_dbfs=-20)
+    limits = QualityLimits(low_dbfs=-50, high_dbfs=-20)
     assert assess(noise(0.05), limits=limits).verdict == "ok"
     assert assess(noise(0.001), limits=limits).reasons == ("too_quiet",)
     assert assess(noise(0.3), limits=limits).reasons[-1] == "too_loud"

@@ -8,28 +8,28 @@ import numpy as np
 import pytest
 import soundfile
 
-from asd_agent.audio.recording import CLIP_SAMPLES, Place, Tally, keep
-from asd_agent.audio.window_source import Window
+from asd_agent.audio.recording import CLIP_SAMPLES, ClipCounts, ClipFolder, record_clips
+from asd_agent.audio.window_source import SoundWindow
 from asd_agent.errors import AudioError
 from asd_trainer.data.dataset import scan
 from rigs.bundles import hum
 
 
-def place(folder: Path) -> Place:
-    return Place(folder, "fan", "00", "source", "20270115T0800")
+def place(folder: Path) -> ClipFolder:
+    return ClipFolder(folder, "fan", "00", "source", "20270115T0800")
 
 
-def window(signal: np.ndarray, *, has_gap: bool = False) -> Window:
-    return Window(signal, has_gap, 0)
+def window(signal: np.ndarray, *, has_gap: bool = False) -> SoundWindow:
+    return SoundWindow(signal, has_gap, 0)
 
 
-def good(seed: int) -> Window:
+def good(seed: int) -> SoundWindow:
     return window(hum(10, seed))
 
 
 def test_clips_hold_the_sound_and_lie_as_the_trainer_reads_them(tmp_path):
-    tally = Tally()
-    assert len(list(keep(map(good, range(9)), place(tmp_path), 2, tally))) == 2
+    tally = ClipCounts()
+    assert len(list(record_clips(map(good, range(9)), place(tmp_path), 2, tally))) == 2
     assert tally.kept == 2
     (machine,) = (data := scan(tmp_path)).machines
     clips = data.select(machine=machine, split="train", label="normal")
@@ -40,17 +40,17 @@ def test_clips_hold_the_sound_and_lie_as_the_trainer_reads_them(tmp_path):
 
 
 def test_five_minutes_are_one_recording_which_is_held_out_as_a_whole(tmp_path):
-    list(keep((good(1) for _ in range(40)), place(tmp_path), 31, Tally()))
+    list(record_clips((good(1) for _ in range(40)), place(tmp_path), 31, ClipCounts()))
     clips = scan(tmp_path).select(machine="fan", split="train", label="normal")
     assert [c.recording for c in clips] == ["20270115T0800b0"] * 30 + ["20270115T0800b1"]
 
 
 def test_numbers_go_on_from_what_is_there_and_other_sections_are_left_alone(tmp_path):
-    list(keep(map(good, range(2)), place(tmp_path), 2, Tally()))
-    list(keep([good(5)], Place(tmp_path, "fan", "01", "source", "x"), 1, Tally()))
-    list(keep([good(6)], place(tmp_path), 1, Tally()))
+    list(record_clips(map(good, range(2)), place(tmp_path), 2, ClipCounts()))
+    list(record_clips([good(5)], ClipFolder(tmp_path, "fan", "01", "source", "x"), 1, ClipCounts()))
+    list(record_clips([good(6)], place(tmp_path), 1, ClipCounts()))
     assert place(tmp_path).numbers() == [0, 1, 2]
-    assert Place(tmp_path, "fan", "01", "source", "x").numbers() == [0]
+    assert ClipFolder(tmp_path, "fan", "01", "source", "x").numbers() == [0]
 
 
 @pytest.mark.parametrize(
@@ -63,8 +63,8 @@ def test_numbers_go_on_from_what_is_there_and_other_sections_are_left_alone(tmp_
     ],
 )
 def test_what_is_no_good_is_refused_and_counted(tmp_path, bad, why):
-    tally = Tally()
-    seen = list(keep([bad, good(1)], place(tmp_path), 1, tally))
+    tally = ClipCounts()
+    seen = list(record_clips([bad, good(1)], place(tmp_path), 1, tally))
     assert dict(tally.refused) == {why: 1}
     assert why in seen[0][1].reasons
     assert place(tmp_path).numbers() == [0]
@@ -74,7 +74,7 @@ def test_what_a_killed_recording_left_half_written_is_removed(tmp_path):
     place(tmp_path).train.mkdir(parents=True)
     left = place(tmp_path).train / f".unfinished-{place(tmp_path).path(0).name}"
     left.write_bytes(b"RIFF")
-    list(keep([good(1)], place(tmp_path), 1, Tally()))
+    list(record_clips([good(1)], place(tmp_path), 1, ClipCounts()))
     assert not left.exists()
     assert len(list(place(tmp_path).train.iterdir())) == 1
 
@@ -82,4 +82,4 @@ def test_what_a_killed_recording_left_half_written_is_removed(tmp_path):
 def test_a_disk_that_refuses_is_named(tmp_path):
     (tmp_path / "fan").write_text("not a folder")
     with pytest.raises(AudioError, match="cannot be written"):
-        list(keep([good(1)], place(tmp_path), 1, Tally()))
+        list(record_clips([good(1)], place(tmp_path), 1, ClipCounts()))

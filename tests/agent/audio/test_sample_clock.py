@@ -1,4 +1,4 @@
-"""Where blocks land in the ring when sound was lost, by clocks that the test turns."""
+"""Times of samples: the arithmetic of the anchor, against clocks that are known."""
 
 from __future__ import annotations
 
@@ -7,232 +7,80 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asd_agent.audio.protocol import Block
-from asd_agent.audio.ring import Gap, Ring
 from asd_agent.audio.sample_clock import SampleClock
 
 RATE = 16_000
-SIZE = 800
+BLOCK = 800
 
 
-class Hands:
-    """Clocks whose hands are set by hand."""
-
-    boot_id = "test"
-
-    def __init__(self) -> None:
-        self.now, self.wall = 1000.0, 1_700_000_000.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def utc(self) -> float:
-        return self.wall + self.now
-
-    def synchronised(self) -> bool | None:
-        return None
+def feed(
+    sample_clock: SampleClock, seconds: float, *, ppm: float, jitter: float, seed: int, start: float = 100.0
+) -> int:
+    """Blocks from a sound card whose samples last `ppm` too long, each late by up to `jitter` seconds."""
+    random = np.random.default_rng(seed)
+    count = round(seconds * RATE / BLOCK)
+    for i, late in enumerate(random.exponential(jitter / 4, count).clip(0, jitter) if jitter else np.zeros(count)):
+        end = (i + 1) * BLOCK
+        sample_clock.add(end, start + end / RATE * (1 + ppm * 1e-6) + late)
+    return count * BLOCK
 
 
-class Microphone:
-    """A device that plays the sample's own true time, so that a misplaced sample shows."""
-
-    def __init__(self, *, speed: float | None = None, seconds: float = 600.0) -> None:
-        self.hands, self.ring = Hands(), Ring(seconds)
-        self.placement = SampleClock(self.ring, self.hands, speed=speed)
-        self.rate = RATE * (speed or 1.0)
-        self.began = self.hands.now
-        self.first = 0
-
-    def open(self) -> None:
-        """A new child: it counts from zero."""
-        self.placement.reopened()
-        self.first = 0
-
-    def hear(self, seconds: float, *, jump: int = 0, overflow: bool = False, late: float = 0.0) -> None:
-        """Sound arrives in blocks as time goes by."""
-        self.first += jump
-        for i in range(round(seconds * self.rate / SIZE)):
-            self.hands.now += SIZE / self.rate
-            truth = (self.hands.now - self.began) * RATE
-            samples = np.linspace(truth - SIZE + 1, truth, SIZE, dtype=np.float32)[:, None] / RATE
-            block = Block(
-                samples, self.first, self.hands.now + late, overflow=overflow and i == 0, dropped=jump > 0 and i == 0
-            )
-            self.placement.place(block)
-            self.first += SIZE
-
-    @property
-    def gaps(self) -> tuple[Gap, ...]:
-        return self.ring.read(self.ring.begin, min(self.ring.end, self.ring.capacity)).gaps
-
-    def misplaced(self) -> float:
-        """Seconds by which the newest sample is off its true place in the ring."""
-        newest = self.ring.read(self.ring.end - 1, 1)
-        return abs(float(newest.samples[0, 0]) - self.ring.end / RATE)
+def test_no_sound_has_no_time():
+    sample_clock = SampleClock(RATE)
+    assert not sample_clock.anchored
+    with pytest.raises(ValueError, match="no sound has arrived"):
+        sample_clock.monotonic(0)
 
 
-def test_sound_without_loss_has_no_gap_and_its_true_moment():
-    mic = Microphone()
-    mic.hear(30)
-    assert mic.gaps == ()
-    assert mic.ring.end == 30 * RATE
-    assert mic.placement.timeline.monotonic(RATE) == pytest.approx(mic.began + 1)
-    assert mic.placement.utc(RATE) == pytest.approx(1_700_000_000 + mic.began + 1)
+def test_the_first_block_is_the_anchor():
+    sample_clock = SampleClock(RATE)
+    sample_clock.add(BLOCK, 10.05)
+    assert sample_clock.monotonic(0) == pytest.approx(10.0)
+    assert sample_clock.index(11.0) == RATE
+    assert sample_clock.index(9.0) == -RATE
 
 
-def test_a_restart_leaves_a_gap_as_long_as_the_time_that_was_missed():
-    mic = Microphone()
-    mic.hear(30)
-    mic.placement.left()
-    mic.hands.now += 7.25
-    mic.open()
-    mic.hear(5)
-    assert mic.gaps == (Gap(30 * RATE, round(37.25 * RATE)),)
-    assert mic.placement.losses.samples == round(7.25 * RATE)
-    assert mic.placement.losses.gaps == 1
-    assert mic.misplaced() < 0.001
+def test_a_first_block_that_came_late_is_corrected_by_the_next():
+    sample_clock = SampleClock(RATE)
+    sample_clock.add(BLOCK, 10.05 + 0.4)
+    sample_clock.add(2 * BLOCK, 10.10)
+    assert sample_clock.monotonic(0) == pytest.approx(10.0)
 
 
-def test_while_a_source_is_away_windows_fall_due_as_gap():
-    mic = Microphone()
-    mic.hear(30)
-    mic.placement.left()
-    for _ in range(100):
-        mic.hands.now += 0.1
-        mic.placement.fill(mic.hands.now)
-    assert mic.ring.end == pytest.approx(39 * RATE, abs=2)
-    mic.open()
-    mic.hear(5)
-    assert mic.gaps == (Gap(30 * RATE, 40 * RATE),)
-    assert mic.placement.losses.gaps == 1
+@settings(max_examples=25)
+@given(ppm=st.floats(-300, 300), jitter=st.floats(0, 0.03), seed=st.integers(0, 1000))
+def test_times_stay_true_within_a_few_milliseconds_whatever_the_drift(ppm, jitter, seed):
+    sample_clock = SampleClock(RATE)
+    end = feed(sample_clock, 900, ppm=ppm, jitter=jitter, seed=seed)
+    truth = 100 + end / RATE * (1 + ppm * 1e-6)
+    assert sample_clock.monotonic(end) == pytest.approx(truth, abs=0.008)
+    assert sample_clock.drift_ppm == pytest.approx(ppm, abs=10)
 
 
-def test_a_source_that_delivers_or_was_never_heard_is_not_filled():
-    never = Microphone()
-    never.hands.now += 100
-    never.placement.fill(never.hands.now)
-    assert never.ring.end == 0
-    there = Microphone()
-    there.hear(5)
-    there.hands.now += 1.9
-    there.placement.fill(there.hands.now)
-    assert there.ring.end == 5 * RATE
+def test_before_the_drift_is_known_times_follow_it():
+    sample_clock = SampleClock(RATE)
+    end = feed(sample_clock, 55, ppm=200, jitter=0.0, seed=0)
+    assert sample_clock.drift_ppm == 0
+    assert sample_clock.monotonic(end) == pytest.approx(100 + end / RATE * 1.0002, abs=0.005)
 
 
-def test_a_device_that_first_empties_an_old_buffer_does_not_shift_what_follows():
-    mic = Microphone()
-    mic.hear(30)
-    mic.placement.left()
-    mic.hands.now += 10
-    mic.placement.fill(mic.hands.now)
-    mic.hands.now -= 3  # its first blocks hold sound of three seconds ago
-    mic.open()
-    mic.hear(6)
-    assert mic.misplaced() < 0.001
-    assert mic.gaps == (Gap(30 * RATE, 39 * RATE + 1),)
+def test_index_and_time_are_each_others_inverse():
+    sample_clock = SampleClock(RATE)
+    feed(sample_clock, 300, ppm=80, jitter=0.002, seed=1)
+    for index in (0, 1, 123_456, 4_800_000, 10**9):
+        assert sample_clock.index(sample_clock.monotonic(index)) == index
 
 
-def test_a_restart_too_short_to_measure_is_a_gap_all_the_same():
-    mic = Microphone()
-    mic.hear(30)
-    mic.open()
-    mic.hear(1)
-    assert mic.gaps == (Gap(30 * RATE, 30 * RATE + 1),)
+def test_a_new_anchor_keeps_what_is_known_of_the_drift():
+    sample_clock = SampleClock(RATE)
+    end = feed(sample_clock, 300, ppm=120, jitter=0.0, seed=0)
+    sample_clock.reanchor()
+    sample_clock.add(end + 5 * RATE, 500.0)
+    assert sample_clock.drift_ppm == pytest.approx(120, abs=1)
+    assert sample_clock.monotonic(end + 15 * RATE) == pytest.approx(510.0012, abs=1e-4)
 
 
-def test_a_first_block_that_came_late_after_a_restart_does_not_spoil_the_moments_of_the_next():
-    mic = Microphone()
-    mic.hear(100)
-    mic.placement.left()
-    mic.hands.now += 5
-    mic.open()
-    mic.hear(0.05, late=0.04)
-    mic.hear(3)
-    assert mic.placement.timeline.monotonic(mic.ring.end) == pytest.approx(mic.hands.now, abs=0.001)
-
-
-def test_sound_dropped_by_the_child_is_a_gap_of_its_length():
-    mic = Microphone()
-    mic.hear(10)
-    mic.hands.now += 2
-    mic.hear(5, jump=2 * RATE)
-    assert mic.gaps == (Gap(10 * RATE, 12 * RATE),)
-
-
-def test_an_overflow_is_a_gap_as_long_as_the_clock_says():
-    mic = Microphone()
-    mic.hear(10)
-    mic.hands.now += 0.7
-    mic.hear(5, overflow=True)
-    assert mic.gaps == (Gap(10 * RATE, round(10.7 * RATE)),)
-    assert mic.misplaced() < 0.001
-
-
-def test_sound_lost_without_a_word_is_found_by_the_clock_and_what_is_doubtful_is_marked():
-    mic = Microphone()
-    mic.hear(60)
-    mic.hands.now += 0.3
-    mic.hear(10)
-    assert mic.misplaced() < 0.002
-    (gap,) = mic.gaps
-    assert gap.first <= 60 * RATE < gap.end
-    assert gap.count < 4 * RATE
-    assert mic.placement.losses.gaps == 1
-
-
-def test_blocks_that_are_late_for_a_second_are_no_loss():
-    mic = Microphone()
-    mic.hear(60)
-    mic.hear(1.5, late=0.2)
-    mic.hear(60)
-    assert mic.gaps == ()
-
-
-def test_a_step_of_the_wall_clock_moves_no_sample_and_mends_its_utc():
-    mic = Microphone()
-    mic.hear(10)
-    mic.hands.wall += 3600
-    mic.placement.follow_wall()
-    mic.placement.follow_wall()
-    mic.hear(10)
-    assert mic.placement.wall_steps == 1
-    assert mic.gaps == ()
-    assert mic.placement.utc(0) == pytest.approx(1_700_003_600 + mic.began)
-
-
-def test_a_recording_keeps_its_own_time_line_at_any_speed():
-    mic = Microphone(speed=50.0)
-    mic.hear(2)
-    mic.hands.wall += 3600
-    mic.placement.follow_wall()
-    assert mic.placement.utc(RATE * 60) - mic.placement.utc(0) == pytest.approx(60)
-    assert mic.placement.utc(0) == pytest.approx(1_700_000_000 + mic.began)
-    assert mic.placement.timeline.monotonic(RATE * 60) == pytest.approx(mic.began + 60 / 50)
-
-
-@settings(max_examples=40)
-@given(
-    st.lists(
-        st.tuples(
-            st.sampled_from(["restart", "drop", "overflow"]),
-            st.floats(0.001, 20).map(lambda s: round(s, 3)),
-            st.integers(1, 15),
-        ),
-        min_size=1,
-        max_size=8,
-    )
-)
-def test_after_any_losses_each_sample_is_within_fifty_milliseconds_of_its_moment(losses):
-    mic = Microphone(seconds=400)
-    mic.hear(3)
-    for kind, away, then in losses:
-        mic.hands.now += away
-        if kind == "restart":
-            mic.placement.left()
-            mic.placement.fill(mic.hands.now)
-            mic.open()
-        mic.hear(then, jump=round(away * RATE) if kind == "drop" else 0, overflow=kind == "overflow")
-        assert mic.misplaced() < 0.05
-    assert mic.placement.losses.gaps == len(losses)
-    elapsed = (mic.hands.now - mic.began) * RATE
-    assert mic.ring.end == pytest.approx(elapsed, abs=0.05 * RATE)
+def test_a_recording_at_tenfold_speed_has_its_own_pace():
+    sample_clock = SampleClock(RATE * 10)
+    sample_clock.add(16_000, 50.1)
+    assert sample_clock.monotonic(160_000) == pytest.approx(51.0)

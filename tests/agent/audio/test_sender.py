@@ -14,7 +14,7 @@ import pytest
 
 from asd_agent.audio.files import resample
 from asd_agent.audio.protocol import Block, Decoder
-from asd_agent.audio.sender import BUFFER_SECONDS, Chunk, Converter, Sender
+from asd_agent.audio.sender import BUFFER_SECONDS, Chunk, ChunkResampler, Sender
 from rigs.waiting import wait_until
 
 RATE = 48_000
@@ -37,7 +37,7 @@ def joined(blocks: list[Block]) -> np.ndarray:
 
 def test_sound_at_16_khz_passes_untouched():
     samples = sound(1, 16_000, channels=2)
-    converter = Converter(16_000, 2)
+    converter = ChunkResampler(16_000, 2)
     blocks = [b for piece in pieces(samples, 16_000, 800) for b in converter.feed(piece)]
     assert np.array_equal(joined(blocks), samples)
     assert [b.first for b in blocks] == list(range(0, 16_000, 800))
@@ -46,7 +46,7 @@ def test_sound_at_16_khz_passes_untouched():
 @pytest.mark.parametrize("rate", [44_100, 48_000, 8_000])
 def test_resampled_in_pieces_is_resampled_whole_and_nothing_is_shifted(rate: int):
     samples = sound(2, rate)
-    converter = Converter(rate, 1)
+    converter = ChunkResampler(rate, 1)
     blocks = [b for piece in pieces(samples, rate, rate // 20) for b in converter.feed(piece)]
     got, whole = joined(blocks)[:, 0], resample(samples[:, 0], rate, 16_000)
     assert len(got) > 0.97 * len(whole)
@@ -57,7 +57,7 @@ def test_resampled_in_pieces_is_resampled_whole_and_nothing_is_shifted(rate: int
 
 def test_dropped_sound_leaves_a_jump_of_its_length_and_no_smear():
     before, after = sound(1, seed=1), sound(1, seed=2)
-    converter = Converter(RATE, 1)
+    converter = ChunkResampler(RATE, 1)
     blocks = [b for piece in pieces(before) for b in converter.feed(piece)]
     blocks += [b for piece in pieces(after, first=3 * RATE) for b in converter.feed(piece)]
     jump = next(i for i, b in enumerate(blocks) if b.dropped)
@@ -69,7 +69,7 @@ def test_dropped_sound_leaves_a_jump_of_its_length_and_no_smear():
 
 
 def test_an_overflow_is_passed_on_even_when_the_resampler_holds_its_sound_back():
-    converter = Converter(RATE, 1)
+    converter = ChunkResampler(RATE, 1)
     converter.feed(Chunk(sound(0.05), 0, 0.05))
     blocks = converter.feed(Chunk(sound(0.0001), 2400, 0.2, overflow=True))
     assert [b.overflow for b in blocks] == [False, True]

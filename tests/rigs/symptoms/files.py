@@ -145,8 +145,8 @@ def _gone(box: Box) -> list[Finding]:
 
 SYMPTOMS = {
     "unknown key": Symptom(_text(lambda t: t.replace("host:", "hots:")), "mqtt.hots", "unknown key", "mean 'host'"),
-    "YAML syntax": Symptom(_text(lambda t: t + "agent: {name: [}\n"), "", "not valid YAML", "quotes close"),
-    "tab in YAML": Symptom(_text(lambda t: t.replace("  host", "\thost")), "", "not valid YAML", "quotes close"),
+    "YAML syntax": Symptom(_text(lambda t: t + "agent: {name: [}\n"), "", "not valid YAML", "quotes are closed"),
+    "tab in YAML": Symptom(_text(lambda t: t.replace("  host", "\thost")), "", "not valid YAML", "quotes are closed"),
     "key given twice": Symptom(_text(lambda t: t + "mqtt: {}\n"), "mqtt", "is given twice", "Keep one"),
     "configuration missing": Symptom(_gone, "", "cannot be read", "Give it with -c"),
     "monitor of an unknown source": Symptom(
@@ -181,16 +181,16 @@ SYMPTOMS = {
         _set("monitors/m/active_when", {"level_above_dbfs": -5}),
         "monitors.m.active_when.level_above_dbfs",
         "never counts as running",
-        "Let it lie below",
+        "Set it below",
     ),
     "quiet machine counts as stopped": Symptom(
         _set("monitors/m/active_when", {"level_above_dbfs": -27}),
         "monitors.m.active_when.level_above_dbfs",
         "counts as stopped",
-        "Let it lie below",
+        "Set it below",
         "warning",
     ),
-    "two monitors the same": Symptom(_twins, "monitors.twin", "listens for what monitor 'm'", "remove one", "warning"),
+    "two monitors the same": Symptom(_twins, "monitors.twin", "monitors the same as monitor 'm'", "remove one", "warning"),
     "threshold of too few clips": Symptom(
         _set("monitors/m/domain", "target"), "monitors.m", "is provisional", "Record more normal sound", "warning"
     ),

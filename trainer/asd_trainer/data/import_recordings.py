@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from asd_agent.audio.files import SAMPLE_RATE, Signal
-from asd_agent.audio.quality import Limits, assess
+from asd_agent.audio.quality import QualityLimits, assess
 from asd_agent.errors import AudioError, DataError, UsageError
 from asd_agent.whole_files import whole_file
 from asd_trainer.data.clip_windows import WINDOW_SECONDS
@@ -195,7 +195,7 @@ class _Stream:
             self.told.append(f"the last {left / SAMPLE_RATE:.1f} s are no whole clip and were left out")
 
     def _worth_keeping(self, clip: Signal, number: int) -> bool:
-        limits = Limits()
+        limits = QualityLimits()
         reasons = ["not_finite"] if self._not_finite[number] else list(assess(clip, limits=limits).reasons)
         where = f"{self._clock(number)} to {self._clock(number + 1)}"
         bad = [r for r in reasons if r in _WHY]
@@ -253,7 +253,7 @@ class _Stream:
         per_clip = self._seconds * self._rate
         for mask, count in (
             (~finite.all(axis=1), self._not_finite),
-            ((np.abs(chosen) >= Limits().clip_level).any(axis=1), self._clipped),
+            ((np.abs(chosen) >= QualityLimits().clip_level).any(axis=1), self._clipped),
         ):
             numbers, times = np.unique((np.flatnonzero(mask) + position) // per_clip, return_counts=True)
             count.update(dict(zip(numbers.astype(int).tolist(), times.tolist(), strict=True)))

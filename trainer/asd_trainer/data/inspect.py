@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from asd_agent.audio.files import SAMPLE_RATE, Signal, read_clip
-from asd_agent.audio.quality import Limits, constant_share
+from asd_agent.audio.quality import QualityLimits, constant_share
 from asd_agent.bundle.files import file_digest
 from asd_agent.errors import AudioError
 from asd_trainer.data.clip_windows import WINDOW_SAMPLES, WINDOW_SECONDS
@@ -221,7 +221,7 @@ def _judged(path: Path, samples: Signal, rate: int, channels: int) -> Iterator[P
         yield Problem(path, "rate", f"has a rate of {rate} Hz and will be resampled to {SAMPLE_RATE} Hz")
     if channels > 1:
         yield Problem(path, "channels", f"has {channels} channels, which will be averaged to one")
-    limits = Limits()
+    limits = QualityLimits()
     if float(np.mean(np.abs(samples) >= limits.clip_level)) > limits.clip_share:
         text = f"clips: more than {100 * limits.clip_share:g} % of its samples are at full scale"
         yield Problem(path, "clipping", text, "Record with less gain.")
