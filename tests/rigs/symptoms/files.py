@@ -190,7 +190,9 @@ SYMPTOMS = {
         "Set it below",
         "warning",
     ),
-    "two monitors the same": Symptom(_twins, "monitors.twin", "monitors the same as monitor 'm'", "remove one", "warning"),
+    "two monitors the same": Symptom(
+        _twins, "monitors.twin", "monitors the same as monitor 'm'", "remove one", "warning"
+    ),
     "threshold of too few clips": Symptom(
         _set("monitors/m/domain", "target"), "monitors.m", "is provisional", "Record more normal sound", "warning"
     ),
