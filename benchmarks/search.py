@@ -48,7 +48,7 @@ def main() -> None:
                 asked.out / "search",
                 trials=asked.trials,
                 sampler=sampler,
-                told=lambda t: sys.stderr.write(f"{t.number} {t.objective} {t.values}\n"),
+                on_trial=lambda t: sys.stderr.write(f"{t.number} {t.objective} {t.values}\n"),
             )
             candidates[sampler] = found.recipe
             objectives = [found.hand_set, found.best]

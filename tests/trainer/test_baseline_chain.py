@@ -13,8 +13,8 @@ from asd_agent.features.log_mel import log_mel
 from asd_agent.inference.scorer import BundleScorer
 from asd_trainer.data.dataset import scan
 from asd_trainer.evaluation.score import evaluations_of
-from asd_trainer.evaluation.table import make_table
-from asd_trainer.evaluation.table_text import markdown
+from asd_trainer.evaluation.table.comparison import make_table
+from asd_trainer.evaluation.table.text import markdown
 from asd_trainer.families.baselines.training import load_baseline
 from asd_trainer.jobs import digests
 from asd_trainer.jobs.plan import Plan, make_plan

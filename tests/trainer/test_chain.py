@@ -191,7 +191,7 @@ carry_out(make_plan([scan(data)], [load_recipe(recipe)], [0], out), workers=2, o
         (
             ["table", "data", "--recipes", "level,quick", "--reference", "tiny"],
             2,
-            "'tiny' is none of the recipes. There",
+            "'tiny' is not one of the recipes. Choose",
         ),
         (["table", "data", "--recipes", "level,level"], 2, "two recipes are called 'level'"),
         (["table", "data", "data"], 2, "two of the data sets are the same"),

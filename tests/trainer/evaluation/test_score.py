@@ -45,7 +45,7 @@ def test_what_has_no_auc_or_no_training_clips_is_left_out_and_said(data):
     document = evaluate_run(trained(data)).document
     assert [(c["section"], c["domain"]) for c in document["cells"]] == [("00", "source"), ("01", "source")]
     assert document["left_out"] == [
-        "fan section 00 target: holds normal clips alone, so that no AUC is defined",
+        "fan section 00 target: has only normal clips, so that no AUC is defined",
         "fan section 01 target: 4 test clips, no training clips",
     ]
 
@@ -115,7 +115,10 @@ def test_a_table_of_what_works_is_given_where_a_clip_cannot_be_read(data):
     assert bad.name in line
     table = json.loads(done.stdout)
     assert [(c["machine"], c["domain"]) for c in table["columns"]] == [("fan", "source"), ("fan", "target")]
-    assert table["left_out"] == ["level/seed-0/pump: a job of it failed", "indicators/seed-0/pump: a job of it failed"]
+    assert table["left_out"] == [
+        "level/seed-0/pump: one of its jobs failed",
+        "indicators/seed-0/pump: one of its jobs failed",
+    ]
     assert table["reference"] == "level"
     assert table["rows"][1]["overall"]["difference"]["verdict"] in {"better", "worse", "undecided"}
     assert table == json.loads((out / "table.json").read_text())

@@ -11,10 +11,10 @@ from rich.console import Console
 from asd_agent.errors import DataError, UsageError
 from asd_trainer.evaluation.metrics.bootstrap import Cell, paired_difference, resampled
 from asd_trainer.evaluation.metrics.roc import auc, harmonic_mean, pauc
-from asd_trainer.evaluation.paper_table import MACHINES, TABLE_1, part_of
 from asd_trainer.evaluation.score import Evaluation
-from asd_trainer.evaluation.table import Comparison, make_table
-from asd_trainer.evaluation.table_text import markdown, print_table
+from asd_trainer.evaluation.table.comparison import ComparisonTable, make_table
+from asd_trainer.evaluation.table.paper import MACHINES, TABLE_1, part_of
+from asd_trainer.evaluation.table.text import markdown, print_table
 from asd_trainer.jobs.runs import Run
 
 SIZE = 60
@@ -147,7 +147,7 @@ def test_a_recipe_that_lacks_cells_is_compared_over_those_it_has_and_this_is_sai
     assert b.entries[1].value is None
     assert b.overall.value == b.entries[0].value
     assert b.overall.difference == b.entries[0].difference
-    assert "b: has 2 of the 4 cells, and its overall mean is over these" in table.left_out
+    assert "b: has 2 of the 4 cells; its overall mean is over these" in table.left_out
 
 
 def test_scores_of_other_clips_are_not_compared():
@@ -162,11 +162,11 @@ def test_seeds_that_only_some_machines_have_are_said():
     overall = table.rows[0].overall.value
     assert overall is not None
     assert list(overall.seeds) == [0]
-    assert table.left_out == ("a: seeds 0 alone have all its cells",)
+    assert table.left_out == ("a: only seeds 0 have all its cells",)
 
 
 def test_what_has_one_class_alone_is_left_out_and_said():
-    text = "fan section 01 source: holds normal clips alone, so that no AUC is defined"
+    text = "fan section 01 source: has only normal clips, so that no AUC is defined"
     runs = [evaluated(r, 1.0, sections=("00",), left_out=[text]) for r in "ab"]
     table = make_table(runs)
     assert table.columns[0].sections == ("00",)
@@ -175,9 +175,9 @@ def test_what_has_one_class_alone_is_left_out_and_said():
 
 
 def test_nothing_to_compare_and_an_unknown_reference_are_errors():
-    with pytest.raises(DataError, match="nothing evaluated"):
+    with pytest.raises(DataError, match="nothing was evaluated"):
         make_table([])
-    with pytest.raises(UsageError, match=r"'c' is none of the recipes\. There are: a, b"):
+    with pytest.raises(UsageError, match=r"'c' is not one of the recipes\. Choose from: a, b"):
         make_table([evaluated("a", 1.0), evaluated("b", 1.0)], "c")
 
 
@@ -186,7 +186,7 @@ def test_nothing_to_compare_and_an_unknown_reference_are_errors():
 
 def dcase(
     machines: Sequence[str] = MACHINES, sections: Sequence[str] = ("00", "01", "02"), **more: object
-) -> Comparison:
+) -> ComparisonTable:
     settings = {"sections": sections, "domains": ("source", "target"), "training": (1000, 3)} | more
     return make_table([evaluated("a", 1.0, machine=m, **settings) for m in machines])
 

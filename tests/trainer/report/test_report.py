@@ -51,9 +51,9 @@ def test_the_page_needs_nothing_but_itself(page):
 
 def test_the_page_says_which_cell_is_weakest_what_was_wrong_and_where_it_comes_from(page):
     text = page.read_text(encoding="utf-8")
-    for said in ("Weakest:", "section 00, target", "provisional", "threshold", "Where it comes from", "seed 0"):
+    for said in ("Weakest:", "section 00, target", "provisional", "threshold", "Origin", "seed 0"):
         assert said in text, said
-    assert "How it learnt" in text
+    assert "Training</h3>" in text
     assert text.count("<svg") >= 2 * 4 + 2
     assert "No choice was made by test labels" in text
 

@@ -10,7 +10,7 @@ import pytest
 from asd_agent.bundle.manifest import Condition, ExpertUse, MemberUse, Standardisation, Threshold
 from asd_trainer.data.layout import Clip
 from asd_trainer.evaluation.metrics.roc import auc
-from asd_trainer.report.gather import CellReport, Judged
+from asd_trainer.report.gather import CellReport, ScoredClip
 from asd_trainer.report.verdicts import sentences, weakest
 
 UNIT = Standardisation(mean=0, std=1)
@@ -49,7 +49,7 @@ def _judged(score, anomalous, index, fault):
     attributes = {"fault": fault} if fault else {}
     label = "anomaly" if anomalous else "normal"
     clip = Clip(Path(f"{label}{index}.wav"), "fan", "00", "source", "test", label, index, attributes)
-    return Judged(clip, float(score), anomalous)
+    return ScoredClip(clip, float(score), anomalous)
 
 
 def said(found):
@@ -62,7 +62,7 @@ NORMAL = [i / 25 - 1 for i in range(50)]
 def test_a_cell_near_chance_is_said_to_be_guessing_and_comes_first():
     found = sentences(cell(NORMAL, NORMAL))
     assert found[0].tone == "bad"
-    assert "cannot be told from guessing" in found[0].text
+    assert "not distinguishable from guessing" in found[0].text
 
 
 def test_a_cell_that_errs_the_wrong_way_is_not_called_guessing():
@@ -79,14 +79,14 @@ def test_false_alarms_beyond_chance_are_told_apart_from_bad_luck():
 
 
 def test_a_high_threshold_over_a_good_ranking_is_named():
-    assert "most faults lie below the threshold" in said(sentences(cell(NORMAL, [1.5] * 50)))
+    assert "most faults are below the threshold" in said(sentences(cell(NORMAL, [1.5] * 50)))
     assert "most faults" not in said(sentences(cell(NORMAL, [2.5] * 50)))
 
 
 def test_the_fault_that_is_missed_is_named():
     anomalous = [0.0, 5.0] * 10
     text = said(sentences(cell(NORMAL, anomalous, faults=("rub", "bearing"))))
-    assert "By fault: rub is told apart worst" in text
+    assert "By fault: rub is detected worst" in text
     assert "bearing best (100 %, 10)" in text
 
 
@@ -94,7 +94,7 @@ def test_a_shift_is_said_where_the_intervals_part():
     source, target = cell(NORMAL, [3.0] * 50), cell(NORMAL, NORMAL, domain="target", provisional=True)
     text = said(sentences(target, source))
     assert "costs 50 points" in text
-    assert "provisional: only 3 normal clips" in text
+    assert "provisional: there were only 3 normal clips" in text
     assert "domain shift" not in said(sentences(cell(NORMAL, NORMAL, width=0.3), cell(NORMAL, [3.0] * 50, width=0.3)))
 
 

@@ -1,4 +1,4 @@
-"""asd-trainer bench: what a bundle costs the agent, beside eager torch and librosa."""
+"""asd-trainer bench: speed of a bundle in the agent beside eager torch and librosa."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from asd_agent.commands.console import print_json
 
 def bench(
     bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")],
-    threads: Annotated[int, typer.Option(help="Threads of both ways.", min=1)] = 1,
-    seconds: Annotated[float, typer.Option(help="How long each comparison is repeated.", min=0.0)] = 5.0,
+    threads: Annotated[int, typer.Option(help="Threads of both implementations.", min=1)] = 1,
+    seconds: Annotated[float, typer.Option(help="Duration of each comparison.", min=0.0)] = 5.0,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
-    """Time a bundle's front ends and networks as the agent runs them, beside eager torch and librosa.
+    """Time the front ends and networks of a bundle in the agent, beside eager torch and librosa.
 
-    Both ways take turns in one run, so that a busy moment hits both; ratios are of processor time, pair by pair. The
-    networks in torch have the bundle's sizes and other weights. `asd-agent bench` times the whole window.
+    Both implementations run alternately, so that other load affects both. Ratios are of processor time, pair by pair.
+    The networks in torch have random weights. `asd-agent bench` times the whole window.
 
     Example: asd-trainer bench exported_models/demo-fan
     """
@@ -28,9 +28,9 @@ def bench(
 
     from asd_agent.bench import Effort
     from asd_agent.bundle import Bundle
-    from asd_trainer.evaluation.speed_comparison import Comparison, comparisons
+    from asd_trainer.evaluation.speed_comparison import SpeedComparison, comparisons
 
-    found: list[Comparison] = []
+    found: list[SpeedComparison] = []
     with Console(stderr=True).status("comparing") as status:
         for one in comparisons(Bundle.open(bundle), threads, Effort(seconds)):
             found.append(one)
@@ -64,8 +64,8 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
     from rich.table import Table
 
     table = Table("stage", "of", "agent, processor ms", "other ms", "other", "ratio (5 % to 95 %)")
-    for place in (2, 3, 5):
-        table.columns[place].justify = "right"
+    for column in (2, 3, 5):
+        table.columns[column].justify = "right"
     for r in rows:
         ratio = f"{r['ratio']:.2f} ({r['ratio_p5']:.2f} to {r['ratio_p95']:.2f})"
         table.add_row(r["stage"], r["part"], f"{r['agent_cpu_ms']:.2f}", f"{r['other_cpu_ms']:.2f}", r["other"], ratio)

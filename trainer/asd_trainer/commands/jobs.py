@@ -1,4 +1,4 @@
-"""asd-trainer jobs: where the work of earlier and running commands stands; and what commands that start jobs share."""
+"""asd-trainer jobs: state of the jobs of earlier and running commands. Also options that commands with jobs share."""
 
 from __future__ import annotations
 
@@ -25,17 +25,20 @@ Workers = Annotated[int, typer.Option(help="Processes at a time; they share core
 OnCluster = Annotated[
     str | None, typer.Option("--cluster", help="Run the jobs on this Ray cluster, such as 10.0.0.5:6379, not here.")
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="List every job with its size and do nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="List every job with its size and do nothing else.")]
 Hours = Annotated[
-    bool, typer.Option("--hours", help="With --dry-run: measure a few steps of each network here and say how long.")
+    bool,
+    typer.Option(
+        "--hours", help="With --dry-run: measure a few steps of each network on this machine and estimate the time."
+    ),
 ]
 
 
 def jobs(
-    runs: Annotated[Path, typer.Argument(help="Where runs are kept.")] = Path("runs"),
+    runs: Annotated[Path, typer.Argument(help="Folder of runs.")] = Path("runs"),
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
-    """List the jobs of a runs folder and how far they are, also while they run.
+    """List the jobs of a folder of runs with their progress, also while they run.
 
     Example: asd-trainer jobs runs
     """
@@ -46,7 +49,7 @@ def jobs(
 
     found = status(runs)
     if not found:
-        raise DataError(f"{runs}: holds no jobs", "Train first: asd-trainer train DATA --recipe quick --out RUNS.")
+        raise DataError(f"{runs}: has no jobs", "Train first: asd-trainer train DATA --recipe quick --out RUNS.")
     running = sum(s.state == "running" for s in found)
     left = seconds_left(found, max(running, 1))
     if json:
@@ -59,23 +62,23 @@ def jobs(
 
 
 @contextmanager
-def watched(workers: int, cluster: str | None = None) -> Iterator[tuple[int | Launcher, Observe | None]]:
-    """What runs jobs, and a live display of them on stderr; silence where nobody looks."""
+def job_display(workers: int, cluster: str | None = None) -> Iterator[tuple[int | Launcher, Observe | None]]:
+    """Yield the launcher of the jobs and an observer that displays them on stderr."""
     from asd_trainer.jobs.screen import JobScreen
 
     with ExitStack() as ends:
-        hands: int | Launcher = workers
+        launcher: int | Launcher = workers
         if cluster is not None:
             from asd_trainer.jobs.cluster import Cluster
 
-            hands = ends.enter_context(closing(Cluster(cluster)))
+            launcher = ends.enter_context(closing(Cluster(cluster)))
         console = Console(stderr=True)
-        slots = hands if isinstance(hands, int) else hands.slots
-        yield hands, ends.enter_context(JobScreen(console, slots)) if console.is_terminal else None
+        slots = launcher if isinstance(launcher, int) else launcher.slots
+        yield launcher, ends.enter_context(JobScreen(console, slots)) if console.is_terminal else None
 
 
 def print_plan(plan: Plan, *, hours: bool = False, json: bool) -> None:
-    """Say what a plan would do: each job, its size, whether it is done already and, if wanted, its hours here."""
+    """Print a plan: each job, its size, its state and, if asked for, its estimated time on this machine."""
     from asd_trainer.jobs import digests
     from asd_trainer.jobs.store import folder_of
 
@@ -106,7 +109,7 @@ def print_plan(plan: Plan, *, hours: bool = False, json: bool) -> None:
 
 
 def _estimate(plan: Plan, rows: list[dict[str, Any]]) -> Estimate:
-    """Measure, with each row's own hours put into it."""
+    """Estimate the time, and add it to each row."""
     from asd_trainer.jobs.estimate import estimate
 
     states = {row["name"]: row["state"] for row in rows}
@@ -119,8 +122,8 @@ def _estimate(plan: Plan, rows: list[dict[str, Any]]) -> Estimate:
     return found
 
 
-def tell_notes(plan: Plan) -> None:
-    """Say on standard error what is done otherwise than the recipes say."""
+def print_notes(plan: Plan) -> None:
+    """Print on standard error where the plan departs from the recipes."""
     for note in plan.notes:
         sys.stderr.write(f"note: {note}\n")
 

@@ -1,4 +1,4 @@
-"""asd-trainer metrics: the official measure of anomaly scores of any system."""
+"""asd-trainer metrics: official metrics of the anomaly scores of any system."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from asd_trainer.evaluation.metrics.bootstrap import Interval
-    from asd_trainer.evaluation.metrics.result import Result
-    from asd_trainer.evaluation.metrics.submission import Reading
+    from asd_trainer.evaluation.metrics.result import SubmissionMetrics
+    from asd_trainer.evaluation.metrics.submission import Submission
 
 _PROTOCOLS = ("auto", "2021", "2022")
 
@@ -31,22 +31,24 @@ def metrics(
     protocol: Annotated[
         str,
         typer.Option(
-            help="2021: AUC and pAUC within a domain. 2022 (and later years): a domain's normal clips against all "
-            "anomalies, one pAUC a section. auto: 2021 where each file holds one domain, otherwise 2022."
+            help="2021: AUC and pAUC within a domain. 2022 (and later years): normal clips of a domain against all "
+            "anomalies, one pAUC for a section. auto: 2021 if each file holds one domain, otherwise 2022."
         ),
     ] = "auto",
     against: Annotated[
         Path | None, typer.Option(help="Folder of another system's scores of the same clips: paired difference.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write a result.csv in the official form.")] = None,
-    draws: Annotated[int, typer.Option(help="Bootstrap draws for the intervals; 0 for none.", min=0)] = 1000,
-    seed: Annotated[int, typer.Option(help="Of the draws.", min=0)] = 0,
+    draws: Annotated[
+        int, typer.Option(help="Bootstrap resamples for the intervals; 0 for no intervals.", min=0)
+    ] = 1000,
+    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.", min=0)] = 0,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
-    """Measure AUC, pAUC (p = 0.1), precision, recall and F1 as the official evaluators of DCASE Task 2 do.
+    """Compute AUC, pAUC (p = 0.1), precision, recall and F1 as the official evaluators of DCASE Task 2 do.
 
-    Intervals are 95 %, from a bootstrap over clips. A section of one class has no AUC: it is left out and named.
-    Exit code 1 when a file is missing or wrong; what could be read is measured all the same.
+    Intervals are 95 %, from a bootstrap over clips. A section with one class has no AUC; it is left out and named.
+    Exit code 1 if a file is missing or wrong; the others are still measured.
 
     Example: asd-trainer metrics runs/quick/seed-0/fan/scores --out result.csv
 
@@ -55,28 +57,28 @@ def metrics(
     Example: asd-trainer metrics mine --against baseline --json
     """
     from asd_agent.whole_files import whole_file
+    from asd_trainer.evaluation.metrics.ground_truth import GroundTruth, read_truth
     from asd_trainer.evaluation.metrics.result import measure, measure_shared, to_csv
     from asd_trainer.evaluation.metrics.submission import read_all
-    from asd_trainer.evaluation.metrics.truth import Truth, read_truth
 
     if protocol not in _PROTOCOLS:
         raise UsageError(f"--protocol {protocol!r} is not one of {', '.join(_PROTOCOLS)}")
-    known = read_truth(truth) if truth else Truth()
-    reading = read_all(scores, known)
-    within_domain = protocol == "2021" or (protocol == "auto" and reading.within_domain)
-    result = (measure if within_domain else measure_shared)(reading.cells)
-    problems = [str(p) for p in reading.problems]
+    known = read_truth(truth) if truth else GroundTruth()
+    submission = read_all(scores, known)
+    within_domain = protocol == "2021" or (protocol == "auto" and submission.within_domain)
+    result = (measure if within_domain else measure_shared)(submission.cells)
+    problems = [str(p) for p in submission.problems]
     for line in problems:
         sys.stderr.write(f"asd-trainer: {line}\n")
     if not result.cells:
         raise DataError(
-            f"{scores}: nothing to measure ({'; '.join(result.left_out) or 'no file could be read'})",
-            "Each cell needs scores of normal and of anomalous clips.",
+            f"{scores}: has nothing to measure ({'; '.join(result.left_out) or 'no file could be read'})",
+            "A cell needs scores of normal and of anomalous clips.",
         )
     if against is not None and not within_domain:
-        raise UsageError("--against compares by the measure of 2021", "Add --protocol 2021.")
-    intervals = _intervals(reading, draws, seed) if within_domain and draws else {}
-    difference = _difference(reading, read_all(against, known), max(draws, 1), seed) if against else None
+        raise UsageError("--against compares by the protocol of 2021", "Add --protocol 2021.")
+    intervals = _intervals(submission, draws, seed) if within_domain and draws else {}
+    difference = _difference(submission, read_all(against, known), max(draws, 1), seed) if against else None
     if out is not None:
         with whole_file(out) as partial:
             partial.write_text(to_csv(result), encoding="utf-8")
@@ -92,16 +94,16 @@ Key = tuple[str, str, str]
 _ALL: Key = ("", "", "")
 
 
-def _intervals(reading: Reading, draws: int, seed: int) -> dict[Key, tuple[Interval, ...]]:
-    """AUC and pAUC of each cell, and the harmonic mean over all of them."""
+def _intervals(submission: Submission, draws: int, seed: int) -> dict[Key, tuple[Interval, ...]]:
+    """Return intervals of AUC and pAUC of each cell, and of the harmonic mean over all of them."""
     from asd_trainer.evaluation.metrics.bootstrap import cell_intervals, mean_interval
 
-    cells = {(c.machine, c.section, c.domain): pair for c in reading.cells if (pair := c.cell()) is not None}
+    cells = {(c.machine, c.section, c.domain): pair for c in submission.cells if (pair := c.cell()) is not None}
     found: dict[Key, tuple[Interval, ...]] = {k: cell_intervals(c, draws, seed) for k, c in cells.items()}
     return found | {_ALL: (mean_interval(list(cells.values()), draws, seed),)}
 
 
-def _difference(mine: Reading, other: Reading, draws: int, seed: int) -> Interval:
+def _difference(mine: Submission, other: Submission, draws: int, seed: int) -> Interval:
     from asd_trainer.evaluation.metrics.bootstrap import paired_difference
     from asd_trainer.evaluation.metrics.result import paired_cells
 
@@ -111,7 +113,7 @@ def _difference(mine: Reading, other: Reading, draws: int, seed: int) -> Interva
 
 
 def _document(
-    result: Result,
+    result: SubmissionMetrics,
     within_domain: bool,
     intervals: dict[Key, tuple[Interval, ...]],
     difference: Interval | None,
@@ -150,7 +152,7 @@ def _document(
 
 
 def _print(
-    result: Result,
+    result: SubmissionMetrics,
     intervals: dict[Key, tuple[Interval, ...]],
     difference: Interval | None,
     within_domain: bool,
@@ -167,16 +169,16 @@ def _print(
         f"over {len(result.cells)} {cells}"
     )
     if difference:
-        sure = "" if difference.low <= 0 <= difference.high else ", which is more than chance"
+        beyond = "" if difference.low <= 0 <= difference.high else ", more than chance"
         console.print(
             f"difference to the other system: {100 * difference.value:+.2f} "
-            f"({100 * difference.low:+.2f} to {100 * difference.high:+.2f}) points{sure}"
+            f"({100 * difference.low:+.2f} to {100 * difference.high:+.2f}) points{beyond}"
         )
     for line in result.left_out:
         sys.stderr.write(f"left out: {line}\n")
 
 
-def _table(result: Result, intervals: dict[Key, tuple[Interval, ...]]) -> Table:
+def _table(result: SubmissionMetrics, intervals: dict[Key, tuple[Interval, ...]]) -> Table:
     from rich.table import Table
 
     from asd_trainer.evaluation.metrics.result import means

@@ -1,4 +1,4 @@
-"""asd-trainer reproduce: train a bundle again from what it says of itself, and compare."""
+"""asd-trainer reproduce: train a bundle again from its own recipe, and compare."""
 
 from __future__ import annotations
 
@@ -10,35 +10,36 @@ from typing import Annotated
 import typer
 
 from asd_agent.commands.console import print_json
-from asd_trainer.commands.jobs import watched
+from asd_trainer.commands.jobs import job_display
 from asd_trainer.engine.progress import progress_bars
 
 
 def reproduce(
-    bundle: Annotated[Path, typer.Argument(help="The bundle.")],
-    data: Annotated[Path, typer.Option(help="The data set that it was trained on.")],
+    bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")],
+    data: Annotated[Path, typer.Option(help="Data set that it was trained on.")],
     out: Annotated[
-        Path | None, typer.Option(help="Where runs are kept, to go on after an interruption. Default: thrown away.")
+        Path | None,
+        typer.Option(help="Folder of runs, so that an interrupted call can be resumed. Default: a temporary folder."),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
-    """Train a bundle again from its own recipe, seed and data, and say whether both judge alike.
+    """Train a bundle again from its own recipe, seed and data, and check that both give the same scores.
 
-    Exit code 0 where golden scores and thresholds agree within the manifest's tolerance, else 1.
+    Exit code 0 if golden scores and thresholds agree within the tolerance of the manifest, else 1.
 
     Example: asd-trainer reproduce exported_models/fan --data data
     """
     from asd_trainer.evaluation.reproduce import reproduce as train_again
 
     with tempfile.TemporaryDirectory(prefix="asd-reproduce-") as folder:
-        place = out or Path(folder)
-        with progress_bars("reproduce") as progress, watched(1) as (_, observe):
-            found = train_again(bundle, data, place, progress=progress, observe=observe)
+        runs = out or Path(folder)
+        with progress_bars("reproduce") as progress, job_display(1) as (_, observe):
+            found = train_again(bundle, data, runs, progress=progress, observe=observe)
     if json:
         print_json(found.document())
     else:
         for name, (then, now) in found.versions.items():
-            sys.stdout.write(f"{name}: {then or 'none'} then, {now or 'none'} now\n")
+            sys.stdout.write(f"{name}: {then or 'absent'} then, {now or 'absent'} now\n")
         total = len(found.same_files) + len(found.other_files)
         sys.stdout.write(
             f"{len(found.same_files)} of {total} files equal byte by byte; golden scores differ by at most "

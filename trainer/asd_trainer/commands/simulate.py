@@ -1,4 +1,4 @@
-"""asd-trainer simulate: a machine-sound data set in the official layout."""
+"""asd-trainer simulate: a data set of simulated machines in the official layout."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from asd_trainer.engine.progress import progress_bars
 
 
 def simulate(
-    out: Annotated[Path, typer.Argument(help="Folder to write; new, empty, or begun with the same settings.")],
+    out: Annotated[Path, typer.Argument(help="Folder to write; new, empty, or started with the same settings.")],
     machine: Annotated[list[str] | None, typer.Option(help="Machine type; may be given again. Default: all.")] = None,
     sections: Annotated[int, typer.Option(help="Units of each machine.", min=1, max=100)] = 2,
-    train_source: Annotated[int, typer.Option(help="Normal source clips for training, a section.", min=0)] = 100,
-    train_target: Annotated[int, typer.Option(help="Normal target clips for training, a section.", min=0)] = 3,
-    test_normal: Annotated[int, typer.Option(help="Normal test clips, a section and domain.", min=0)] = 50,
-    test_anomaly: Annotated[int, typer.Option(help="Anomalous test clips, a section and domain.", min=0)] = 50,
+    train_source: Annotated[int, typer.Option(help="Normal source clips for training in each section.", min=0)] = 100,
+    train_target: Annotated[int, typer.Option(help="Normal target clips for training in each section.", min=0)] = 3,
+    test_normal: Annotated[int, typer.Option(help="Normal test clips of each section and domain.", min=0)] = 50,
+    test_anomaly: Annotated[int, typer.Option(help="Anomalous test clips of each section and domain.", min=0)] = 50,
     seed: Annotated[int, typer.Option(help="Another seed gives other clips of the same units.", min=0)] = 0,
     workers: Annotated[int, typer.Option(help="Processes.", min=1)] = 1,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
-    """Simulate machines, healthy and faulty. An interrupted call goes on where it was.
+    """Simulate machines, healthy and faulty. An interrupted call is resumed.
 
-    It is a simulation, for development and tests: no evidence about a real machine.
+    The simulation serves development and tests. It is no evidence about a real machine.
 
     Example: asd-trainer simulate data/simulated --machine fan --machine valve --sections 2
     """

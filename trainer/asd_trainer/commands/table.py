@@ -1,4 +1,4 @@
-"""asd-trainer table: every recipe on every data set from the same seeds, and one table of how they compare."""
+"""asd-trainer table: train every recipe on every data set with the same seeds, and compare them in one table."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from asd_agent.commands.console import print_json
-from asd_trainer.commands.jobs import DryRun, Hours, OnCluster, Workers, print_plan, tell_notes, watched
+from asd_trainer.commands.jobs import DryRun, Hours, OnCluster, Workers, job_display, print_notes, print_plan
 from asd_trainer.engine.progress import progress_bars
 
 
@@ -23,9 +23,9 @@ def table(
             "Default: the packaged table.yaml."
         ),
     ] = None,
-    seeds: Annotated[int, typer.Option(help="How many seeds, the same for every recipe.", min=1)] = 3,
-    seed: Annotated[int, typer.Option(help="The first of them.", min=0)] = 0,
-    out: Annotated[Path, typer.Option(help="Where runs are kept, and table.json and table.md.")] = Path("runs"),
+    seeds: Annotated[int, typer.Option(help="Number of seeds, the same for every recipe.", min=1)] = 3,
+    seed: Annotated[int, typer.Option(help="First seed.", min=0)] = 0,
+    out: Annotated[Path, typer.Option(help="Folder of runs, table.json and table.md.")] = Path("runs"),
     reference: Annotated[
         str | None, typer.Option(help="Recipe that the others are compared with. Default: the first.")
     ] = None,
@@ -36,17 +36,17 @@ def table(
     hours: Hours = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
-    """Train and evaluate every recipe on every data set and compare them. An interrupted call goes on.
+    """Train and evaluate every recipe on every data set and compare them. An interrupted call is resumed.
 
-    Where jobs fail, the table holds what is done, and the exit code is 1.
+    If jobs fail, the table shows the others and the exit code is 1.
 
     Example: asd-trainer table data --recipes level,quick --seeds 3 --out runs
     """
     from asd_agent.whole_files import whole_file, write_json
     from asd_trainer.data.dataset import scan
     from asd_trainer.evaluation.score import evaluations_of
-    from asd_trainer.evaluation.table import check_reference, make_table
-    from asd_trainer.evaluation.table_text import markdown, print_table
+    from asd_trainer.evaluation.table.comparison import check_reference, make_table
+    from asd_trainer.evaluation.table.text import markdown, print_table
     from asd_trainer.jobs import JobsFailedError
     from asd_trainer.jobs.plan import make_plan
     from asd_trainer.jobs.train import carry_out
@@ -65,13 +65,13 @@ def table(
             evaluations=True,
             progress=progress,
         )
-    tell_notes(plan)
+    print_notes(plan)
     if dry_run:
         print_plan(plan, hours=hours, json=json)
         return
     failed: JobsFailedError | None = None
     try:
-        with watched(workers, cluster) as (hands, observe):
+        with job_display(workers, cluster) as (hands, observe):
             carry_out(plan, workers=hands, observe=observe)
     except JobsFailedError as error:
         failed = error

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from asd_agent.commands.console import print_json
 from asd_agent.errors import DataError, UsageError
-from asd_trainer.commands.jobs import DryRun, Hours, OnCluster, Workers, print_plan, tell_notes, watched
+from asd_trainer.commands.jobs import DryRun, Hours, OnCluster, Workers, job_display, print_notes, print_plan
 from asd_trainer.engine.progress import progress_bars
 
 if TYPE_CHECKING:
@@ -59,11 +59,11 @@ def train(
         plan = make_plan(
             [scan(data)], [settings], range(seed, seed + seeds), out, machines=machine or (), progress=progress
         )
-    tell_notes(plan)
+    print_notes(plan)
     if dry_run:
         print_plan(plan, hours=hours, json=json)
         return
-    with watched(workers, cluster) as (hands, observe):
+    with job_display(workers, cluster) as (hands, observe):
         runs = carry_out(plan, workers=hands, observe=observe)
     if json:
         rows = [{"machine": r.machine, "seed": r.seed, "recipe": r.recipe, "bundle": str(r.bundle)} for r in runs]
@@ -88,14 +88,14 @@ def evaluate(
     Example: asd-trainer evaluate runs
     """
     from asd_trainer.evaluation.score import evaluate_runs, summary
-    from asd_trainer.evaluation.table import make_table
-    from asd_trainer.evaluation.table_text import cells_table, print_table
+    from asd_trainer.evaluation.table.comparison import make_table
+    from asd_trainer.evaluation.table.text import cells_table, print_table
     from asd_trainer.jobs.runs import find_runs
 
     found = [r for r in find_runs(runs) if not machine or r.machine in machine]
     if not found:
         raise DataError(f"{runs}: holds no run of {', '.join(machine or [])}", "Train it first.")
-    with watched(workers, cluster) as (hands, observe):
+    with job_display(workers, cluster) as (hands, observe):
         evaluations = evaluate_runs(found, workers=hands, observe=observe)
     table = make_table(evaluations, reference)
     if json:
@@ -174,7 +174,7 @@ def _pruned(run: Run, members: int | None, agreement: float | None, budget_ms: f
 
     settings = read_settings(run)
     costs = None
-    with watched(1) as (_, observe):
+    with job_display(1) as (_, observe):
         if budget_ms is not None:
             order = prune_run(run, settings, Prune(members=1), observe).order
             costs = member_costs(run, order)

@@ -1,4 +1,4 @@
-"""Is a bundle what its papers say? It is trained again from its recipe, seed and data, and both are compared."""
+"""Reproduction of a bundle: it is trained again from its recipe, seed and data, and both are compared."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from asd_trainer.recipes.recipe import Recipe
 
 @dataclass(frozen=True)
 class Reproduction:
-    """How a bundle and the one trained again differ.
+    """Differences between a bundle and its reproduction.
 
     Attributes:
-        again: Folder of the bundle trained again.
+        again: Folder of the reproduced bundle.
         same_files: Files that are equal byte by byte.
-        other_files: Files that are not, or that one of both lacks.
+        other_files: Files that differ, or that one of both lacks.
         versions: Libraries whose versions differ: name to (then, now).
-        score_difference: Largest difference of a golden window's score, in spreads of normal scores.
-        threshold_difference: Largest difference of a raise level, likewise.
-        tolerance: What a golden score may differ by on another box, from the manifest.
+        score_difference: Largest difference of the score of a golden window, in standard deviations of normal scores.
+        threshold_difference: Largest difference of a raise level, in the same unit.
+        tolerance: Allowed difference of a golden score on another box, from the manifest.
     """
 
     again: str
@@ -43,29 +43,29 @@ class Reproduction:
 
     @property
     def same(self) -> bool:
-        """Whether both judge alike."""
+        """True if scores and raise levels agree within the tolerance."""
         return max(self.score_difference, self.threshold_difference) <= self.tolerance
 
     def document(self) -> dict[str, Any]:
-        """As JSON."""
+        """Return the result for JSON."""
         return {"schema": 1, "same": self.same, **asdict(self)}
 
 
 def reproduce(
     path: Path, data: Path, out: Path, *, progress: StageProgress | None = None, observe: Observe | None = None
 ) -> Reproduction:
-    """Train a bundle again and compare.
+    """Train a bundle again and compare both.
 
     Args:
-        path: The bundle.
-        data: The data set that it was trained on.
-        out: Where runs are kept; what is there already is not trained again, so an empty folder proves most.
-        progress: Told of clips whose digests are taken.
-        observe: Told of the jobs.
+        path: Folder of the bundle.
+        data: Data set that it was trained on.
+        out: Folder of runs. Finished jobs in it are not trained again, so give an empty folder for a full check.
+        progress: Called for clips whose digests are computed.
+        observe: Called with the states of the jobs.
 
     Raises:
         BundleError: The bundle is damaged.
-        DataError: These are not the clips that it was trained on.
+        DataError: The clips are not those that it was trained on.
         JobsFailedError: The training failed.
     """
     bundle = Bundle.open(path)
@@ -84,7 +84,7 @@ def reproduce(
 
 
 def compare(bundle: Bundle, again: Bundle) -> Reproduction:
-    """How two bundles of one recipe, seed and data set differ."""
+    """Compare two bundles of one recipe, seed and data set."""
     mine, other = bundle.manifest, again.manifest
     same = tuple(sorted(n for n, digest in mine.files.items() if other.files.get(n) == digest))
     then, now = mine.provenance.versions, other.provenance.versions

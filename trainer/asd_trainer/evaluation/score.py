@@ -1,7 +1,7 @@
-"""Scoring the test clips of a run through the agent's own code, and measuring them the official way.
+"""Evaluation of a run: its test clips are scored by the code of the agent and measured by the official metrics.
 
-`streaming` scores use the bundle's frozen statistics and are what ships; `transductive` ones are standardised over
-the test clips of a cell, as in the paper, for comparison with its table.
+`streaming` scores use the frozen statistics of the bundle, as on a box. `transductive` scores are standardised over the
+test clips of a cell, as in the paper, for comparison with its table.
 """
 
 from __future__ import annotations
@@ -43,19 +43,18 @@ from asd_trainer.jobs.store import folder_of
 from asd_trainer.jobs.train import Steps, tell
 
 DRAWN = "draws.npz"
-BOTH = 2
-"""Labels that a cell must have to be measured: normal and anomalous."""
 Drawn = Mapping[str, npt.NDArray[np.float64]]
-"""By `<section>/<domain>`: AUC and pAUC under resampling of the cell's clips, shape (2, draws)."""
+"""AUC and pAUC under resampling of the clips of a cell, shape (2, draws), by `<section>/<domain>`."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How a run fared.
+    """Metrics of a run.
 
     Attributes:
-        document: What evaluation.json says.
-        drawn: Its cells under resampling; the same clips are drawn for every run that scored the same.
+        run: The run.
+        document: Content of evaluation.json.
+        drawn: Metrics of its cells under resampling; runs that scored the same clips draw the same clips.
     """
 
     run: Run
@@ -66,13 +65,13 @@ class Evaluation:
 def evaluate_runs(
     runs: Sequence[Run], *, workers: int | Launcher = 1, observe: Observe | None = None
 ) -> list[Evaluation]:
-    """Score every labelled test clip of each run's machine and set out submission files, result.csv, evaluation.json.
+    """Score every labelled test clip of the machine of each run; write submission files, result.csv, evaluation.json.
 
-    What was scored before is not scored again.
+    Runs that were scored before are not scored again.
 
     Raises:
-        DataError: A data set is gone or has no labelled test clips of a machine; a run's jobs are gone.
-        JobsFailedError: A job failed, for instance on a clip that cannot be read; the others are done.
+        DataError: A data set is missing or has no labelled test clips of a machine; the jobs of a run are missing.
+        JobsFailedError: A job failed, for instance on an unreadable clip; the others are done.
     """
     graphs: dict[Path, dict[str, Job]] = defaultdict(dict)
     wanted: list[tuple[Run, Path, str]] = []
@@ -101,16 +100,16 @@ def evaluate_runs(
 
 
 def evaluate_run(run: Run, progress: StageProgress | None = None) -> Evaluation:
-    """The same for one run."""
+    """Evaluate one run, as `evaluate_runs`."""
     (one,) = evaluate_runs([run], observe=tell(progress) if progress else None)
     return one
 
 
 def read_evaluation(run: Run) -> Evaluation:
-    """What was measured of a run.
+    """Read the metrics of a run.
 
     Raises:
-        DataError: It has not been evaluated.
+        DataError: The run has not been evaluated.
     """
     document = read_summary(run)
     if document is None:
@@ -119,7 +118,7 @@ def read_evaluation(run: Run) -> Evaluation:
 
 
 def evaluations_of(plan: Plan) -> tuple[list[Evaluation], list[str]]:
-    """What is done of a plan, and what is not, in words."""
+    """Return the evaluations of a plan that are done, and sentences about those that are not."""
     done: list[Evaluation] = []
     missing: list[str] = []
     for one in plan.runs:
@@ -128,20 +127,20 @@ def evaluations_of(plan: Plan) -> tuple[list[Evaluation], list[str]]:
         if (read_summary(one.run) or {}).get("job") == one.evaluation:
             done.append(read_evaluation(one.run))
         else:
-            missing.append(f"{one.run.name}: a job of it failed")
+            missing.append(f"{one.run.name}: one of its jobs failed")
     return done, missing
 
 
 def summary(evaluation: Evaluation) -> dict[str, Any]:
-    """What was measured, for programs and for the manifest."""
+    """Return the metrics for programs and for the manifest."""
     return dict(evaluation.document)
 
 
 def evaluate_bundle(task: Task, machine: str, data: str) -> dict[str, Any]:
-    """A job: score a machine's test clips with the bundle of the job it depends on.
+    """Run a job: score the test clips of a machine with the bundle of the job it depends on.
 
     Returns:
-        What evaluation.json says of the cells.
+        Metrics of the cells, for evaluation.json.
 
     Raises:
         AudioError: A clip cannot be read.
@@ -170,7 +169,7 @@ def evaluate_bundle(task: Task, machine: str, data: str) -> dict[str, Any]:
         streaming.append(_cell(machine, chosen, frozen, condition, decide=True))
         over_cell = dict(zip(got, transductive_scores(scorer, chosen, list(got.values()), condition), strict=True))
         transductive.append(_cell(machine, chosen, over_cell, condition, decide=False))
-        if len(set(streaming[-1].labels.values())) == BOTH:
+        if len(set(streaming[-1].labels.values())) == 2:  # no metric is defined for one class
             members[f"{section}/{domain}"] = _alone({n: s.members for n, s in got.items()}, streaming[-1])
             experts[f"{section}/{domain}"] = _alone({n: s.experts for n, s in got.items()}, streaming[-1])
     write_submission(task.folder / SCORES, streaming)
@@ -202,7 +201,7 @@ def _cell(
 
 
 def _alone(scores: Mapping[str, Mapping[str, float]], scored: ScoredCell) -> dict[str, list[float]]:
-    """AUC and pAUC of each member's or expert's own scores, these by clip and name."""
+    """Return AUC and pAUC of the scores of each member or expert, which are given by clip and name."""
     found = {}
     for name in next(iter(scores.values())):
         of = {
@@ -214,7 +213,7 @@ def _alone(scores: Mapping[str, Mapping[str, float]], scored: ScoredCell) -> dic
 
 
 def _draw(scored: ScoredCell, pair: Cell) -> npt.NDArray[np.float64]:
-    """AUC and pAUC under resampling; chance comes from the clips' names, so that systems are paired clip by clip."""
+    """Return AUC and pAUC under resampling; the seed comes from the names of the clips, which pairs systems by clip."""
     rng = np.random.default_rng(int(_clips_digest(scored), 16))
     return np.stack(resampled(pair, DRAWS, rng))
 

@@ -1,6 +1,6 @@
-"""A bundle's networks as torch runs them without export, and its front ends as other libraries compute them.
+"""Speed of a bundle in the agent beside its networks in eager torch and its front ends in other libraries.
 
-For comparison of speed: the networks are built anew from the recipe that the bundle names, with other weights.
+The networks in torch are built from the recipe in the bundle and have random weights.
 """
 
 from __future__ import annotations
@@ -34,13 +34,15 @@ Window = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """The agent's way beside another one, timed turn about.
+class SpeedComparison:
+    """Times of the agent and of another implementation, measured alternately.
 
     Attributes:
-        stage: What is computed.
+        stage: Computation that is timed.
         part: Member or front end.
-        other: The other way.
+        other: Name of the other implementation.
+        agent_times: Times of the agent.
+        other_times: Times of the other implementation.
     """
 
     stage: str
@@ -50,16 +52,16 @@ class Comparison:
     other_times: Times
 
 
-def comparisons(bundle: Bundle, threads: int = 1, effort: Effort | None = None) -> Iterator[Comparison]:
+def comparisons(bundle: Bundle, threads: int = 1, effort: Effort | None = None) -> Iterator[SpeedComparison]:
     """Compare every front end, and every autoencoder with all its replicas of one window.
 
     Args:
-        bundle: Whose.
-        threads: Of both ways.
-        effort: For each comparison.
+        bundle: The bundle.
+        threads: Threads of both implementations.
+        effort: Effort of each comparison.
 
     Raises:
-        BundleError: The recipe that the bundle names is of another version.
+        BundleError: The recipe in the bundle is of another version.
     """
     window = bundle.golden()["windows"][0].astype(np.float32) / 32768.0
     before = torch.get_num_threads()
@@ -71,12 +73,12 @@ def comparisons(bundle: Bundle, threads: int = 1, effort: Effort | None = None) 
         torch.set_num_threads(before)
 
 
-def _compare(bundle: Bundle, window: Window, threads: int, effort: Effort | None) -> Iterator[Comparison]:
+def _compare(bundle: Bundle, window: Window, threads: int, effort: Effort | None) -> Iterator[SpeedComparison]:
     manifest = bundle.manifest
     for spec in dict.fromkeys(m.features for m in manifest.members if m.features):
         part = f"{spec.n_mels} bands, n_fft {spec.n_fft}, hop {spec.hop_length}"
         for name, work in _front_ends(window, spec):
-            yield Comparison("log-mel", part, name, *measure_pairs(partial(log_mel, window, spec), work, effort))
+            yield SpeedComparison("log-mel", part, name, *measure_pairs(partial(log_mel, window, spec), work, effort))
     sessions = Sessions(threads=threads)
     for member in manifest.members:
         model = network_of(bundle, member)
@@ -86,15 +88,15 @@ def _compare(bundle: Bundle, window: Window, threads: int, effort: Effort | None
         replicas = member.masks.count if member.masks else 1
         given = model.example(replicas)
         feed = {name: value.numpy() for name, value in zip(model.inputs, given, strict=True)}
-        times = measure_pairs(partial(session.run, ["error"], feed), partial(_eager, model, given), effort)
-        yield Comparison(f"network, {replicas} replicas", member.id, "eager torch", *times)
+        times = measure_pairs(partial(session.run, ["error"], feed), partial(_run_eagerly, model, given), effort)
+        yield SpeedComparison(f"network, {replicas} replicas", member.id, "eager torch", *times)
 
 
 def network_of(bundle: Bundle, member: Member) -> Autoencoder | None:
-    """A member's network in torch, of its size and with random weights; None for what is no autoencoder.
+    """Return the network of a member in torch, with random weights; None unless it is an autoencoder.
 
     Raises:
-        BundleError: The recipe that the bundle names is of another version, or lacks the member.
+        BundleError: The recipe in the bundle is of another version, or lacks the member.
     """
     if member.kind != "autoencoder" or member.features is None:
         return None
@@ -118,7 +120,7 @@ def network_of(bundle: Bundle, member: Member) -> Autoencoder | None:
     raise BundleError(f"{bundle.path}: its recipe has no member {member.id!r}", "Export the bundle again.")
 
 
-def _eager(model: Autoencoder, given: tuple[torch.Tensor, ...]) -> Any:
+def _run_eagerly(model: Autoencoder, given: tuple[torch.Tensor, ...]) -> Any:
     with torch.inference_mode():
         return model(*given)
 

@@ -1,4 +1,4 @@
-"""Scores with statistics of the very clips that are scored, the paper's way; for comparison with its table alone."""
+"""Transductive scores: standardised over the test clips as in the paper, only for comparison with its table."""
 
 from __future__ import annotations
 
@@ -22,13 +22,16 @@ Float = npt.NDArray[np.float64]
 def transductive_scores(
     scorer: BundleScorer, clips: Sequence[Clip], scores: Sequence[WindowScore], condition: Condition
 ) -> list[float]:
-    """Scores of a cell's clips: d' of Eq. 7, members and experts standardised over these very clips.
+    """Return the scores of the clips of a cell with d' of Eq. 7, members and experts standardised over these clips.
 
     Args:
-        scorer: The bundle.
-        clips: Of one section and domain.
-        scores: Theirs, streaming.
-        condition: Their section and domain.
+        scorer: Scorer of the bundle.
+        clips: Clips of one section and domain.
+        scores: Streaming scores of these clips.
+        condition: Section and domain of the clips.
+
+    Returns:
+        One score for each clip.
     """
     experts: list[Float] = []
     for expert in condition.experts:
@@ -50,15 +53,15 @@ def _raw(
     scores: Sequence[WindowScore],
     condition: Condition,
 ) -> Float:
-    """A member's scores; those of a classifier with its distances standardised over the clips."""
+    """Return the scores of a member; distances of a classifier are standardised over the clips."""
     if use.density != "posterior_distance":
         return np.array([s.members[use.member] for s in scores])
     size = scorer.bundle.manifest.window_samples
     windows = np.stack([read_clip(clip.path).samples[:size] for clip in clips])
-    seen = np.concatenate(
+    outputs = np.concatenate(
         [scorer.infer(WindowFeatures(windows[i : i + 1]), use.member, condition.section) for i in range(len(windows))]
     )[:, :, :2].mean(axis=1, dtype=np.float64)
     own = scorer_arrays(scorer.bundle.scorers, use.scorer)
-    spread = standardisation(seen[:, 1])
+    spread = standardisation(outputs[:, 1])
     over_cell = {**own, "distance_mean": np.array([spread.mean]), "distance_std": np.array([spread.std])}
-    return posterior_distance(seen, over_cell)
+    return posterior_distance(outputs, over_cell)

@@ -1,4 +1,4 @@
-"""The agent's front ends in torch, for batches and on CUDA, from the same specs, windows and filterbanks."""
+"""Front ends of the agent in torch, for batches and CUDA, from the same specs, windows and filterbanks."""
 
 from __future__ import annotations
 
@@ -13,13 +13,22 @@ from asd_agent.features.stft import SpectrumSpec, StftSpec
 class LogMel(nn.Module):
     """Log-mel spectrograms of a batch of signals, equal to `asd_agent.features.log_mel.log_mel`.
 
-    By default everything inside is in float64: beside one loud tone, the rounding noise of a float32 Fourier transform
-    lies some 120 dB below the tone, which is above the floor and would differ from library to library. Where noise is
-    added to every sound anyway, float32 does, in half the time.
+    By default it computes in float64. The rounding noise of a float32 Fourier transform is about 120 dB below a loud
+    tone, which is above the floor and differs between libraries. float32 suffices where noise is added to every signal
+    anyway; it takes half the time.
 
     Args:
-        spec: The front end.
-        dtype: Of what is computed inside.
+        spec: Settings of the front end.
+        dtype: Type of the internal computation.
+
+    Examples:
+        >>> spec = FeatureSpec()
+        >>> signals = torch.randn(2, 16_000, generator=torch.Generator().manual_seed(0))
+        >>> features = LogMel(spec)(signals)
+        >>> features.shape == (2, spec.frames(16_000), spec.n_mels)
+        True
+        >>> features.dtype
+        torch.float32
     """
 
     window: Tensor
@@ -32,10 +41,10 @@ class LogMel(nn.Module):
         self.register_buffer("filterbank", torch.tensor(mel_filterbank(spec), dtype=dtype), persistent=False)
 
     def forward(self, signals: Tensor) -> Tensor:
-        """Log-mels in decibels.
+        """Return log-mels in decibels.
 
         Args:
-            signals: Shape (batch, samples), on this module's device.
+            signals: Signals, full scale ±1, shape (batch, samples), on the device of this module.
 
         Returns:
             float32, shape (batch, frames, n_mels).
@@ -63,12 +72,12 @@ class LogMel(nn.Module):
 
 
 class LinearStft(nn.Module):
-    """Short-time magnitudes of a batch of signals, as `asd_agent.features.stft.linear_stft` gives them, in float32.
+    """Short-time magnitudes of a batch of signals in float32, equal to `asd_agent.features.stft.linear_stft`.
 
-    Nothing here takes a logarithm, so that rounding far below the loudest bin does not count.
+    No logarithm follows, so that rounding far below the loudest bin does not matter.
 
     Args:
-        spec: The front end.
+        spec: Settings of the front end.
     """
 
     window: Tensor
@@ -79,7 +88,7 @@ class LinearStft(nn.Module):
         self.register_buffer("window", torch.tensor(hann(spec.n_fft), dtype=torch.float32), persistent=False)
 
     def forward(self, signals: Tensor) -> Tensor:
-        """Shape (batch, samples) to (batch, frames, bins).
+        """Return magnitudes, shape (batch, samples) to (batch, frames, bins).
 
         Raises:
             ValueError: The signals are too short for one frame.
@@ -94,10 +103,10 @@ class LinearStft(nn.Module):
 
 
 class Spectrum(nn.Module):
-    """Magnitudes of the transform of whole signals, as `asd_agent.features.stft.fft_magnitude` gives them, in float32.
+    """Magnitudes of the transform of whole signals in float32, equal to `asd_agent.features.stft.fft_magnitude`.
 
     Args:
-        spec: The front end.
+        spec: Settings of the front end.
     """
 
     def __init__(self, spec: SpectrumSpec) -> None:
@@ -105,6 +114,6 @@ class Spectrum(nn.Module):
         self.spec = spec
 
     def forward(self, signals: Tensor) -> Tensor:
-        """Shape (batch, samples) to (batch, bins)."""
+        """Return magnitudes, shape (batch, samples) to (batch, bins)."""
         magnitudes: Tensor = torch.fft.rfft(signals, norm="ortho")[:, self.spec.kept(signals.shape[1])].abs()
         return magnitudes

@@ -1,7 +1,7 @@
-"""SpecAugment (Park et al. 2019) and input dropout as one operation: a map of the cells that are kept.
+"""SpecAugment (Park et al. 2019) and input dropout as one operation: a mask of the cells that are kept.
 
-The paper masks in training and at inference alike (section 3.1). A hidden cell is filled with the mean of its mel band
-by the network; nothing is rescaled.
+The paper masks both in training and at inference (section 3.1). The network fills a hidden cell with the mean of its
+mel band; nothing is rescaled.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from asd_trainer.features.settings import MaskSettings
 
 
 def keep_mask(batch: int, frames: int, n_mels: int, settings: MaskSettings, generator: torch.Generator) -> Tensor:
-    """Cells that are kept, drawn anew for every item of a batch.
+    """Draw a mask of the cells that are kept, independently for every item of a batch.
 
     Args:
-        batch: Items.
-        frames: Frames of each.
+        batch: Number of items.
+        frames: Frames of each item.
         n_mels: Mel bands.
-        settings: Numbers and widths of masks; a width is drawn uniformly with both ends, and the start uniformly
-            among the places where the mask fits whole.
-        generator: Source of randomness; the result lies on its device.
+        settings: Numbers and widths of masks. A width is drawn uniformly including both limits, and the start
+            uniformly among the positions where the mask fits.
+        generator: Generator; the result is on its device.
 
     Returns:
         Booleans, shape (batch, frames, n_mels); False hides a cell.
@@ -38,22 +38,22 @@ def keep_mask(batch: int, frames: int, n_mels: int, settings: MaskSettings, gene
 
 
 def _uncovered(batch: int, length: int, masks: int, width: tuple[int, int], generator: torch.Generator) -> Tensor:
-    """Places that no mask covers, shape (batch, length)."""
+    """Return True where no mask covers a position, shape (batch, length)."""
     device = generator.device
     low, high = (min(w, length) for w in width)
     widths = torch.randint(low, high + 1, (batch, masks, 1), generator=generator, device=device)
     share = torch.rand(batch, masks, 1, generator=generator, device=device, dtype=torch.float64)
     starts = (share * (length - widths + 1)).long()
-    places = torch.arange(length, device=device)
-    covered = (places >= starts) & (places < starts + widths)  # (batch, masks, length)
+    positions = torch.arange(length, device=device)
+    covered = (positions >= starts) & (positions < starts + widths)  # (batch, masks, length)
     return ~covered.any(dim=1)
 
 
 def mask_bank(replicas: int, frames: int, n_mels: int, settings: MaskSettings, seed: int) -> npt.NDArray[np.uint8]:
-    """The fixed masks of test-time replicas, for the bundle.
+    """Return the fixed masks of test-time replicas, for the bundle.
 
     Returns:
-        0/1, shape (replicas, frames, n_mels); 0 hides a cell. The same for the same arguments.
+        0/1, shape (replicas, frames, n_mels); 0 hides a cell. Equal arguments give equal masks.
     """
     generator = torch.Generator().manual_seed(seed)
     return keep_mask(replicas, frames, n_mels, settings, generator).to(torch.uint8).numpy()

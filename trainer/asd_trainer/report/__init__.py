@@ -1,4 +1,4 @@
-"""One page that says how runs fared: for people who have to decide whether to trust a bundle."""
+"""Report of runs: one page for people who decide whether to trust a bundle."""
 
 from asd_trainer.report.write import write_report
 

@@ -1,4 +1,4 @@
-"""What the page is made of: scores and labels of every cell, and how its networks learnt."""
+"""Content of the report: scores and labels of every cell, and the training curves of its networks."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ METRICS = "metrics.jsonl"
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A test clip and its score."""
+class ScoredClip:
+    """Test clip with its score and label."""
 
     clip: Clip
     score: float
@@ -39,8 +39,8 @@ class CellReport:
     """One section and domain of a run.
 
     Attributes:
-        measured: What evaluation.json says of it.
-        condition: Of the bundle: threshold and reference.
+        measured: Its metrics in evaluation.json.
+        condition: Its condition in the bundle: threshold and reference.
         reference: Standardised scores of the held-out normal clips, sorted.
         judged: Test clips, lowest score first.
     """
@@ -48,38 +48,39 @@ class CellReport:
     measured: Mapping[str, Any]
     condition: Condition
     reference: npt.NDArray[np.float64]
-    judged: tuple[Judged, ...]
+    judged: tuple[ScoredClip, ...]
 
     @property
     def title(self) -> str:
-        """For people."""
+        """Title for people."""
         return f"section {self.condition.section}, {self.condition.domain}"
 
     @property
     def level(self) -> float:
-        """The score above which a window is bad."""
+        """Raise level: the score above which a window counts as anomalous."""
         return self.condition.threshold.raise_level
 
     def scores(self, *, anomalous: bool) -> npt.NDArray[np.float64]:
-        """Scores of one class."""
+        """Return the scores of one class, shape (clips,)."""
         return np.array([j.score for j in self.judged if j.anomalous == anomalous])
 
-    def misses(self, most: int) -> list[Judged]:
-        """Anomalous clips below the threshold, the lowest first."""
+    def misses(self, most: int) -> list[ScoredClip]:
+        """Return anomalous clips at or below the threshold, lowest score first."""
         return [j for j in self.judged if j.anomalous and j.score <= self.level][:most]
 
-    def false_alarms(self, most: int) -> list[Judged]:
-        """Normal clips above the threshold, the highest first."""
+    def false_alarms(self, most: int) -> list[ScoredClip]:
+        """Return normal clips above the threshold, highest score first."""
         return [j for j in reversed(self.judged) if not j.anomalous and j.score > self.level][:most]
 
 
 @dataclass(frozen=True)
-class Curve:
-    """How one network's training went.
+class TrainingCurve:
+    """Metrics of the training of one network.
 
     Attributes:
-        member: Its name.
-        values: By what was measured (`loss`, …): one value a step.
+        member: Name of the network.
+        steps: Numbers of the steps.
+        values: One value for each step, by name of the metric (`loss`, …).
     """
 
     member: str
@@ -92,23 +93,23 @@ class RunReport:
     """One run.
 
     Attributes:
-        evaluation: What was measured.
-        bundle: What was trained.
-        cells: By section and domain.
-        curves: Of its networks, where their jobs are there yet.
+        evaluation: Its metrics.
+        bundle: Its bundle.
+        cells: One for each section and domain.
+        curves: Training curves of its networks, where their jobs still exist.
     """
 
     evaluation: Evaluation
     bundle: Bundle
     cells: tuple[CellReport, ...]
-    curves: tuple[Curve, ...]
+    curves: tuple[TrainingCurve, ...]
 
 
 def gather(evaluation: Evaluation) -> RunReport:
-    """Everything that the page says of a run.
+    """Gather the content of the report on a run.
 
     Raises:
-        DataError: Score files or clips are gone.
+        DataError: Score files or clips are missing.
         BundleError: The bundle is damaged.
     """
     run = evaluation.run
@@ -120,14 +121,14 @@ def gather(evaluation: Evaluation) -> RunReport:
         section, domain = measured["section"], measured["domain"]
         condition, got = bundle.condition(section, domain), scored[section, domain]
         ordered = sorted(got.scores.items(), key=lambda item: item[1])
-        judged = tuple(Judged(clips[n], s, got.labels[n]) for n, s in ordered if n in clips)
+        judged = tuple(ScoredClip(clips[n], s, got.labels[n]) for n, s in ordered if n in clips)
         reference = np.asarray(bundle.scorers[condition.reference], dtype=np.float64)
         cells.append(CellReport(measured, condition, reference, judged))
     return RunReport(evaluation, bundle, tuple(cells), _curves(evaluation))
 
 
-def _curves(evaluation: Evaluation) -> tuple[Curve, ...]:
-    """Of every network and each of its stages, but for those that only judge clips that were left out."""
+def _curves(evaluation: Evaluation) -> tuple[TrainingCurve, ...]:
+    """Return curves of every network and stage, except networks that only judge clips that were left out."""
     out, jobs = jobs_of(evaluation.run)
     found = []
     for number, job in enumerate(j for j in jobs if j.kind == MEMBER):
@@ -141,13 +142,13 @@ def _curves(evaluation: Evaluation) -> tuple[Curve, ...]:
 
 
 def _network_name(number: int, job: Job, stage: str) -> str:
-    """Such as `network 0` and `network 3, section 01, target`."""
+    """Return a name such as `network 0` or `network 3, section 01, target`."""
     section = job.arguments.get("section")
     parts = [f"network {number}", f"section {section}" if section else "", stage]
     return ", ".join(part for part in parts if part)
 
 
-def _curve(name: str, rows: Sequence[Mapping[str, float]]) -> Curve:
+def _curve(name: str, rows: Sequence[Mapping[str, float]]) -> TrainingCurve:
     keys = [k for k in rows[0] if k != "step"]
     values = {k: np.array([row.get(k, np.nan) for row in rows]) for k in keys}
-    return Curve(name, np.array([int(row["step"]) for row in rows]), values)
+    return TrainingCurve(name, np.array([int(row["step"]) for row in rows]), values)

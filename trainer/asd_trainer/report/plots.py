@@ -1,4 +1,4 @@
-"""The page's pictures, as SVG and PNG text to stand in it."""
+"""Pictures of the report, as SVG and PNG text to embed."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from asd_trainer.evaluation.metrics.roc import roc_curve
-from asd_trainer.report.gather import CellReport, Curve
+from asd_trainer.report.gather import CellReport, TrainingCurve
 
 HEALTHY, FAULTY, LEVEL = "#3b7dd8", "#d8602b", "#222222"
 _MANY = 8
-"""More curves than this get no legend."""
+"""Largest number of curves with a legend; more would cover the curves."""
 
 mpl.rcParams.update({"font.size": 8, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "asd"})
 
 
 def roc(cells: Mapping[str, CellReport]) -> str:
-    """ROC curves of some cells in one picture."""
+    """Draw the ROC curves of some cells in one picture."""
     figure, axes = _axes(3.2, 3.0)
     axes.plot([0, 1], [0, 1], ":", color="#999999", lw=1)
     for name, cell in cells.items():
@@ -36,7 +36,7 @@ def roc(cells: Mapping[str, CellReport]) -> str:
 
 
 def histogram(cell: CellReport) -> str:
-    """Scores of healthy and faulty test clips and of the reference, with the threshold."""
+    """Draw a histogram of the scores of healthy and faulty test clips, the reference and the threshold."""
     figure, axes = _axes(3.6, 2.2)
     normal, anomalous = cell.scores(anomalous=False), cell.scores(anomalous=True)
     everything = np.concatenate([normal, anomalous, cell.reference, [cell.level]])
@@ -53,8 +53,8 @@ def histogram(cell: CellReport) -> str:
     return _svg(figure)
 
 
-def curves(found: Sequence[Curve]) -> str:
-    """Training losses over steps, smoothed over a hundredth of the steps."""
+def curves(found: Sequence[TrainingCurve]) -> str:
+    """Draw training losses over steps, smoothed over a hundredth of the steps."""
     figure, axes = _axes(5.0, 2.4)
     shown = [curve for curve in found if "loss" in curve.values]
     for curve in shown:
@@ -70,28 +70,31 @@ def curves(found: Sequence[Curve]) -> str:
 
 def spectrogram(
     decibels: npt.NDArray[np.floating],
-    excess: npt.NDArray[np.floating] | None,
+    anomaly_map: npt.NDArray[np.floating] | None,
     hertz: Sequence[float],
     seconds: float,
     unit: str,
 ) -> str:
-    """A log-mel spectrogram, shape (frames, bands), and below it what stood out, where that can be drawn: a data URI.
+    """Draw a log-mel spectrogram and, where there is one, the anomaly map below it.
 
     Args:
-        decibels: The spectrogram.
-        excess: What lies beyond the usual, of the same shape; or None.
-        hertz: Centre of each band.
-        seconds: Duration.
-        unit: Of the excess.
+        decibels: Spectrogram in dB, shape (frames, bands).
+        anomaly_map: Excess over the usual, of the same shape; or None.
+        hertz: Centre of each band in Hz.
+        seconds: Duration in s.
+        unit: Unit of the anomaly map.
+
+    Returns:
+        A data URI.
     """
-    rows = 1 if excess is None else 2
+    rows = 1 if anomaly_map is None else 2
     figure = Figure(figsize=(5.2, 1.7 * rows), layout="constrained")
     panels: Any = figure.subplots(rows, 1, squeeze=False, sharex=True)[:, 0]
     top = float(np.max(decibels))
     _image(figure, panels[0], decibels, hertz, seconds, "dB", cmap="magma", vmin=top - 60, vmax=top)
-    if excess is not None:
-        high = max(float(np.quantile(excess, 0.999)), 1e-9)
-        _image(figure, panels[1], excess, hertz, seconds, f"{unit} above usual", cmap="viridis", vmin=0, vmax=high)
+    if anomaly_map is not None:
+        high = max(float(np.quantile(anomaly_map, 0.999)), 1e-9)
+        _image(figure, panels[1], anomaly_map, hertz, seconds, f"{unit} above usual", cmap="viridis", vmin=0, vmax=high)
     panels[-1].set_xlabel("s")
     return _png(figure)
 
@@ -103,10 +106,10 @@ def _image(
     hertz: Sequence[float],
     seconds: float,
     label: str,
-    **look: Any,
+    **style: Any,
 ) -> None:
     bands = cells.shape[1]
-    drawn = axes.imshow(cells.T, origin="lower", aspect="auto", extent=(0, seconds, 0, bands), **look)
+    drawn = axes.imshow(cells.T, origin="lower", aspect="auto", extent=(0, seconds, 0, bands), **style)
     figure.colorbar(drawn, ax=axes, label=label, pad=0.01)
     ticks = [k for k in (500, 1000, 2000, 4000, 7000) if hertz[0] <= k <= hertz[-1]]
     axes.set_yticks([float(np.interp(k, hertz, np.arange(bands))) for k in ticks], [f"{k / 1000:g}" for k in ticks])
@@ -121,8 +124,8 @@ def _axes(width: float, height: float) -> tuple[Figure, Any]:
 def _svg(figure: Figure) -> str:
     text = io.StringIO()
     figure.savefig(text, format="svg", metadata={"Date": None})
-    said = text.getvalue()
-    return said[said.index("<svg") :]
+    document = text.getvalue()
+    return document[document.index("<svg") :]
 
 
 def _png(figure: Figure) -> str:

@@ -1,6 +1,6 @@
-"""What figures mean, in sentences for who has not read the paper: which section is weak, and why. Pure.
+"""Sentences about the metrics of a cell, for readers who have not read the paper: which section is weak, and why.
 
-Each sentence follows from a stated rule on one cell's figures; none uses a constant fitted to data.
+Each sentence follows from a stated rule on the metrics of one cell. No rule uses a constant fitted to data.
 """
 
 from __future__ import annotations
@@ -13,46 +13,46 @@ from typing import Any, Literal
 import numpy as np
 
 from asd_trainer.evaluation.metrics.roc import auc
-from asd_trainer.report.gather import CellReport, Judged
+from asd_trainer.report.gather import CellReport, ScoredClip
 
 Tone = Literal["good", "weak", "bad", "note"]
 CHANCE = 0.5
 TRUSTED_CLIPS = 20
-"""A share of fewer clips than this is told as a count only."""
+"""Least number of clips for a share in per cent: below it, one clip changes the share by more than 5 points."""
 
 
 @dataclass(frozen=True)
 class Sentence:
-    """One statement."""
+    """One statement about a cell."""
 
     tone: Tone
     text: str
 
 
 def sentences(cell: CellReport, source: CellReport | None = None) -> list[Sentence]:
-    """Everything worth saying of a cell, the gravest first.
+    """Return the statements about a cell, the gravest first.
 
     Args:
-        cell: What was scored.
-        source: The same section's source domain, for a target domain.
+        cell: The cell.
+        source: Source domain of the same section, for a cell of the target domain.
     """
-    said = [*_ranking(cell.measured), *_level(cell), *_shift(cell, source), *_groups(cell)]
+    found = [*_ranking(cell.measured), *_level(cell), *_shift(cell, source), *_groups(cell)]
     if cell.measured["provisional"]:
-        said.append(
+        found.append(
             Sentence(
                 "note",
-                f"Its threshold is provisional: only {cell.measured['training_clips']} normal clips of this domain "
-                "were there to learn from; spread and tail are the source's.",
+                f"Its threshold is provisional: there were only {cell.measured['training_clips']} normal clips of this "
+                "domain for training; spread and tail come from the source domain.",
             )
         )
     if cell.condition.threshold.extrapolated:
-        said.append(Sentence("note", "Its threshold lies beyond the scores that were there to set it."))
+        found.append(Sentence("note", "Its threshold is above every score that it was set by."))
     order = ("bad", "weak", "good", "note")
-    return sorted(said, key=lambda s: order.index(s.tone))
+    return sorted(found, key=lambda s: order.index(s.tone))
 
 
 def weakest(cells: Sequence[tuple[str, CellReport]]) -> tuple[str, CellReport] | None:
-    """The cell with the smallest AUC, by its name."""
+    """Return the cell with the smallest AUC, with its name."""
     return min(cells, key=lambda c: float(c[1].measured["auc"][0]), default=None)
 
 
@@ -60,9 +60,14 @@ def _ranking(measured: Mapping[str, Any]) -> list[Sentence]:
     value, low, high = measured["auc"]
     range_ = f"AUC {100 * value:.0f} % (95 % interval {100 * low:.0f} to {100 * high:.0f})"
     if high < CHANCE:
-        return [Sentence("bad", f"Faulty clips score lower than healthy ones: {range_}. It judges by something else.")]
+        return [
+            Sentence(
+                "bad",
+                f"Faulty clips score lower than healthy ones: {range_}. The score follows something else.",
+            )
+        ]
     if low <= CHANCE:
-        return [Sentence("bad", f"It cannot be told from guessing: {range_}, and 50 % is chance.")]
+        return [Sentence("bad", f"It is not distinguishable from guessing: {range_}, and 50 % is chance.")]
     chance = f"a faulty clip scores higher than a healthy one in {round(100 * value)} of 100 pairs"
     return [Sentence("good" if low > 0.75 else "weak", f"{range_}: {chance}.")]
 
@@ -71,22 +76,24 @@ def _level(cell: CellReport) -> list[Sentence]:
     normal, anomalous = cell.scores(anomalous=False), cell.scores(anomalous=True)
     wrong, found = int((normal > cell.level).sum()), int((anomalous > cell.level).sum())
     wanted = cell.condition.threshold.window_rate
-    told = (
+    text = (
         f"At the threshold {_share(wrong, len(normal))} healthy clips are called faulty (wanted {100 * wanted:.1f} %)"
     )
-    told += f" and {_share(found, len(anomalous))} faulty ones are found."
-    said = [Sentence("note", told)]
-    # Were the rate as wanted, so many or more would come with less than 2.5 % chance.
+    text += f" and {_share(found, len(anomalous))} faulty ones are found."
+    statements = [Sentence("note", text)]
+    # 2.5 %: one tail of the 95 % that the intervals use.
     if _at_least(wrong, len(normal), wanted) < 0.025:
-        said.append(Sentence("bad", "More false alarms than chance allows: the test clips differ from the training's."))
+        statements.append(
+            Sentence("bad", "More false alarms than chance allows: the test clips differ from the training clips.")
+        )
     value, low, _high = cell.measured["auc"]
     if low > CHANCE and found < len(anomalous) / 2 and value > 0.75:
-        said.append(
+        statements.append(
             Sentence(
-                "weak", "It ranks well, yet most faults lie below the threshold: more normal clips would lower it."
+                "weak", "It ranks well, but most faults are below the threshold: more normal clips would lower it."
             )
         )
-    return said
+    return statements
 
 
 def _shift(cell: CellReport, source: CellReport | None) -> list[Sentence]:
@@ -100,7 +107,7 @@ def _shift(cell: CellReport, source: CellReport | None) -> list[Sentence]:
 
 
 def _groups(cell: CellReport) -> list[Sentence]:
-    """The attribute whose values are told apart most unequally, where the clips name any."""
+    """Return a statement about the attribute whose values are detected most unequally, if the clips have any."""
     normal = [j for j in cell.judged if not j.anomalous]
     anomalous = [j for j in cell.judged if j.anomalous]
     best: tuple[float, str] | None = None
@@ -112,7 +119,7 @@ def _groups(cell: CellReport) -> list[Sentence]:
         worst, finest = min(aucs, key=lambda v: aucs[v]), max(aucs, key=lambda v: aucs[v])
         spread = aucs[finest] - aucs[worst]
         text = (
-            f"By {key}: {worst} is told apart worst (AUC {100 * aucs[worst]:.0f} %, {len(groups[worst])} clips), "
+            f"By {key}: {worst} is detected worst (AUC {100 * aucs[worst]:.0f} %, {len(groups[worst])} clips), "
             f"{finest} best ({100 * aucs[finest]:.0f} %, {len(groups[finest])})."
         )
         if best is None or spread > best[0]:
@@ -120,12 +127,12 @@ def _groups(cell: CellReport) -> list[Sentence]:
     return [Sentence("note", best[1])] if best else []
 
 
-def _by_value(judged: Sequence[Judged], key: str, least: int = 5) -> dict[str, list[Judged]]:
+def _by_value(judged: Sequence[ScoredClip], key: str, least: int = 5) -> dict[str, list[ScoredClip]]:
     counts = Counter(j.clip.attributes.get(key, "") for j in judged)
     return {v: [j for j in judged if j.clip.attributes.get(key) == v] for v, n in counts.items() if v and n >= least}
 
 
-def _scores(judged: Sequence[Judged]) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _scores(judged: Sequence[ScoredClip]) -> np.ndarray[Any, np.dtype[np.float64]]:
     return np.array([j.score for j in judged])
 
 
@@ -134,7 +141,7 @@ def _share(count: int, of: int) -> str:
 
 
 def _at_least(count: int, of: int, rate: float) -> float:
-    """Chance of so many or more, each with this rate."""
+    """Return the probability of `count` or more of `of` events, each with this rate."""
     from scipy.stats import binom
 
     return float(binom.sf(count - 1, of, rate))

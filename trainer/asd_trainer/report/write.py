@@ -1,4 +1,4 @@
-"""Puts the page together: one file that needs no network, no server and no script."""
+"""Writer of the report: one HTML file that needs no network, no server and no script."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from asd_agent.inference.scorer import BundleScorer, score_long
 from asd_agent.whole_files import whole_file
 from asd_trainer.engine.progress import StageProgress
 from asd_trainer.evaluation.score import Evaluation
-from asd_trainer.evaluation.table import make_table
-from asd_trainer.evaluation.table_text import legend, table_rows
+from asd_trainer.evaluation.table.comparison import make_table
+from asd_trainer.evaluation.table.text import legend, table_rows
 from asd_trainer.report import plots
-from asd_trainer.report.gather import CellReport, Judged, RunReport, gather
+from asd_trainer.report.gather import CellReport, RunReport, ScoredClip, gather
 from asd_trainer.report.verdicts import Sentence, sentences, weakest
 
 CLIPS = 1
-"""Misses, and as many false alarms, that are shown of each cell: the worst. Each takes some 150 kB of the page."""
+"""Number of misses, and of false alarms, that are shown of each cell: the worst. Each takes about 150 kB."""
 
 
 @dataclass(frozen=True)
 class ShownClip:
-    """A clip that was judged wrongly, to be looked at and heard."""
+    """Wrongly judged clip, with picture and sound."""
 
     title: str
     words: str
@@ -70,18 +70,18 @@ def write_report(
     clips: int = CLIPS,
     progress: StageProgress | None = None,
 ) -> None:
-    """Write the page, whole or not at all.
+    """Write the report, whole or not at all.
 
     Args:
-        evaluations: Of any recipes, seeds, machines and data sets. All stand in the table; of each recipe and machine
-            the first seed is shown in detail.
-        path: The HTML file.
+        evaluations: Evaluations of any recipes, seeds, machines and data sets. The table shows all of them; the first
+            seed of each recipe and machine is shown in detail.
+        path: HTML file to write.
         reference: Recipe that the table compares with.
-        clips: How many misses and false alarms of each cell are shown.
-        progress: Told of each run.
+        clips: Number of misses and of false alarms that are shown of each cell.
+        progress: Called for each run.
 
     Raises:
-        DataError: Nothing was evaluated, or score files or clips are gone.
+        DataError: There are no evaluations, or score files or clips are missing.
     """
     table = make_table(evaluations, reference)
     first: dict[tuple[str, str, str], Evaluation] = {}
@@ -134,19 +134,19 @@ def _shown(run: RunReport, clips: int) -> ShownRun:
     return ShownRun(run, tuple(cells), rocs, plots.curves(run.curves) if run.curves else None, _chosen(run))
 
 
-def _clip(scorer: BundleScorer, cell: CellReport, judged: Judged) -> ShownClip:
+def _clip(scorer: BundleScorer, cell: CellReport, judged: ScoredClip) -> ShownClip:
     signal = read_clip(judged.clip.path).samples
     section, domain = cell.condition.section, cell.condition.domain
     got = score_long(scorer, signal, section, domain, explained="all")
     window = signal[: scorer.bundle.manifest.window_samples]
-    excess = scorer.anomaly_map(window[None], section, domain)
-    spec = excess.spec if excess else _any_spec(scorer)
+    anomaly_map = scorer.anomaly_map(window[None], section, domain)
+    spec = anomaly_map.spec if anomaly_map else _any_spec(scorer)
     picture = plots.spectrogram(
         WindowFeatures(window[None]).log_mel(spec)[0],
-        excess.cells[0] if excess else None,
+        anomaly_map.cells[0] if anomaly_map else None,
         mel_centres(spec).tolist(),
         len(window) / SAMPLE_RATE,
-        unit=excess.unit if excess else "",
+        unit=anomaly_map.unit if anomaly_map else "",
     )
     return ShownClip(
         f"{judged.clip.path.name}: score {judged.score:.2f}, threshold {cell.level:.2f}",
@@ -167,16 +167,16 @@ def _sound(signal: Signal) -> str:
 
 
 def _chosen(run: RunReport) -> tuple[str, ...]:
-    """What was chosen by what, in words."""
+    """Return sentences about the choices and the origin of a run."""
     manifest = run.bundle.manifest
     made = manifest.provenance
     methods = {(c.threshold.method, c.threshold.wanted_per_day) for c in manifest.conditions}
-    said = [
-        f"Thresholds: {method} of held-out normal clips, for {wanted:g} false alarms a day wanted."
+    lines = [
+        f"Thresholds: {method} of held-out normal clips, for a wanted rate of {wanted:g} false alarms a day."
         for method, wanted in sorted(methods)
     ]
-    said.append("No choice was made by test labels; they are used for the figures on this page alone.")
+    lines.append("No choice was made by test labels; only the metrics on this page use them.")
     versions = ", ".join(f"{name} {number}" for name, number in sorted(made.versions.items()))
-    said.append(f"Recipe {made.recipe}, seed {made.seed}, trained {made.created:%Y-%m-%d %H:%M} with {versions}.")
-    said.append(f"Training clips {made.data_digest[:16]}, bundle {run.bundle.digest[:16]}.")
-    return tuple(said)
+    lines.append(f"Recipe {made.recipe}, seed {made.seed}, trained {made.created:%Y-%m-%d %H:%M} with {versions}.")
+    lines.append(f"Training clips {made.data_digest[:16]}, bundle {run.bundle.digest[:16]}.")
+    return tuple(lines)

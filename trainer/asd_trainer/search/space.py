@@ -1,4 +1,4 @@
-"""A recipe's search space: which of its values may change, and the recipe with some of them changed."""
+"""Search space of a recipe: the values that may vary, and recipes with some of them replaced."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ Values = Mapping[str, Any]
 
 
 def check_space(recipe: Recipe) -> None:
-    """See that a recipe has a space and that either end of each dimension makes a recipe.
+    """Check that a recipe has a search space and that both ends of each dimension give a valid recipe.
 
     Raises:
-        ConfigError: It has none, names a place that is not there, or a value that cannot be.
+        ConfigError: The space is missing, or it has an unknown key or an invalid value.
     """
     if not recipe.search:
         raise ConfigError(
-            f"recipe {recipe.name} says nothing of what may change",
-            "Give it `search:`, such as `features.n_mels: {values: [64, 128]}`; docs/search.md.",
+            f"recipe {recipe.name} has no search space",
+            "Add `search:`, such as `features.n_mels: {values: [64, 128]}`; docs/search.md.",
         )
     for place, dimension in recipe.search.items():
         ends = dimension.values or [dimension.low, dimension.high]
         for value in ends:
-            changed(recipe, {place: _number(dimension, value)}, recipe.name)
+            with_values(recipe, {place: _number(dimension, value)}, recipe.name)
 
 
-def changed(recipe: Recipe, values: Values, name: str) -> Recipe:
-    """The recipe with other values at some places, under another name.
+def with_values(recipe: Recipe, values: Values, name: str) -> Recipe:
+    """Return a recipe with other values at some keys, under another name.
 
     Raises:
-        ConfigError: There is no such place, or a value cannot be.
+        ConfigError: A key is unknown or a value is invalid.
     """
     content: dict[str, Any] = recipe.model_dump(mode="json") | {"name": name}
     for place, value in values.items():
@@ -51,18 +51,20 @@ def changed(recipe: Recipe, values: Values, name: str) -> Recipe:
         return Recipe.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
-        said = ", ".join(f"{place} = {value}" for place, value in values.items())
-        raise ConfigError(f"recipe {recipe.name}: {said} cannot be: {first['msg']}", "Change `search:`.") from error
+        settings = ", ".join(f"{place} = {value}" for place, value in values.items())
+        raise ConfigError(
+            f"recipe {recipe.name}: {settings} is not valid: {first['msg']}", "Change `search:`."
+        ) from error
 
 
 def suggest(trial: Trial, recipe: Recipe) -> dict[str, Any]:
-    """Values that a study wants to try, by place."""
+    """Return the values that a study suggests, by key."""
     return {place: _suggested(trial, place, dimension) for place, dimension in recipe.search.items()}
 
 
 def _suggested(trial: Trial, place: str, dimension: Dimension) -> Any:
     if dimension.values is not None:
-        # Lists and mappings are told apart by their number; a study keeps plain values alone.
+        # A study stores plain values only, so that lists and mappings are stored by their index.
         return dimension.values[trial.suggest_categorical(place, list(range(len(dimension.values))))]
     low, high = dimension.low or 0.0, dimension.high or 0.0
     if _whole(dimension):
@@ -71,7 +73,7 @@ def _suggested(trial: Trial, place: str, dimension: Dimension) -> Any:
 
 
 def _whole(dimension: Dimension) -> bool:
-    """Whole numbers alone: a step of whole numbers says so."""
+    """Return True for a dimension of whole numbers: limits and step are whole."""
     return dimension.step is not None and all(
         value is not None and float(value).is_integer() for value in (dimension.low, dimension.high, dimension.step)
     )
@@ -89,4 +91,6 @@ def _step(part: Any, key: str, place: str, name: str) -> Any:
     there = (
         ", ".join(part) if isinstance(part, dict) else f"0 to {len(part) - 1}" if isinstance(part, list) else "nothing"
     )
-    raise ConfigError(f"recipe {name}: `search:` names {place!r}, and there is no {key!r} in it", f"There is {there}.")
+    raise ConfigError(
+        f"recipe {name}: `search:` has the key {place!r}, but {key!r} does not exist", f"It has: {there}."
+    )

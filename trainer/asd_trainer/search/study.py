@@ -1,9 +1,10 @@
-"""Searching settings of a recipe for one machine, by Optuna: resumable, pruned, and on normal sound alone by default.
+"""Search for settings of a recipe for one machine, by Optuna: resumable, pruned, and by default on normal sound only.
 
-The default objective tells how well a bundle's scores set apart normal clips that nothing was trained or fitted on, a
-quarter of those of each section, and the same clips altered by a little: no anomaly is looked at. It is a stand-in:
-what separates altered sound best need not separate faults best, and published comparisons found such stand-ins wanting.
-By labels, the development sections' test clips decide, as in the paper, and the result says so.
+The default objective measures how well the scores of a bundle separate normal clips from slightly altered copies of
+them. The clips are a quarter of those of each section and were not used in training or fitting; no anomaly is used. It
+is a substitute: settings that separate altered sound best need not separate faults best, and published comparisons
+found such substitutes weak. By labels, the test clips of the development sections decide, as in the paper, and the
+result states it.
 """
 
 from __future__ import annotations
@@ -35,28 +36,29 @@ from asd_trainer.fit.selection_by_labels import DEVELOPMENT
 from asd_trainer.jobs.runs import Run
 from asd_trainer.jobs.train import train_machine
 from asd_trainer.recipes.recipe import Recipe
-from asd_trainer.search.space import changed, check_space, suggest
+from asd_trainer.search.space import check_space, suggest, with_values
 
 Objective = Literal["altered", "labels"]
 Sampler = Literal["tpe", "random"]
 JOURNAL = "journal.log"
-SHARE_ALTERED = 0.35
-"""What an altered clip has of its altered version: a fault is heard beside the machine, not instead of it."""
+PERTURBED_SHARE = 0.35
+"""Share of the altered sound in an altered clip: a fault is audible beside the machine, not instead of it. A choice."""
 COPIES = 3
-"""Altered versions of each clip."""
+"""Altered copies of each clip; a choice between variance and time."""
 LEAST_RECORDINGS = 10
-"""Of a section and domain, to keep a quarter back; three target clips are needed for its scorer."""
+"""Least recordings of a section and domain from which a quarter is held out: with fewer, its scorer lacks clips."""
 STARTUP = 5
-"""Trials at random before the sampler models anything, and before any is pruned."""
+"""Random trials before the sampler uses a model and before any trial is pruned: default of the pruner, half of the
+sampler's, since searches here are short."""
 
 
 @dataclass(frozen=True)
-class Tried:
-    """One set of values.
+class TrialResult:
+    """Result of one trial.
 
     Attributes:
-        number: Of the trial.
-        values: By place in the recipe.
+        number: Number of the trial.
+        values: Values by key of the recipe.
         objective: Mean over seeds; None where the trial was pruned or failed.
         state: `complete`, `pruned` or `failed`.
     """
@@ -68,22 +70,22 @@ class Tried:
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a search found.
+class SearchResult:
+    """Result of a search.
 
     Attributes:
-        recipe: The best.
-        path: Its file.
-        hand_set: The objective of the recipe as it was; None where it could not be trained.
-        best: The best's.
-        tried: All trials.
+        recipe: Best recipe.
+        path: File of the best recipe.
+        hand_set: Objective of the original recipe; None where it could not be trained.
+        best: Objective of the best recipe.
+        tried: Results of all trials.
     """
 
     recipe: Recipe
     path: Path
     hand_set: float | None
     best: float
-    tried: tuple[Tried, ...]
+    tried: tuple[TrialResult, ...]
 
 
 def search_machine(
@@ -98,29 +100,29 @@ def search_machine(
     seeds: int = 1,
     objective: Objective = "altered",
     sampler: Sampler = "tpe",
-    told: Callable[[Tried], None] = lambda _: None,
-) -> Found:
-    """Search a recipe's space for one machine; an interrupted search goes on where it was.
+    on_trial: Callable[[TrialResult], None] = lambda _: None,
+) -> SearchResult:
+    """Search the space of a recipe for one machine; an interrupted search is resumed.
 
-    Trials are runs under `out`, whose jobs are shared and resumed. The first trial is the recipe as it is. With several
-    seeds, a trial that is behind the median of the others after one of them is pruned.
+    Trials are runs under `out`, whose jobs are shared and resumed. The first trial is the original recipe. With several
+    seeds, a trial that is below the median of the others after one seed is pruned.
 
     Args:
-        data: The data set.
+        data: Data set.
         machine: Machine type.
-        recipe: With its `search:`.
-        out: RUNS of the trials, the journal, and the recipe that is found.
-        domain: Whose scores count; both where it is not given.
-        trials: In all, those of an interrupted search included.
-        seed: Of the sampler and of what is altered, and the first of the runs.
+        recipe: Recipe with `search:`.
+        out: Folder of the runs of the trials, the journal and the best recipe.
+        domain: Domain whose scores count; both where it is not given.
+        trials: Number of trials, including those of an interrupted search.
+        seed: Seed of the sampler and of the altered sound, and first seed of the runs.
         seeds: Runs of each trial.
-        objective: What decides.
-        sampler: Tree-structured Parzen estimator, or at random.
-        told: Called with each trial that ends.
+        objective: Objective that decides.
+        sampler: Tree-structured Parzen estimator, or random sampling.
+        on_trial: Called with each trial that ends.
 
     Raises:
-        ConfigError: The recipe has no space, or an impossible one.
-        DataError: The data do not permit it, or no trial succeeded.
+        ConfigError: The recipe has no search space, or an invalid one.
+        DataError: The data do not suffice, or no trial succeeded.
     """
     import optuna
     from optuna.storages import JournalStorage
@@ -136,53 +138,53 @@ def search_machine(
         direction="maximize",
         load_if_exists=True,
     )
-    _take_up(study)
-    judge = _Judge(data, machine, domain, objective, seed, out / "data" / name)
+    _resume(study)
+    measure = _Objective(data, machine, domain, objective, seed, out / "data" / name)
     while len(_ended(study)) < trials:
         number, as_it_is = len(study.get_trials(deepcopy=False)), not any(_values(t) == {} for t in _ended(study))
-        # A sampler of its own for each trial: what it draws does not hang on where the search was interrupted.
+        # Each trial has its own sampler, so that its values do not depend on where the search was interrupted.
         study.sampler = _sampler(sampler, seed * 10_000 + number)
         study.pruner = optuna.pruners.MedianPruner(n_startup_trials=STARTUP)
         trial = study.ask()
         values = {} if as_it_is else suggest(trial, recipe)
-        told(_try(study, trial, recipe, values, judge, out, range(seed, seed + seeds)))
-    tried = tuple(_tried(t) for t in _ended(study))
+        on_trial(_try(study, trial, recipe, values, measure, out, range(seed, seed + seeds)))
+    tried = tuple(_result(t) for t in _ended(study))
     best = max((t for t in tried if t.objective is not None), key=lambda t: t.objective or 0.0, default=None)
     if best is None or best.objective is None:
-        raise DataError(f"none of {len(tried)} trials succeeded", "See `asd-trainer jobs` for what went wrong.")
-    found = changed(recipe, best.values, name)
+        raise DataError(f"none of {len(tried)} trials succeeded", "See `asd-trainer jobs` for the errors.")
+    found = with_values(recipe, best.values, name)
     path = out / f"{name}.yaml"
     _write(path, found, recipe, best, len(tried), objective)
     hand_set = next((t.objective for t in tried if not t.values), None)
-    return Found(found, path, hand_set, best.objective, tried)
+    return SearchResult(found, path, hand_set, best.objective, tried)
 
 
 def _try(
-    study: Any, trial: Any, recipe: Recipe, values: dict[str, Any], judge: _Judge, out: Path, seeds: range
-) -> Tried:
+    study: Any, trial: Any, recipe: Recipe, values: dict[str, Any], measure: _Objective, out: Path, seeds: range
+) -> TrialResult:
     from optuna.trial import TrialState
 
     trial.set_user_attr("values", values)
     found: list[float] = []
     try:
-        candidate = changed(recipe, values, f"{recipe.name}-trial-{trial.number:04d}")
+        candidate = with_values(recipe, values, f"{recipe.name}-trial-{trial.number:04d}")
         for step, seed in enumerate(seeds):
-            run = train_machine(judge.data, judge.machine, candidate, seed, out / "runs")
-            found.append(judge(run))
+            run = train_machine(measure.data, measure.machine, candidate, seed, out / "runs")
+            found.append(measure(run))
             trial.report(float(np.mean(found)), step)
             if step + 1 < len(seeds) and trial.should_prune():
                 study.tell(trial, state=TrialState.PRUNED)
-                return Tried(trial.number, values, None, "pruned")
+                return TrialResult(trial.number, values, None, "pruned")
     except DataError as error:
         trial.set_user_attr("error", str(error))
         study.tell(trial, state=TrialState.FAIL)
-        return Tried(trial.number, values, None, "failed")
+        return TrialResult(trial.number, values, None, "failed")
     study.tell(trial, float(np.mean(found)))
-    return Tried(trial.number, values, float(np.mean(found)), "complete")
+    return TrialResult(trial.number, values, float(np.mean(found)), "complete")
 
 
-class _Judge:
-    """The objective: how well a run's scores separate."""
+class _Objective:
+    """Objective of a trial: how well the scores of its run separate."""
 
     def __init__(
         self, data: DataSet, machine: str, domain: DomainName | None, objective: Objective, seed: int, out: Path
@@ -190,15 +192,15 @@ class _Judge:
         self.data, self.machine = data, machine
         self._domains = (domain,) if domain else ("source", "target")
         self._objective, self._seed = objective, seed
-        self._kept_back = keep_back(data, machine, self._domains, seed) if objective == "altered" else {}
-        if self._kept_back:
-            self.data = without(data, [c for own in self._kept_back.values() for c in own], out)
+        self._held_out = held_out_recordings(data, machine, self._domains, seed) if objective == "altered" else {}
+        if self._held_out:
+            self.data = without(data, [c for own in self._held_out.values() for c in own], out)
 
     def __call__(self, run: Run) -> float:
-        values = self._by_labels(run) if self._objective == "labels" else self._by_altered(run)
+        values = self._by_labels(run) if self._objective == "labels" else self._by_perturbed(run)
         if not values:
             raise DataError(
-                f"{self.machine} has nothing in {' or '.join(self._domains)} to judge a trial by",
+                f"{self.machine} has no clips in {' or '.join(self._domains)} that a trial can be measured by",
                 "Choose another domain or objective.",
             )
         return harmonic_mean(values)
@@ -212,15 +214,17 @@ class _Judge:
             for value in (cell["auc"][0], cell["pauc"][0])
         ]
 
-    def _by_altered(self, run: Run) -> list[float]:
+    def _by_perturbed(self, run: Run) -> list[float]:
         scorer = BundleScorer(Bundle.open(run.bundle))
         found = []
-        for (section, domain), clips in self._kept_back.items():
+        for (section, domain), clips in self._held_out.items():
             if scorer.bundle.manifest.condition(section, domain) is None:
                 continue
             x = load_windows(clips).samples
             rng = np.random.default_rng([self._seed, 7])
-            mixed = [(1 - SHARE_ALTERED) * one + SHARE_ALTERED * altered(one, rng) for one in x for _ in range(COPIES)]
+            mixed = [
+                (1 - PERTURBED_SHARE) * one + PERTURBED_SHARE * altered(one, rng) for one in x for _ in range(COPIES)
+            ]
             normal, other = (
                 np.array([s.score for s in scorer.score(np.asarray(w, np.float32) / 32768.0, section, domain)])
                 for w in (x, np.stack(mixed))
@@ -229,10 +233,10 @@ class _Judge:
         return found
 
 
-def keep_back(
+def held_out_recordings(
     data: DataSet, machine: str, domains: Sequence[str], seed: int
 ) -> dict[tuple[str, DomainName], list[Clip]]:
-    """A quarter of a machine's normal recordings, by section and domain, where there are enough."""
+    """Draw a quarter of the normal recordings of a machine, by section and domain, where there are enough."""
     clips = data.select(machine=machine, split="train", label="normal")
     found: dict[tuple[str, DomainName], list[Clip]] = {}
     for domain in domains:
@@ -246,7 +250,7 @@ def keep_back(
 
 
 def without(data: DataSet, clips: Sequence[Clip], out: Path) -> DataSet:
-    """The data set as links in a folder, less some clips; the folder is made anew where it holds another set."""
+    """Return the data set without some clips, as links in a folder; a folder with another set is replaced."""
     root = data.root.resolve()
     left_out = {c.path.resolve() for c in clips}
     wanted = {p.relative_to(root): p for p in root.rglob("*") if p.is_file() and p.resolve() not in left_out}
@@ -258,19 +262,19 @@ def without(data: DataSet, clips: Sequence[Clip], out: Path) -> DataSet:
     return scan(out)
 
 
-def _take_up(study: Any) -> None:
-    """Try again what was being tried when an earlier search was killed; its jobs go on from their checkpoints."""
+def _resume(study: Any) -> None:
+    """Queue the trials that ran when an earlier search was killed; their jobs resume from their checkpoints."""
     from optuna.trial import TrialState
 
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        with suppress(Exception):  # another search has ended it meanwhile
+        with suppress(Exception):  # another search may have ended it
             study.tell(trial.number, state=TrialState.FAIL)
         if trial.params:
             study.enqueue_trial(trial.params)
 
 
 def _ended(study: Any) -> list[Any]:
-    """Trials that count: complete, pruned, or failed by the data; not those that were cut short."""
+    """Return the trials that count: complete, pruned, or failed because of the data; not interrupted ones."""
     from optuna.trial import TrialState
 
     return [
@@ -282,15 +286,15 @@ def _ended(study: Any) -> list[Any]:
 
 
 def _values(trial: Any) -> dict[str, Any] | None:
-    """What a trial set, by place; None where it never came so far."""
+    """Return the values of a trial by key; None where it was interrupted before they were set."""
     found: dict[str, Any] | None = trial.user_attrs.get("values")
     return found
 
 
-def _tried(trial: Any) -> Tried:
+def _result(trial: Any) -> TrialResult:
     state = {"COMPLETE": "complete", "PRUNED": "pruned"}.get(trial.state.name, "failed")
     value = float(trial.value) if state == "complete" else None
-    return Tried(trial.number, _values(trial) or {}, value, state)
+    return TrialResult(trial.number, _values(trial) or {}, value, state)
 
 
 def _sampler(kind: Sampler, seed: int) -> Any:
@@ -301,9 +305,9 @@ def _sampler(kind: Sampler, seed: int) -> Any:
     return optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP)
 
 
-def _write(path: Path, found: Recipe, recipe: Recipe, best: Tried, trials: int, objective: Objective) -> None:
+def _write(path: Path, found: Recipe, recipe: Recipe, best: TrialResult, trials: int, objective: Objective) -> None:
     by = "labelled anomalies of the development sections" if objective == "labels" else "altered normal sound alone"
-    head = f"# {recipe.name}, searched: the best of {trials} trials by {by}, objective {best.objective:.4f}.\n"
+    head = f"# {recipe.name} after a search: the best of {trials} trials by {by}, objective {best.objective:.4f}.\n"
     content = found.model_dump(mode="json", exclude_defaults=True)
     for expert, whole in zip(content["experts"], found.experts, strict=True):
         expert["kind"] = whole.kind

@@ -56,7 +56,7 @@ def test_a_cell_of_one_class_is_left_out_and_said():
     normal = {n: s for n, s in only.scores.items() if "normal" in n}
     result = measure([cell(scores=normal, decisions=None, labels=dict.fromkeys(normal, False))])
     assert result.cells == ()
-    assert "holds normal clips alone" in result.left_out[0]
+    assert "has only normal clips" in result.left_out[0]
 
 
 def test_what_is_written_is_read_back(tmp_path: Path):
@@ -73,12 +73,12 @@ def write(folder: Path, name: str, text: str) -> None:
     ("scores", "decisions", "words"),
     [
         ("a_normal_0.wav,1\na_anomaly_0.wav,nan\n", None, "'nan', not a finite number"),
-        ("a_normal_0.wav,1\na_normal_0.wav,2\n", None, "stands twice"),
-        ("a_normal_0.wav,1\na_anomaly_0.wav,2\n", "a_normal_0.wav,1\n", "decides on 1 clips"),
-        ("a_normal_0.wav,1\na_anomaly_0.wav,2\n", "a_normal_0.wav,1\nb.wav,0\n", "does not decide on a_anomaly_0"),
+        ("a_normal_0.wav,1\na_normal_0.wav,2\n", None, "occurs twice"),
+        ("a_normal_0.wav,1\na_anomaly_0.wav,2\n", "a_normal_0.wav,1\n", "has 1 decisions"),
+        ("a_normal_0.wav,1\na_anomaly_0.wav,2\n", "a_normal_0.wav,1\nb.wav,0\n", "has no decision on a_anomaly_0"),
         ("a_normal_0.wav,1\na_anomaly_0.wav,2\n", "a_normal_0.wav,1\na_anomaly_0.wav,yes\n", "'yes'"),
         ("a_normal_0.wav;1\n", None, "1 columns"),
-        ("x.wav,1\n", None, "bears no label"),
+        ("x.wav,1\n", None, "has no label"),
         ("", None, "is empty"),
     ],
 )

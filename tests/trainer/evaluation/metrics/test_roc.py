@@ -84,7 +84,7 @@ def test_what_has_no_auc_is_refused(measure, normal, anomalous, words):
 
 
 def test_no_value_has_no_harmonic_mean():
-    with pytest.raises(ValueError, match="no value"):
+    with pytest.raises(ValueError, match="needs a value"):
         harmonic_mean([])
 
 

@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 from asd_agent.errors import DataError, UsageError
 from asd_trainer.commands.metrics import metrics
 from asd_trainer.evaluation.metrics.bootstrap import cell_intervals
+from asd_trainer.evaluation.metrics.ground_truth import GroundTruth, read_truth
 from asd_trainer.evaluation.metrics.result import measure, measure_shared, paired_cells, to_csv
 from asd_trainer.evaluation.metrics.submission import read_all, read_submission
-from asd_trainer.evaluation.metrics.truth import Truth, read_truth
 
 # Source: normal 1 and 3, anomalous 2. Target: normal 4 and 5, anomalous 4.5.
 BOTH = {
@@ -74,14 +74,14 @@ def test_a_domain_without_normal_clips_has_no_auc_and_the_other_still_has(tmp_pa
     write(tmp_path / "anomaly_score_fan_section_00_test.csv", rows)
     result = measure_shared(read_submission(tmp_path))
     assert result.cells[0].values[:2] == (3 / 4, None)
-    assert result.left_out == ("fan section 00 target: holds no normal clips, so that no AUC is defined",)
+    assert result.left_out == ("fan section 00 target: has no normal clips, so that no AUC is defined",)
 
 
 def test_a_section_of_2022_without_anomalies_is_left_out_and_said(tmp_path):
     write(tmp_path / "anomaly_score_fan_section_00_test.csv", [(n, s) for n, s in BOTH.items() if "normal" in n])
     result = measure_shared(read_submission(tmp_path))
     assert result.cells == ()
-    assert result.left_out == ("fan section 00: holds normal clips alone, so that no AUC is defined",)
+    assert result.left_out == ("fan section 00: has only normal clips, so that no AUC is defined",)
 
 
 @pytest.mark.parametrize("where", ["", "ground_truth_data"])
@@ -114,7 +114,7 @@ def test_labels_come_from_the_clips_of_a_data_set(tmp_path):
 def test_files_of_2020_hold_one_domain(tmp_path):
     rows = [("normal_id_02_00000000.wav", 1), ("anomaly_id_02_00000000.wav", 2)]
     write(tmp_path / "anomaly_score_fan_id_02.csv", rows)
-    reading = read_all(tmp_path, Truth())
+    reading = read_all(tmp_path, GroundTruth())
     assert [(c.section, c.domain) for c in reading.cells] == [("02", "source")]
     assert reading.within_domain
 
@@ -126,15 +126,15 @@ def test_everything_that_is_wrong_is_told_in_one_reading(tmp_path):
     (tmp_path / "anomaly_score_pump_section_02_source_test.csv").write_bytes(b"\xff\xfe\x00binary")
     write(tmp_path / "decision_result_valve_section_00_source_test.csv", [("a_normal_0.wav", 1)])
     write(tmp_path / "anomaly_score_fan_section_00_source.csv", [("b_normal_0.wav", 1)])
-    reading = read_all(tmp_path, Truth())
+    reading = read_all(tmp_path, GroundTruth())
     said = [str(p) for p in reading.problems]
     for words in (
         "'nan', not a finite number",
-        "stands twice",
-        "no readable csv",
-        "decides on clips that nothing scores",
+        "occurs twice",
+        "not a readable csv",
+        "has decisions on clips without scores",
         "is scored by another file too",
-        "fan_section_00_source.csv: is missing, while anomaly_score_fan_section_00_source.csv is there",
+        "fan_section_00_source.csv: is missing, but anomaly_score_fan_section_00_source.csv exists",
     ):
         assert sum(words in line for line in said) == 1, words
     assert all(line.count("\n") == 0 and p.remedy for line, p in zip(said, reading.problems, strict=True))
@@ -149,7 +149,7 @@ def test_a_file_that_the_truth_wants_and_nobody_scored_is_named(tmp_path):
             write(tmp_path / f"truth/ground_truth_fan_section_{section}_{domain}_test.csv", rows)
     reading = read_all(tmp_path / "scores", read_truth(tmp_path / "truth"))
     assert [p.what.rsplit("/", 1)[1] for p in reading.problems] == [
-        f"anomaly_score_fan_section_01_{d}_test.csv: is missing, the truth knows its clips"
+        f"anomaly_score_fan_section_01_{d}_test.csv: is missing, but its clips are in the ground truth"
         for d in ("source", "target")
     ]
 
@@ -157,7 +157,7 @@ def test_a_file_that_the_truth_wants_and_nobody_scored_is_named(tmp_path):
 def test_a_domain_that_nothing_tells_is_not_guessed(tmp_path):
     write(tmp_path / "scores/anomaly_score_fan_section_00_test.csv", [("section_00_0000.wav", 1)])
     write(tmp_path / "truth/ground_truth_fan_section_00_test.csv", [("section_00_0000.wav", 1)])
-    with pytest.raises(DataError, match="tells the domain"):
+    with pytest.raises(DataError, match="contains the domain"):
         read_submission(tmp_path / "scores", tmp_path / "truth")
 
 
@@ -213,4 +213,4 @@ def test_the_command_tells_the_measure_by_the_files_and_fails_where_one_is_wrong
 
 def test_the_command_refuses_scores_that_cannot_be_measured(tmp_path):
     write(tmp_path / "anomaly_score_fan_section_00_source_test.csv", [("a_normal_0.wav", 1)])
-    assert "holds normal clips alone" in str(call(tmp_path).exception)
+    assert "has only normal clips" in str(call(tmp_path).exception)

@@ -1,4 +1,4 @@
-"""How sure a measure is: stratified bootstrap over clips, paired where two systems scored the same ones."""
+"""Intervals of metrics: stratified bootstrap over clips, paired where two systems scored the same ones."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from asd_trainer.evaluation.metrics.roc import EPSILON, MAX_FPR, auc, harmonic_m
 
 Array = npt.NDArray[np.float64]
 DRAWS = 1000
+"""Resamples: the usual least number for percentile limits (Efron and Tibshirani 1993)."""
 _BLOCK = 2_000_000
-"""Clips times draws that are held at once."""
+"""Clips times draws that are in memory at once; an array of their weights takes 32 MB."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,8 @@ class Cell:
     """Scores of one machine, section and domain.
 
     Attributes:
-        normal: Shape (n,).
-        anomalous: Shape (m,).
+        normal: Scores of normal clips, shape (n,).
+        anomalous: Scores of anomalous clips, shape (m,).
     """
 
     normal: Array
@@ -39,10 +40,10 @@ class Cell:
 
 
 def resampled(cell: Cell, draws: int, rng: np.random.Generator) -> tuple[Array, Array]:
-    """AUC and pAUC of a cell under resampling of its clips, each of shape (draws,).
+    """Return AUC and pAUC of a cell under resampling of its clips, each of shape (draws,).
 
-    Normal and anomalous clips are drawn apart (Efron & Tibshirani, 1993). The same generator state gives the same
-    clips for another system's cell of the same size: that is the pairing.
+    Normal and anomalous clips are resampled separately (Efron and Tibshirani 1993). The same generator state draws the
+    same clips from the cell of another system, which pairs the two.
     """
     n, m = len(cell.normal), len(cell.anomalous)
     block = max(1, _BLOCK // (n + m))
@@ -66,14 +67,14 @@ def _drawn(cell: Cell, draws: int, rng: np.random.Generator) -> tuple[Array, Arr
 
 
 def _times(picked: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """How often each of n clips was picked in each draw, shape (draws, n) to (draws, n)."""
+    """Return how often each of n clips was drawn in each resample, shape (draws, n) to (draws, n)."""
     draws, n = picked.shape
     flat = picked + np.arange(draws)[:, None] * n
     return np.bincount(flat.ravel(), minlength=draws * n).reshape(draws, n)
 
 
 def _standardised_partial(fpr: Array, tpr: Array, p: float = MAX_FPR) -> Array:
-    """`pauc` of many curves, shape (draws, points), to shape (draws,)."""
+    """Return `pauc` of many curves, shape (draws, points) to (draws,)."""
     left, right = fpr[:, :-1], fpr[:, 1:]
     inside = np.minimum(right, p) - np.minimum(left, p)
     slope = np.divide(np.diff(tpr), right - left, out=np.zeros_like(inside), where=right > left)
@@ -84,24 +85,24 @@ def _standardised_partial(fpr: Array, tpr: Array, p: float = MAX_FPR) -> Array:
 
 
 def cell_intervals(cell: Cell, draws: int = DRAWS, seed: int = 0) -> tuple[Interval, Interval]:
-    """AUC and pAUC with their intervals."""
+    """Return AUC and pAUC with their intervals."""
     drawn = resampled(cell, draws, np.random.default_rng(seed))
     return interval(auc(cell.normal, cell.anomalous), drawn[0]), interval(pauc(cell.normal, cell.anomalous), drawn[1])
 
 
 def mean_interval(cells: Sequence[Cell], draws: int = DRAWS, seed: int = 0) -> Interval:
-    """Harmonic mean over the AUCs and pAUCs of all cells, with its interval."""
+    """Return the harmonic mean over the AUCs and pAUCs of all cells, with its interval."""
     return interval(_mean(cells), _means(cells, draws, seed))
 
 
 def paired_difference(a: Sequence[Cell], b: Sequence[Cell], draws: int = DRAWS, seed: int = 0) -> Interval:
-    """Difference of the harmonic means of two systems on the same clips, a - b, with its interval.
+    """Return the difference of the harmonic means of two systems on the same clips, a - b, with its interval.
 
     Args:
         a: Cells of one system.
-        b: Those of the other, the same clips in the same order.
-        draws: How often the clips are drawn anew.
-        seed: Of the draws.
+        b: Cells of the other system, with the same clips in the same order.
+        draws: Number of resamples.
+        seed: Seed of the resampling.
 
     Raises:
         ValueError: The cells differ in size, so that they cannot hold the same clips.
@@ -124,6 +125,6 @@ def _means(cells: Sequence[Cell], draws: int, seed: int) -> Array:
 
 
 def interval(value: float, drawn: Array) -> Interval:
-    """A value with the 95 % interval of what was drawn for it, shape (draws,)."""
+    """Return a value with the 95 % percentile interval of its resamples, shape (draws,)."""
     low, high = np.quantile(drawn, [0.025, 0.975])
     return Interval(value, float(low), float(high))

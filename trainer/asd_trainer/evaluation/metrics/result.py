@@ -1,7 +1,7 @@
-"""Table of a submission in the form of the official evaluators' result.csv: a block a machine, means below it.
+"""Metrics of a submission in the form of the official result.csv: a block for each machine, means below it.
 
-Two measures are official. Until 2021 AUC and pAUC are taken within one domain. From 2022 on a domain's AUC sets its
-normal clips against the anomalous clips of both, and a section has one pAUC over both domains.
+There are two official definitions. Until 2021 AUC and pAUC are computed within one domain. From 2022 on the AUC of a
+domain compares its normal clips with the anomalous clips of both domains, and a section has one pAUC over both.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 
 from asd_agent.errors import DataError
 from asd_trainer.evaluation.metrics.bootstrap import Cell
-from asd_trainer.evaluation.metrics.roc import auc, decided, harmonic_mean, pauc
+from asd_trainer.evaluation.metrics.roc import auc, decision_metrics, harmonic_mean, pauc
 from asd_trainer.evaluation.metrics.submission import ScoredCell
 
 COLUMNS = ("AUC", "pAUC", "precision", "recall", "F1 score")
@@ -30,11 +30,13 @@ SHARED_COLUMNS = (
 
 @dataclass(frozen=True)
 class CellResult:
-    """Measures of one machine, section and domain.
+    """Metrics of one machine, section and domain.
 
     Attributes:
-        domain: Empty where a row speaks of both.
-        values: In the order of the result's columns; None where there are no decisions or no class to tell apart.
+        domain: Domain; empty for both together.
+        normal: Number of normal clips.
+        anomalous: Number of anomalous clips.
+        values: Values in the order of the columns; None without decisions or with one class only.
     """
 
     machine: str
@@ -46,14 +48,14 @@ class CellResult:
 
 
 @dataclass(frozen=True)
-class Result:
-    """Measures of a whole submission.
+class SubmissionMetrics:
+    """Metrics of a whole submission.
 
     Attributes:
-        cells: By machine, domain and section, as the official evaluators list them.
-        left_out: Cells without both classes, in words.
+        cells: Cells by machine, domain and section, in the order of the official evaluators.
+        left_out: Sentences about cells without both classes.
         columns: Names of the values of each cell.
-        scored: How many of the first columns the official score is the harmonic mean of.
+        scored: Number of leading columns whose harmonic mean is the official score.
     """
 
     cells: tuple[CellResult, ...]
@@ -67,11 +69,11 @@ class Result:
         return list(dict.fromkeys(c.machine for c in self.cells))
 
     def of(self, machine: str) -> list[CellResult]:
-        """The cells of a machine."""
+        """Return the cells of a machine."""
         return [c for c in self.cells if c.machine == machine]
 
     def harmonic(self, machine: str | None = None) -> float:
-        """The official score: harmonic mean over AUC and pAUC of all cells, or of those of a machine.
+        """Return the official score: the harmonic mean of AUC and pAUC over all cells, or those of a machine.
 
         Raises:
             ValueError: There is no cell.
@@ -80,8 +82,8 @@ class Result:
         return harmonic_mean([v for c in cells for v in c.values[: self.scored] if v is not None])
 
 
-def measure(submission: Sequence[ScoredCell]) -> Result:
-    """Measure every cell that holds both classes, as the evaluators of 2020 and 2021 do."""
+def measure(submission: Sequence[ScoredCell]) -> SubmissionMetrics:
+    """Compute metrics of every cell that has both classes, as the evaluators of 2020 and 2021 do."""
     cells: list[CellResult] = []
     left_out: list[str] = []
     for scored in sorted(submission, key=lambda c: (c.machine, c.domain, c.section)):
@@ -89,16 +91,16 @@ def measure(submission: Sequence[ScoredCell]) -> Result:
         if pair is None:
             found = "anomalous" if any(scored.labels.values()) else "normal"
             where = f"{scored.machine} section {scored.section} {scored.domain}"
-            left_out.append(f"{where}: holds {found} clips alone, so that no AUC is defined")
+            left_out.append(f"{where}: has only {found} clips, so that no AUC is defined")
             continue
         values = (auc(pair.normal, pair.anomalous), pauc(pair.normal, pair.anomalous), *_decided(scored))
         sizes = len(pair.normal), len(pair.anomalous)
         cells.append(CellResult(scored.machine, scored.section, scored.domain, *sizes, values))
-    return Result(tuple(cells), tuple(left_out))
+    return SubmissionMetrics(tuple(cells), tuple(left_out))
 
 
-def measure_shared(submission: Sequence[ScoredCell]) -> Result:
-    """Measure every section that holds both classes, as the evaluators of 2022 and later do."""
+def measure_shared(submission: Sequence[ScoredCell]) -> SubmissionMetrics:
+    """Compute metrics of every section that has both classes, as the evaluators of 2022 and later do."""
     sections: dict[tuple[str, str], dict[str, ScoredCell]] = defaultdict(dict)
     for scored in sorted(submission, key=lambda c: (c.machine, c.section)):
         sections[scored.machine, scored.section][scored.domain] = scored
@@ -111,9 +113,9 @@ def measure_shared(submission: Sequence[ScoredCell]) -> Result:
         where = f"{machine} section {section}"
         if not together or not anomalous:
             found = "normal" if together else "anomalous"
-            left_out.append(f"{where}: holds {found} clips alone, so that no AUC is defined")
+            left_out.append(f"{where}: has only {found} clips, so that no AUC is defined")
             continue
-        left_out += [f"{where} {d}: holds no normal clips, so that no AUC is defined" for d in DOMAINS if not normal[d]]
+        left_out += [f"{where} {d}: has no normal clips, so that no AUC is defined" for d in DOMAINS if not normal[d]]
         calls = [_decided(domains[d]) if d in domains else (None, None, None) for d in DOMAINS]
         values = (
             *(auc(np.array(normal[d]), np.array(anomalous)) if normal[d] else None for d in DOMAINS),
@@ -121,7 +123,7 @@ def measure_shared(submission: Sequence[ScoredCell]) -> Result:
             *(one[i] for i in range(3) for one in calls),
         )
         cells.append(CellResult(machine, section, "", len(together), len(anomalous), values))
-    return Result(tuple(cells), tuple(left_out), SHARED_COLUMNS, scored=3)
+    return SubmissionMetrics(tuple(cells), tuple(left_out), SHARED_COLUMNS, scored=3)
 
 
 def _of_class(scored: ScoredCell, *, anomalous: bool) -> list[float]:
@@ -129,11 +131,11 @@ def _of_class(scored: ScoredCell, *, anomalous: bool) -> list[float]:
 
 
 def _decided(scored: ScoredCell) -> tuple[float | None, float | None, float | None]:
-    """Precision, recall and F1 of a cell's decisions; None where it has none."""
+    """Return precision, recall and F1 of the decisions of a cell; None where it has none."""
     calls = scored.decisions
     if calls is None:
         return None, None, None
-    got = decided(
+    got = decision_metrics(
         np.array([calls[n] for n, a in scored.labels.items() if not a], dtype=bool),
         np.array([calls[n] for n, a in scored.labels.items() if a], dtype=bool),
     )
@@ -141,16 +143,16 @@ def _decided(scored: ScoredCell) -> tuple[float | None, float | None, float | No
 
 
 def means(cells: Sequence[CellResult]) -> tuple[tuple[float | None, ...], tuple[float | None, ...]]:
-    """Arithmetic and harmonic mean of each column; None where a column is not there."""
-    told = [[v for v in column if v is not None] for column in zip(*(c.values for c in cells), strict=True)]
+    """Return the arithmetic and the harmonic mean of each column; None for an empty column."""
+    known = [[v for v in column if v is not None] for column in zip(*(c.values for c in cells), strict=True)]
     return (
-        tuple(float(np.mean(v)) if v else None for v in told),
-        tuple(harmonic_mean(v) if v else None for v in told),
+        tuple(float(np.mean(v)) if v else None for v in known),
+        tuple(harmonic_mean(v) if v else None for v in known),
     )
 
 
-def to_csv(result: Result) -> str:
-    """The text of an official result.csv."""
+def to_csv(result: SubmissionMetrics) -> str:
+    """Return the text of an official result.csv."""
     by_domain = any(c.domain for c in result.cells)
     blank = [""] if by_domain else []
     out = io.StringIO()
@@ -179,10 +181,10 @@ def _texts(values: Sequence[float | None]) -> list[str]:
 
 
 def paired_cells(a: Sequence[ScoredCell], b: Sequence[ScoredCell]) -> tuple[list[Cell], list[Cell]]:
-    """Scores of two systems on the same clips, for `paired_difference`; cells without both classes are left out.
+    """Return the scores of two systems on the same clips, for `paired_difference`; cells of one class are left out.
 
     Raises:
-        DataError: The systems did not score the same clips, or no cell holds both classes.
+        DataError: The systems did not score the same clips, or no cell has both classes.
     """
     first, second = ({(c.machine, c.section, c.domain): c for c in cells} for cells in (a, b))
     pairs: tuple[list[Cell], list[Cell]] = ([], [])
@@ -198,5 +200,5 @@ def paired_cells(a: Sequence[ScoredCell], b: Sequence[ScoredCell]) -> tuple[list
             pairs[0].append(mine)
             pairs[1].append(theirs)
     if not pairs[0]:
-        raise DataError("no cell holds both classes", "A difference needs normal and anomalous clips.")
+        raise DataError("no cell has both classes", "A difference needs normal and anomalous clips.")
     return pairs

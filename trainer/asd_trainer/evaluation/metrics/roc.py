@@ -9,20 +9,29 @@ import numpy.typing as npt
 
 Scores = npt.NDArray[np.floating]
 MAX_FPR = 0.1
-"""p of the partial AUC."""
+"""Limit p of the false-positive rate for the partial AUC; the official value of DCASE Task 2."""
 EPSILON = float(np.finfo(np.float64).eps)
-"""What a harmonic mean takes for smaller values, as the official evaluators do."""
+"""Smallest value in a harmonic mean; smaller ones are replaced by it, as in the official evaluators."""
 
 
 def auc(normal: Scores, anomalous: Scores) -> float:
-    """Area under the ROC curve: the chance that an anomalous clip scores above a normal one, ties counting half.
+    """Return the area under the ROC curve.
+
+    It is the probability that an anomalous clip scores above a normal one; ties count half.
 
     Args:
         normal: Scores of normal clips, shape (n,), n ≥ 1.
         anomalous: Scores of anomalous clips, shape (m,), m ≥ 1.
 
+    Returns:
+        Area, 0 to 1.
+
     Raises:
-        ValueError: A class is empty, or a score is no finite number.
+        ValueError: A class is empty, or a score is not finite.
+
+    Examples:
+        >>> auc(np.array([0.1, 0.2, 0.3]), np.array([0.25, 0.4]))
+        0.8333333333333334
     """
     normal, x = _scores(normal, anomalous)
     order = np.sort(normal)
@@ -32,18 +41,28 @@ def auc(normal: Scores, anomalous: Scores) -> float:
 
 
 def pauc(normal: Scores, anomalous: Scores, p: float = MAX_FPR) -> float:
-    """Partial AUC up to false-positive rate p, standardised after McClish (1989) to 0.5 for chance and 1 at best.
+    """Return the partial AUC up to a false-positive rate, standardised by McClish (1989) to 0.5 for chance.
 
     Args:
         normal: Scores of normal clips, shape (n,), n ≥ 1.
         anomalous: Scores of anomalous clips, shape (m,), m ≥ 1.
-        p: Above 0, at most 1.
+        p: Limit of the false-positive rate, above 0 and at most 1.
+
+    Returns:
+        Standardised area, at most 1; slightly below 0.5 is possible for scores worse than chance.
 
     Raises:
-        ValueError: A class is empty, a score is no finite number, or p is none of these.
+        ValueError: A class is empty, a score is not finite, or p is outside its range.
+
+    Examples:
+        >>> normal, anomalous = np.arange(10.0), np.array([8.5, 20.0])
+        >>> pauc(normal, anomalous)
+        0.7368421052631579
+        >>> round(pauc(normal, anomalous, p=1.0), 12) == round(auc(normal, anomalous), 12)
+        True
     """
     if not 0.0 < p <= 1.0:
-        raise ValueError(f"p = {p} does not lie above 0 and at most at 1")
+        raise ValueError(f"p = {p} is not above 0 and at most 1")
     fpr, tpr = roc_curve(normal, anomalous)
     if p == 1.0:
         return float(np.trapezoid(tpr, fpr))
@@ -55,10 +74,10 @@ def pauc(normal: Scores, anomalous: Scores, p: float = MAX_FPR) -> float:
 
 
 def roc_curve(normal: Scores, anomalous: Scores) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """False- and true-positive rates at every threshold that tells clips apart, from (0, 0) to (1, 1).
+    """Return false- and true-positive rates at every threshold that separates clips, from (0, 0) to (1, 1).
 
     Raises:
-        ValueError: A class is empty, or a score is no finite number.
+        ValueError: A class is empty, or a score is not finite.
     """
     normal, anomalous = _scores(normal, anomalous)
     scores = np.concatenate([normal, anomalous])
@@ -80,35 +99,39 @@ def _scores(normal: Scores, anomalous: Scores) -> tuple[npt.NDArray[np.float64],
 
 
 @dataclass(frozen=True)
-class Decided:
-    """How decisions fared."""
+class DecisionMetrics:
+    """Metrics of decisions, each 0 to 1."""
 
     precision: float
     recall: float
     f1: float
 
 
-def decided(normal: npt.NDArray[np.bool_], anomalous: npt.NDArray[np.bool_]) -> Decided:
-    """Precision, recall and F1 of decisions; each is 0 where its denominator is.
+def decision_metrics(normal: npt.NDArray[np.bool_], anomalous: npt.NDArray[np.bool_]) -> DecisionMetrics:
+    """Return precision, recall and F1 of decisions; a value whose denominator is 0 is 0.
 
     Args:
-        normal: Which normal clips were called anomalous.
-        anomalous: Which anomalous clips were.
+        normal: True for each normal clip that was called anomalous, shape (n,).
+        anomalous: True for each anomalous clip that was called anomalous, shape (m,).
     """
     true, false = int(anomalous.sum()), int(normal.sum())
     precision = true / (true + false) if true + false else 0.0
     recall = true / len(anomalous) if len(anomalous) else 0.0
     f1 = 2.0 * precision * recall / (precision + recall) if precision + recall else 0.0
-    return Decided(precision, recall, f1)
+    return DecisionMetrics(precision, recall, f1)
 
 
 def harmonic_mean(values: npt.ArrayLike) -> float:
-    """Harmonic mean; values below `EPSILON` count as that.
+    """Return the harmonic mean; values below `EPSILON` count as `EPSILON`.
 
     Raises:
         ValueError: There is no value.
+
+    Examples:
+        >>> harmonic_mean([0.5, 1.0])
+        0.6666666666666666
     """
     x = np.maximum(np.asarray(values, dtype=np.float64), EPSILON)
     if not x.size:
-        raise ValueError("no value to take the harmonic mean of")
+        raise ValueError("a harmonic mean needs a value")
     return float(len(x) / np.sum(1.0 / x))

@@ -1,4 +1,4 @@
-"""The files of two columns that challenges exchange: a clip's name and what is said of it, no header."""
+"""Files of two columns that challenges exchange: name of a clip and its value, without header."""
 
 from __future__ import annotations
 
@@ -11,28 +11,30 @@ from asd_agent.whole_files import whole_file
 
 
 def read_rows(path: Path) -> list[tuple[str, str]]:
-    """Names, without folders, and values.
+    """Return names, without folders, and values.
 
     Raises:
-        DataError: The file is unreadable or empty, a line has other than two columns, or a name stands twice.
+        DataError: The file is unreadable or empty, a line does not have two columns, or a name occurs twice.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = [(n, row) for n, row in enumerate(csv.reader(file), 1) if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: is no readable csv ({error})", "Write a clip's name and its value a line.") from error
+        raise DataError(
+            f"{path}: is not a readable csv file ({error})", "Write the name of a clip and its value on each line."
+        ) from error
     seen: set[str] = set()
     found: list[tuple[str, str]] = []
     for number, row in rows:
         if len(row) != 2:
-            raise DataError(f"{path}: line {number} has {len(row)} columns", "Write a clip's name and its value.")
+            raise DataError(f"{path}: line {number} has {len(row)} columns", "Write the name of a clip and its value.")
         name = Path(row[0].strip()).name
         if name in seen:
-            raise DataError(f"{path}: {name} stands twice", "Score each clip once.")
+            raise DataError(f"{path}: {name} occurs twice", "Score each clip once.")
         seen.add(name)
         found.append((name, row[1]))
     if not found:
-        raise DataError(f"{path}: is empty", "Write a clip's name and its value on each line.")
+        raise DataError(f"{path}: is empty", "Write the name of a clip and its value on each line.")
     return found
 
 

@@ -1,7 +1,7 @@
-"""Files of anomaly scores and decisions in the official form, read and written.
+"""Reader and writer of anomaly scores and decisions in the official form.
 
-`anomaly_score_<machine>_section_<NN>_<domain>[_test].csv` and `decision_result_…`: no header, a clip's name and its
-score (or 0/1) a line. Labels stand in the names, or in a truth folder.
+The files are `anomaly_score_<machine>_section_<NN>_<domain>[_test].csv` and `decision_result_…`. They have no header;
+a line holds the name of a clip and its score (or 0/1). Labels are in the names, or in a ground-truth folder.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import numpy as np
 
 from asd_agent.errors import DataError
 from asd_trainer.evaluation.metrics.bootstrap import Cell
+from asd_trainer.evaluation.metrics.ground_truth import GroundTruth, read_truth
 from asd_trainer.evaluation.metrics.rows import read_rows, write_rows
-from asd_trainer.evaluation.metrics.truth import Truth, read_truth
 
 _NAME = re.compile(
     r"(?P<what>anomaly_score|decision_result)_(?:DCASE\d{4}T2)?(?P<machine>.+)_(?P<kind>section|id)_(?P<section>\d{2})"
@@ -31,9 +31,9 @@ class ScoredCell:
     """One machine, section and domain of a submission.
 
     Attributes:
-        scores: By clip name.
-        decisions: By clip name; None without a decision file.
-        labels: Whether each clip is anomalous, by name.
+        scores: Score by clip name.
+        decisions: True for anomalous, by clip name; None without a decision file.
+        labels: True for an anomalous clip, by clip name.
     """
 
     machine: str
@@ -44,9 +44,9 @@ class ScoredCell:
     labels: Mapping[str, bool]
 
     def cell(self) -> Cell | None:
-        """Scores by class, in the order of names, so that other systems' cells pair clip by clip.
+        """Return scores by class in the order of names, so that cells of other systems pair clip by clip.
 
-        None where only one class is there and no AUC is defined.
+        None with one class only, where no AUC is defined.
         """
         ordered = sorted(self.scores.items())
         normal = [s for name, s in ordered if not self.labels[name]]
@@ -55,13 +55,13 @@ class ScoredCell:
 
 
 @dataclass(frozen=True)
-class Reading:
-    """What a folder of score files holds.
+class Submission:
+    """Content of a folder of score files.
 
     Attributes:
-        cells: Everything that could be read.
-        problems: Every file that could not be, and every file that is missing.
-        within_domain: Whether the files hold one domain each, as those of 2020 and 2021 do.
+        cells: Cells that could be read.
+        problems: Files that could not be read or are missing.
+        within_domain: True if each file holds one domain, as in 2020 and 2021.
     """
 
     cells: tuple[ScoredCell, ...]
@@ -70,38 +70,38 @@ class Reading:
 
 
 def read_submission(folder: Path, truth: Path | None = None) -> list[ScoredCell]:
-    """Every score file of a folder, with its decisions and labels.
+    """Read every score file of a folder, with decisions and labels.
 
     Args:
-        folder: The score files.
-        truth: Where labels stand (see `read_truth`); None takes them from the names inside the score files.
+        folder: Folder of the score files.
+        truth: Folder of the labels (see `read_truth`); None takes them from the names inside the score files.
 
     Raises:
         DataError: The first problem that `read_all` finds.
     """
-    reading = read_all(folder, read_truth(truth) if truth else Truth())
-    if reading.problems:
-        raise reading.problems[0]
-    return list(reading.cells)
+    submission = read_all(folder, read_truth(truth) if truth else GroundTruth())
+    if submission.problems:
+        raise submission.problems[0]
+    return list(submission.cells)
 
 
-def read_all(folder: Path, truth: Truth) -> Reading:
-    """Every score file that can be read, and what is wrong with the others.
+def read_all(folder: Path, truth: GroundTruth) -> Submission:
+    """Read every score file that can be read, and collect the problems of the others.
 
-    A problem is: a file that is no csv of two columns; a name twice; a score that is no finite number; decisions of
-    other clips than the scores; a clip without label or domain; decisions without scores, and scores without
-    decisions where others have some; a file of the truth without scores.
+    Problems are: a file that is not a csv file of two columns; a repeated name; a score that is not finite; decisions
+    on other clips than the scores; a clip without label or domain; decisions without scores, and scores without
+    decisions where others have some; a file of the ground truth without scores.
 
     Raises:
-        DataError: No such folder, or no score files in it.
+        DataError: The folder does not exist or has no score files.
     """
     if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder", "Give the folder that holds anomaly_score_….csv files.")
+        raise DataError(f"{folder}: no such folder", "Give the folder of the anomaly_score_….csv files.")
     files = [(p, m) for p in sorted(folder.glob("*.csv")) if (m := _NAME.match(p.name))]
     scored = {p: m for p, m in files if m["what"] == "anomaly_score"}
     if not scored:
         raise DataError(
-            f"{folder}: holds no score files", "They are named anomaly_score_<machine>_section_00_source_test.csv."
+            f"{folder}: has no score files", "Their names are like anomaly_score_<machine>_section_00_source_test.csv."
         )
     decided = {p for p, m in files if m["what"] == "decision_result"}
     problems = _missing(folder, set(scored), decided, truth)
@@ -118,7 +118,7 @@ def read_all(folder: Path, truth: Truth) -> Reading:
                 cells[key] = cell
         except DataError as error:
             problems.append(error)
-    return Reading(
+    return Submission(
         tuple(cells.values()), tuple(problems), any(m["domain"] or m["kind"] == "id" for m in scored.values())
     )
 
@@ -133,7 +133,7 @@ def write_submission(folder: Path, cells: Iterable[ScoredCell]) -> None:
             write_rows(folder / f"decision_result_{tail}", rows)
 
 
-def _read(path: Path, match: re.Match[str], decision_file: Path, truth: Truth) -> list[ScoredCell]:
+def _read(path: Path, match: re.Match[str], decision_file: Path, truth: GroundTruth) -> list[ScoredCell]:
     machine = match["machine"]
     scores = {name: _number(path, name, text) for name, text in read_rows(path)}
     decisions = _decisions(decision_file, path.name, scores) if decision_file.is_file() else None
@@ -154,14 +154,14 @@ def _read(path: Path, match: re.Match[str], decision_file: Path, truth: Truth) -
     ]
 
 
-def _missing(folder: Path, scored: set[Path], decided: set[Path], truth: Truth) -> list[DataError]:
+def _missing(folder: Path, scored: set[Path], decided: set[Path], truth: GroundTruth) -> list[DataError]:
     wanted = {_decision_file(p): p for p in scored}
     problems = [
-        DataError(f"{path}: decides on clips that nothing scores", "Add the score file of that name, or remove it.")
+        DataError(f"{path}: has decisions on clips without scores", "Add the score file of that name, or remove it.")
         for path in sorted(decided - set(wanted))
     ]
     problems += [
-        DataError(f"{path}: is missing, while {wanted[path].name} is there", "Add it, or leave out all decisions.")
+        DataError(f"{path}: is missing, but {wanted[path].name} exists", "Add it, or leave out all decisions.")
         for path in (sorted(set(wanted) - decided) if decided else ())
     ]
     found = [m for p in scored if (m := _NAME.match(p.name))]
@@ -173,8 +173,8 @@ def _missing(folder: Path, scored: set[Path], decided: set[Path], truth: Truth) 
             )
             problems.append(
                 DataError(
-                    f"{folder / f'anomaly_score_{tail}'}: is missing, the truth knows its clips",
-                    "Score them, or give the truth of what was scored.",
+                    f"{folder / f'anomaly_score_{tail}'}: is missing, but its clips are in the ground truth",
+                    "Score them, or give the ground truth of the scored clips.",
                 )
             )
     return problems
@@ -202,9 +202,12 @@ def _decisions(path: Path, scores_name: str, scores: Mapping[str, float]) -> dic
         decisions[name] = text.strip() == "1"
     if len(decisions) != len(scores):
         raise DataError(
-            f"{path}: decides on {len(decisions)} clips, {scores_name} scores {len(scores)}", "Let both hold the same."
+            f"{path}: has {len(decisions)} decisions, {scores_name} has {len(scores)} scores",
+            "Write the same clips into both.",
         )
     lacking = sorted(set(scores) - set(decisions))
     if lacking:
-        raise DataError(f"{path}: does not decide on {lacking[0]}", f"{scores_name} scores it. Let both hold the same.")
+        raise DataError(
+            f"{path}: has no decision on {lacking[0]}", f"{scores_name} has its score. Write the same clips into both."
+        )
     return decisions

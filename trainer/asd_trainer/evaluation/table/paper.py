@@ -14,16 +14,17 @@ PARTS: Mapping[str, tuple[str, ...]] = {"dev": ("00", "01", "02"), "eval": ("03"
 SOURCE_CLIPS = (950, 1050)
 """Normal source clips of a section for training: 1,000 in the paper; a few may be damaged or lacking."""
 TARGET_CLIPS = (1, 3)
+"""Normal target clips of a section for training: 3 in the paper; some may be lacking."""
 
 
 @dataclass(frozen=True)
 class PaperRow:
-    """One method of the paper.
+    """Values of one method in the paper.
 
     Attributes:
         part: `dev` or `eval`.
-        values: By machine and domain.
-        printed: The last column. Where it differs from the harmonic mean of the others, those are what to compare with.
+        values: Values in per cent by machine and domain.
+        printed: Last column. Where it differs from the harmonic mean of the others, compare with the others.
     """
 
     part: str
@@ -32,7 +33,7 @@ class PaperRow:
     printed: float
 
     def overall(self, columns: Sequence[tuple[str, str]]) -> float:
-        """Harmonic mean over some machines and domains, each of which has as many sections."""
+        """Return the harmonic mean over some machines and domains, which all have equally many sections."""
         return harmonic_mean([self.values[c] for c in columns])
 
 
@@ -64,13 +65,13 @@ TABLE_1 = tuple(_row(line) for line in _TABLE.strip().splitlines())
 
 
 def part_of(columns: Mapping[tuple[str, str], Mapping[str, int]]) -> str | None:
-    """Whether a data set is the paper's, from what was scored of it.
+    """Return the part of the paper's data that a data set is, judged by its scored sections.
 
     Args:
-        columns: By machine and domain, the normal training clips of each scored section.
+        columns: Number of normal training clips of each scored section, by machine and domain.
 
     Returns:
-        `dev` or `eval`; None where machines, sections or numbers of clips are others.
+        `dev` or `eval`; None where machines, sections or numbers of clips differ from the paper.
     """
     for part, sections in PARTS.items():
         if columns and all(

@@ -1,7 +1,7 @@
-"""How recipes compare: a row each, a column a machine and domain, in the form of Table 1 of the paper.
+"""Comparison of recipes: one row each, one column for each machine and domain, in the form of Table 1 of the paper.
 
-A value is the harmonic mean of AUC and pAUC over the sections of a column, in per cent. Intervals come from drawing
-clips and seeds anew, the same ones for every recipe, so that differences are paired.
+A value is the harmonic mean of AUC and pAUC over the sections of a column, in per cent. Intervals come from resampling
+clips and seeds, the same ones for every recipe, so that differences are paired.
 """
 
 from __future__ import annotations
@@ -16,26 +16,28 @@ import numpy.typing as npt
 from asd_agent.errors import DataError, UsageError
 from asd_trainer.evaluation.metrics.bootstrap import interval
 from asd_trainer.evaluation.metrics.roc import harmonic_mean
-from asd_trainer.evaluation.paper_table import TABLE_1, part_of
 from asd_trainer.evaluation.score import Evaluation
+from asd_trainer.evaluation.table.paper import TABLE_1, part_of
 from asd_trainer.jobs.runs import data_names
 
 Array = npt.NDArray[np.float64]
 Key = tuple[str, str, str, str]
 """Data set, machine, domain, section."""
-_CHANCE = 0
+_SEED = 0
+"""Seed of the resampling of seeds: a choice, the same for every recipe so that differences are paired."""
 
 
 @dataclass(frozen=True)
-class Value:
-    """A measure of a recipe, in per cent.
+class TableValue:
+    """Measure of a recipe in per cent.
 
     Attributes:
         value: Mean over seeds, of streaming scores.
         spread: Standard deviation over seeds; None with one seed.
-        low: Lower end of the 95 % interval, and `high` the upper.
-        transductive: The same mean of scores standardised over the test clips.
-        seeds: The value of each seed.
+        low: Lower limit of the 95 % interval.
+        high: Upper limit of the 95 % interval.
+        transductive: Mean over seeds, of scores standardised over the test clips.
+        seeds: Value of each seed.
     """
 
     value: float
@@ -47,11 +49,11 @@ class Value:
 
 
 @dataclass(frozen=True)
-class Difference:
-    """A row less the reference row, over the clips and seeds that both have.
+class TableDifference:
+    """Difference of a row to the reference row, over the clips and seeds that both have.
 
     Attributes:
-        value: In points of per cent, with its 95 % interval `low` to `high`.
+        value: Percentage points, with their 95 % interval `low` to `high`.
         verdict: `better` or `worse` only where the interval excludes 0.
     """
 
@@ -62,20 +64,20 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Entry:
-    """What stands in a cell; None where there is nothing to say."""
+class TableEntry:
+    """Content of a table cell; None where a value does not exist."""
 
-    value: Value | None
-    difference: Difference | None
+    value: TableValue | None
+    difference: TableDifference | None
 
 
 @dataclass(frozen=True)
-class Column:
-    """A machine and domain.
+class TableColumn:
+    """One machine and domain.
 
     Attributes:
         data: Name of the data set.
-        sections: That were scored.
+        sections: Sections that were scored.
     """
 
     data: str
@@ -85,29 +87,29 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Row:
-    """A recipe.
+class TableRow:
+    """One recipe.
 
     Attributes:
         chosen_by_labels: Sections whose labelled anomalies chose among its members; none by default.
-        entries: One a column.
-        overall: Over all cells that it has.
+        entries: One for each column.
+        overall: Value over all cells that the recipe has.
     """
 
     recipe: str
-    entries: tuple[Entry, ...]
-    overall: Entry
+    entries: tuple[TableEntry, ...]
+    overall: TableEntry
     chosen_by_labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class PaperValues:
-    """A row of the paper's Table 1 under this table's columns.
+    """Row of Table 1 of the paper under the columns of this table.
 
     Attributes:
-        values: One a column; None where it has none.
-        overall: Harmonic mean of the values, where there is one for each column.
-        printed: What the paper prints for all seven machines.
+        values: One for each column; None where the paper has none.
+        overall: Harmonic mean of the values; None unless every column has one.
+        printed: Value that the paper prints for all seven machines.
     """
 
     part: str
@@ -118,24 +120,24 @@ class PaperValues:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """The whole table.
+class ComparisonTable:
+    """Comparison of several recipes.
 
     Attributes:
         reference: Recipe that the others are compared with.
-        seeds: All that occur.
-        left_out: What is not in the table or not comparable, in words.
+        seeds: All seeds that occur.
+        left_out: Sentences about what is not in the table or not comparable.
     """
 
     reference: str
     seeds: tuple[int, ...]
-    columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
+    columns: tuple[TableColumn, ...]
+    rows: tuple[TableRow, ...]
     paper: tuple[PaperValues, ...]
     left_out: tuple[str, ...]
 
     def document(self) -> dict[str, Any]:
-        """As JSON."""
+        """Return the table for JSON."""
         return {"schema": 1, "unit": "%", **asdict(self)}
 
 
@@ -153,13 +155,13 @@ Seeds = dict[int, Cells]
 
 
 def check_reference(reference: str | None, recipes: Sequence[str]) -> str:
-    """The recipe to compare with: the first where none is named.
+    """Return the recipe to compare with; the first where none is named.
 
     Raises:
-        UsageError: It is none of the recipes.
+        UsageError: The reference is not one of the recipes.
     """
     if reference is not None and reference not in recipes:
-        raise UsageError(f"--reference {reference!r} is none of the recipes", f"There are: {', '.join(recipes)}.")
+        raise UsageError(f"--reference {reference!r} is not one of the recipes", f"Choose from: {', '.join(recipes)}.")
     return reference or recipes[0]
 
 
@@ -169,45 +171,48 @@ def make_table(
     *,
     order: Sequence[str] | None = None,
     left_out: Sequence[str] = (),
-) -> Comparison:
-    """Compare what was evaluated.
+) -> ComparisonTable:
+    """Compare evaluations.
 
     Args:
-        evaluations: Of any recipes, seeds, machines and data sets.
+        evaluations: Evaluations of any recipes, seeds, machines and data sets.
         reference: Recipe to compare with; the first where none is named.
-        order: Of the recipes; by name where it is not given.
-        left_out: What is known to be left out.
+        order: Order of the recipes; by name where it is not given.
+        left_out: Sentences about what is already known to be left out.
 
     Raises:
-        DataError: Nothing was evaluated.
-        UsageError: The reference is none of the recipes.
+        DataError: There are no evaluations.
+        UsageError: The reference is not one of the recipes.
     """
     if not evaluations:
-        raise DataError("there is nothing evaluated to compare", "Give labelled test clips; see `asd-trainer inspect`.")
+        raise DataError(
+            "nothing was evaluated, so that there is nothing to compare",
+            "Add labelled test clips; see `asd-trainer inspect`.",
+        )
     recipes = list(order or sorted({e.run.recipe for e in evaluations}))
     against = check_reference(reference, recipes)
     names = data_names([e.run.data for e in evaluations])
     found: dict[str, Seeds] = {r: {} for r in recipes}
-    said = dict.fromkeys(left_out)
+    notes = dict.fromkeys(left_out)
     for one in evaluations:
         found[one.run.recipe].setdefault(one.run.seed, {}).update(_cells(one, names[one.run.data.resolve()]))
-        said.update(dict.fromkeys(f"{names[one.run.data.resolve()]}: {text}" for text in one.document["left_out"]))
+        notes.update(dict.fromkeys(f"{names[one.run.data.resolve()]}: {text}" for text in one.document["left_out"]))
     keys = sorted({k for seeds in found.values() for cells in seeds.values() for k in cells})
     columns = list(dict.fromkeys(k[:3] for k in keys))
     rows = []
     for recipe in recipes:
         mine, other = found[recipe], None if recipe == against else found[against]
         entries = tuple(_entry(mine, other, [k for k in keys if k[:3] == column]) for column in columns)
-        looked = {s for e in evaluations if e.run.recipe == recipe for s in e.document.get("chosen_by_labels", ())}
-        rows.append(Row(recipe, entries, _entry(mine, other, keys), tuple(sorted(looked))))
-        said.update(dict.fromkeys(_incomparable(recipe, mine, keys)))
-    return Comparison(
+        labelled = {s for e in evaluations if e.run.recipe == recipe for s in e.document.get("chosen_by_labels", ())}
+        rows.append(TableRow(recipe, entries, _entry(mine, other, keys), tuple(sorted(labelled))))
+        notes.update(dict.fromkeys(_incomparable(recipe, mine, keys)))
+    return ComparisonTable(
         against,
         tuple(sorted({s for seeds in found.values() for s in seeds})),
-        tuple(Column(*c, tuple(k[3] for k in keys if k[:3] == c)) for c in columns),
+        tuple(TableColumn(*c, tuple(k[3] for k in keys if k[:3] == c)) for c in columns),
         tuple(rows),
         _paper(found, columns),
-        tuple(said),
+        tuple(notes),
     )
 
 
@@ -224,8 +229,8 @@ def _cells(one: Evaluation, data: str) -> Cells:
     }
 
 
-def _entry(mine: Seeds, other: Seeds | None, keys: Sequence[Key]) -> Entry:
-    """Over the keys that the recipe has at all, from the seeds that have all of these."""
+def _entry(mine: Seeds, other: Seeds | None, keys: Sequence[Key]) -> TableEntry:
+    """Return the entry over the keys that the recipe has at all, from the seeds that have all of these."""
     has = [k for k in keys if any(k in cells for cells in mine.values())]
     seeds = _whole(mine, has)
     value = _value(mine, seeds, has) if has and seeds else None
@@ -234,7 +239,7 @@ def _entry(mine: Seeds, other: Seeds | None, keys: Sequence[Key]) -> Entry:
         both = [k for k in has if _same_clips(mine, other, k)]
         common = sorted(set(_whole(mine, both)) & set(_whole(other, both)))
         difference = _difference(mine, other, common, both) if both and common else None
-    return Entry(value, difference)
+    return TableEntry(value, difference)
 
 
 def _whole(seeds: Seeds, keys: Sequence[Key]) -> list[int]:
@@ -246,26 +251,26 @@ def _same_clips(mine: Seeds, other: Seeds, key: Key) -> bool:
     return len(digests) == 1 and any(key in cells for cells in other.values())
 
 
-def _value(recipe: Seeds, seeds: Sequence[int], keys: Sequence[Key]) -> Value:
+def _value(recipe: Seeds, seeds: Sequence[int], keys: Sequence[Key]) -> TableValue:
     values = [100 * harmonic_mean([v for k in keys for v in recipe[s][k].values]) for s in seeds]
     paper = [100 * harmonic_mean([v for k in keys for v in recipe[s][k].transductive]) for s in seeds]
     mean = float(np.mean(values))
     found = interval(mean, _over_seeds(_drawn(recipe, seeds, keys)))
     spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    return Value(mean, spread, found.low, found.high, float(np.mean(paper)), dict(zip(seeds, values, strict=True)))
+    return TableValue(mean, spread, found.low, found.high, float(np.mean(paper)), dict(zip(seeds, values, strict=True)))
 
 
-def _difference(mine: Seeds, other: Seeds, seeds: Sequence[int], keys: Sequence[Key]) -> Difference:
+def _difference(mine: Seeds, other: Seeds, seeds: Sequence[int], keys: Sequence[Key]) -> TableDifference:
     value = _value(mine, seeds, keys).value - _value(other, seeds, keys).value
     found = interval(value, _over_seeds(_drawn(mine, seeds, keys) - _drawn(other, seeds, keys)))
     verdict: Literal["better", "worse", "undecided"] = (
         "better" if found.low > 0 else "worse" if found.high < 0 else "undecided"
     )
-    return Difference(value, found.low, found.high, verdict)
+    return TableDifference(value, found.low, found.high, verdict)
 
 
 def _drawn(recipe: Seeds, seeds: Sequence[int], keys: Sequence[Key]) -> Array:
-    """Harmonic means under resampling of the clips, in per cent, shape (seeds, draws)."""
+    """Return harmonic means under resampling of the clips, in per cent, shape (seeds, draws)."""
     floor = np.finfo(np.float64).eps
     means = []
     for seed in seeds:
@@ -275,24 +280,24 @@ def _drawn(recipe: Seeds, seeds: Sequence[int], keys: Sequence[Key]) -> Array:
 
 
 def _over_seeds(drawn: Array) -> Array:
-    """Means over seeds that are drawn anew too, shape (draws,); the same ones in every call with as many seeds."""
+    """Return means over resampled seeds, shape (draws,); calls with equally many seeds draw the same ones."""
     seeds, draws = drawn.shape
-    picked = np.random.default_rng(_CHANCE).integers(seeds, size=(seeds, draws))
+    picked = np.random.default_rng(_SEED).integers(seeds, size=(seeds, draws))
     return np.asarray(np.take_along_axis(drawn, picked, axis=0).mean(axis=0), dtype=np.float64)
 
 
 def _incomparable(recipe: str, mine: Seeds, keys: Sequence[Key]) -> list[str]:
     has = [k for k in keys if any(k in cells for cells in mine.values())]
-    said = []
+    notes = []
     if len(has) < len(keys):
-        said.append(f"{recipe}: has {len(has)} of the {len(keys)} cells, and its overall mean is over these")
+        notes.append(f"{recipe}: has {len(has)} of the {len(keys)} cells; its overall mean is over these")
     if len(_whole(mine, has)) < len(mine):
-        said.append(f"{recipe}: seeds {', '.join(map(str, _whole(mine, has))) or 'none'} alone have all its cells")
-    return said
+        notes.append(f"{recipe}: only seeds {', '.join(map(str, _whole(mine, has))) or 'none'} have all its cells")
+    return notes
 
 
 def _paper(found: Mapping[str, Seeds], columns: Sequence[tuple[str, str, str]]) -> tuple[PaperValues, ...]:
-    """The paper's rows for each data set that is the paper's."""
+    """Return the rows of the paper for each data set that is the one of the paper."""
     clips: dict[str, dict[tuple[str, str], dict[str, int]]] = {}
     for cells in (c for seeds in found.values() for c in seeds.values()):
         for (data, machine, domain, section), cell in cells.items():

@@ -1,4 +1,4 @@
-"""Comparisons as text: for a terminal, as wide as it is, and as Markdown."""
+"""Text of a comparison: for a terminal of any width, and as Markdown."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from asd_trainer.evaluation.score import Evaluation
-from asd_trainer.evaluation.table import Comparison, Difference, Entry
+from asd_trainer.evaluation.table.comparison import ComparisonTable, TableDifference, TableEntry
 
 _NAME_WIDTH, _COLUMN_WIDTH = 30, 16
 _MARKS = {"better": " ↑", "worse": " ↓", "undecided": ""}
@@ -18,8 +18,8 @@ _OVERALL = "all"
 _BY_LABELS = " ‡"
 
 
-def print_table(table: Comparison, console: Console) -> None:
-    """Print a comparison, a few columns at a time where the terminal is narrow."""
+def print_table(table: ComparisonTable, console: Console) -> None:
+    """Print a comparison, split into several parts where the terminal is narrow."""
     per_part = max(1, (console.width - _NAME_WIDTH) // _COLUMN_WIDTH)
     titles = _titles(table, "\n")
     lines = list(_lines(table, "\n"))
@@ -36,8 +36,8 @@ def print_table(table: Comparison, console: Console) -> None:
         console.print(f"left out: {text}", highlight=False, markup=False)
 
 
-def markdown(table: Comparison) -> str:
-    """A comparison as a Markdown document."""
+def markdown(table: ComparisonTable) -> str:
+    """Return a comparison as a Markdown document."""
     titles = ["recipe", *_titles(table, " ")]
     rows = [titles, ["---", *["---:"] * (len(titles) - 1)], *([name, *texts] for name, texts in _lines(table, "<br>"))]
     body = "\n".join("| " + " | ".join(row) + " |" for row in rows)
@@ -47,7 +47,7 @@ def markdown(table: Comparison) -> str:
 
 @dataclass(frozen=True)
 class TextRow:
-    """A row as text: each cell with its verdict against the reference, empty where there is none."""
+    """Text of a row: each cell with its verdict against the reference, empty where there is none."""
 
     name: str
     cells: tuple[tuple[str, str], ...]
@@ -55,14 +55,14 @@ class TextRow:
 
 @dataclass(frozen=True)
 class TextTable:
-    """A comparison as text."""
+    """Text of a comparison."""
 
     titles: tuple[str, ...]
     rows: tuple[TextRow, ...]
 
 
-def table_rows(table: Comparison) -> TextTable:
-    """A comparison as text with its verdicts, for a page."""
+def table_rows(table: ComparisonTable) -> TextTable:
+    """Return the text of a comparison with its verdicts, for a page."""
     verdicts = {
         row.recipe: [e.difference.verdict if e.difference else "" for e in (*row.entries, row.overall)]
         for row in table.rows
@@ -75,7 +75,7 @@ def table_rows(table: Comparison) -> TextTable:
 
 
 def cells_table(evaluations: Sequence[Evaluation]) -> Table:
-    """Every cell of every run, with intervals."""
+    """Return a table of every cell of every run, with intervals."""
     table = Table("recipe", "machine", "section", "domain", "clips", "AUC %", "pAUC %", "false alarms %", "found %")
     for column in table.columns[4:]:
         column.justify = "right"
@@ -95,7 +95,7 @@ def cells_table(evaluations: Sequence[Evaluation]) -> Table:
     return table
 
 
-def _lines(table: Comparison, newline: str) -> Iterator[tuple[str, list[str]]]:
+def _lines(table: ComparisonTable, newline: str) -> Iterator[tuple[str, list[str]]]:
     for row in table.rows:
         texts = [_text(e, newline) for e in (*row.entries, row.overall)]
         yield (
@@ -107,7 +107,7 @@ def _lines(table: Comparison, newline: str) -> Iterator[tuple[str, list[str]]]:
         yield f"paper, {paper.part}: {paper.method}", [*values, *([""] if _several(table) else [])]
 
 
-def _text(entry: Entry, newline: str) -> str:
+def _text(entry: TableEntry, newline: str) -> str:
     if entry.value is None:
         return ""
     v = entry.value
@@ -116,26 +116,26 @@ def _text(entry: Entry, newline: str) -> str:
     return newline.join((f"{v.value:.1f}{spread}{mark}", f"{v.low:.0f}–{v.high:.0f}", f"({v.transductive:.1f})"))
 
 
-def _against(difference: Difference | None, newline: str) -> str:
+def _against(difference: TableDifference | None, newline: str) -> str:
     if difference is None:
         return ""
     d = difference
     return newline.join((f"{d.value:+.1f}", f"{d.low:+.1f} to {d.high:+.1f}", d.verdict))
 
 
-def _titles(table: Comparison, newline: str) -> list[str]:
+def _titles(table: ComparisonTable, newline: str) -> list[str]:
     data_sets = len({c.data for c in table.columns})
     parts = [[*([c.data] if data_sets > 1 else []), c.machine, c.domain] for c in table.columns]
     last = [f"against{newline}{table.reference}"] if _several(table) else []
     return [*(newline.join(p) for p in parts), _OVERALL, *last]
 
 
-def _several(table: Comparison) -> bool:
+def _several(table: ComparisonTable) -> bool:
     return len(table.rows) > 1
 
 
-def legend(table: Comparison) -> str:
-    """How to read the table."""
+def legend(table: ComparisonTable) -> str:
+    """Return the legend of the table."""
     text = "Harmonic mean of AUC and pAUC (p = 0.1) over sections, in %, of the streaming scores"
     if len(table.seeds) > 1:
         text += f": mean ± spread over seeds {', '.join(map(str, table.seeds))}"

@@ -1,4 +1,4 @@
-"""Which clips are anomalous and of which domain: from the official evaluators' ground truth, clips or clip names."""
+"""Ground truth of test clips: label and domain from the official evaluators' files, from clips or from clip names."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ Key = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class Truth:
-    """What is known of clips beside what their names say.
+class GroundTruth:
+    """Labels and domains of clips beyond their names.
 
     Attributes:
-        labels: Whether a clip is anomalous; None where the names inside the score files tell.
-        domains: Domain of a clip where its name does not say.
-        cells: Machine, section and domain (None: both) of each file of the truth, each of which wants scores.
+        labels: True for an anomalous clip; None where the names inside the score files have the labels.
+        domains: Domain of a clip whose name has none.
+        cells: Machine, section and domain (None: both) of each file of the ground truth; each needs scores.
     """
 
     labels: Mapping[Key, bool] | None = None
@@ -33,53 +33,53 @@ class Truth:
     cells: tuple[tuple[str, str, str | None], ...] = ()
 
     def is_anomalous(self, path: Path, machine: str, name: str) -> bool:
-        """Label of a clip of a score file.
+        """Return the label of a clip of a score file.
 
         Raises:
-            DataError: Nothing tells.
+            DataError: The label is unknown.
         """
         if self.labels is not None:
             found = self.labels.get((machine, name))
             if found is None:
-                raise DataError(f"{path}: the truth says nothing of {name}", "Give the truth of this data set.")
+                raise DataError(f"{path}: {name} is not in the ground truth", "Give the ground truth of this data set.")
             return found
         if "_anomaly_" in name or name.startswith("anomaly_"):
             return True
         if "_normal_" in name or name.startswith("normal_"):
             return False
-        raise DataError(f"{path}: {name} bears no label", "Give the truth: --truth FOLDER.")
+        raise DataError(f"{path}: {name} has no label", "Give the ground truth: --truth FOLDER.")
 
     def domain(self, path: Path, machine: str, name: str) -> str:
-        """Domain of a clip of a score file whose own name tells none.
+        """Return the domain of a clip of a score file whose own name has none.
 
         Raises:
-            DataError: Nothing tells.
+            DataError: The domain is unknown.
         """
         if found := self.domains.get((machine, name)):
             return found
         for domain in ("source", "target"):
             if f"_{domain}_" in name:
                 return domain
-        if re.search(r"(\A|_)id_\d{2}_", name):  # 2020 knew one domain
+        if re.search(r"(\A|_)id_\d{2}_", name):  # 2020 had one domain
             return "source"
         raise DataError(
-            f"{path}: neither its name nor {name} tells the domain",
-            "Give a truth folder that holds ground_truth_domain beside ground_truth_data.",
+            f"{path}: neither its name nor {name} contains the domain",
+            "Give a ground-truth folder that has ground_truth_domain beside ground_truth_data.",
         )
 
 
-def read_truth(folder: Path) -> Truth:
-    """Labels and domains of a data set.
+def read_truth(folder: Path) -> GroundTruth:
+    """Read the labels and domains of a data set.
 
     Args:
-        folder: An official evaluator's folder or its ground_truth_data (ground_truth_domain beside it is read as
-            well), or a data set whose clips bear labels in their names or folders.
+        folder: Folder of an official evaluator or its ground_truth_data (ground_truth_domain beside it is read as
+            well), or a data set whose clips have labels in their names or folders.
 
     Raises:
-        DataError: No such folder, or nothing in it tells a label.
+        DataError: The folder does not exist or has no labels.
     """
     if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder", "Give the folder that holds ground_truth_….csv files, or clips.")
+        raise DataError(f"{folder}: no such folder", "Give the folder of the ground_truth_….csv files, or clips.")
     labels: dict[Key, bool] = {}
     domains: dict[Key, str] = {}
     cells: list[tuple[str, str, str | None]] = []
@@ -89,7 +89,7 @@ def read_truth(folder: Path) -> Truth:
         else:
             labels.update({(match["machine"], n): _bit(path, n, t) == 1 for n, t in read_rows(path)})
             cells.append((match["machine"], match["section"], match["domain"]))
-    return Truth(labels, domains, tuple(cells)) if labels else _of_clips(folder)
+    return GroundTruth(labels, domains, tuple(cells)) if labels else _of_clips(folder)
 
 
 def _files(folder: Path) -> list[tuple[Path, re.Match[str]]]:
@@ -100,7 +100,7 @@ def _files(folder: Path) -> list[tuple[Path, re.Match[str]]]:
     return [(p, m) for p in sorted(paths) if p.parent.name != _ATTRIBUTES and (m := _FILE.match(p.name))]
 
 
-def _of_clips(folder: Path) -> Truth:
+def _of_clips(folder: Path) -> GroundTruth:
     from asd_trainer.data.dataset import scan
 
     labels: dict[Key, bool] = {}
@@ -113,11 +113,11 @@ def _of_clips(folder: Path) -> Truth:
                 domains[clip.machine, clip.path.name] = clip.domain
             cells.add((clip.machine, clip.section, clip.domain))
     if not labels:
-        raise DataError(f"{folder}: holds no labelled test clips", "Give ground_truth_….csv files, or labelled clips.")
-    return Truth(labels, domains, tuple(sorted(cells, key=str)))
+        raise DataError(f"{folder}: has no labelled test clips", "Give ground_truth_….csv files, or labelled clips.")
+    return GroundTruth(labels, domains, tuple(sorted(cells, key=str)))
 
 
 def _bit(path: Path, name: str, text: str) -> int:
     if text.strip() not in ("0", "1"):
-        raise DataError(f"{path}: says {text.strip()!r} of {name}", "Write 0 or 1.")
+        raise DataError(f"{path}: {name} has the value {text.strip()!r}", "Write 0 or 1.")
     return int(text)
