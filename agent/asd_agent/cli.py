@@ -10,6 +10,7 @@ from asd_agent.runtime import limit_blas_threads
 limit_blas_threads()  # before anything that imports numpy
 
 from asd_agent.commands import (  # noqa: E402
+    alarm_test,
     alerts,
     bench,
     bundle,
@@ -23,6 +24,7 @@ from asd_agent.commands import (  # noqa: E402
     record,
     run,
     score,
+    status,
 )
 from asd_agent.commands.console import run_command  # noqa: E402
 
@@ -35,6 +37,8 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("demo")(demo.demo)
 app.command("check")(check.check)
+app.command("status")(status.status)
+app.command("test-alarm")(alarm_test.run_test_alarm)
 app.command("doctor")(doctor.doctor)
 app.command("support")(doctor.support)
 app.command("devices")(devices.devices)

@@ -101,6 +101,18 @@ def iso_utc(seconds: float) -> str:
     return utc.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def seconds_of(iso: str) -> float:
+    """Return seconds since 1970 of a time in ISO 8601; `Z` stands for UTC.
+
+    Raises:
+        ValueError: It is no such time, or has no time zone.
+    """
+    time_ = datetime.fromisoformat(iso.removesuffix("Z") + ("+00:00" if iso.endswith("Z") else ""))
+    if time_.tzinfo is None:
+        raise ValueError(f"{iso[:40]!r} has no time zone")
+    return time_.timestamp()
+
+
 class _Timex(ctypes.Structure):
     """First fields of struct timex; `room` covers the rest, which the kernel also writes."""
 

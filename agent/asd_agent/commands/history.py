@@ -49,7 +49,7 @@ def show(
     with open_history(_path(settings)) as history:
         series = history.series(monitor, start, end, points=2000 if json else 200)
         found = history.alarms(monitor=monitor, since=start, until=end)
-        trend = trend_of(history, monitor, end)
+        trend = history.trend(monitor, end)
     if json:
         print_json(
             {
@@ -195,18 +195,6 @@ def print_alarms(found: list[dict[str, Any]]) -> None:
         for a in found
     ]
     print_table(["raised", "monitor", "lasted", "severity", "verdict", "alarm_id"], rows)
-
-
-def trend_of(history: Any, monitor: str, end: float) -> Any:
-    """Return the drift of a monitor's scores up to a time; None where there is none."""
-    import numpy as np
-
-    from asd_agent.history.drift import daily_medians, drift
-
-    series = history.series(monitor, end - 28 * 86_400.0, end, points=28 * 1440)
-    days, medians = daily_medians(series.utc, series.rows["mean"], series.rows["scored"])
-    levels = series.rows["level"][series.rows["scored"] > 0]
-    return drift(days, medians, float(np.median(levels))) if len(levels) else None
 
 
 def _time(text: str, option: str, now: float) -> float:

@@ -198,6 +198,8 @@ class HistorySettings(Strict):
     """Days that single windows are kept; a replay needs them."""
     minute_days: float = Field(default=730.0, gt=0, le=36_500)
     """Days that the statistics of minutes, and alarms with their actions, are kept."""
+    drift: bool = True
+    """Report slow trends of normal scores over weeks."""
     max_megabytes: float = Field(default=500.0, ge=1, le=1_000_000)
     """Size of the history in 10^6 bytes; the oldest windows go first, then the oldest minutes."""
 

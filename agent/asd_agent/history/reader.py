@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from asd_agent.history.drift import STRETCHES, Drift, daily_medians, drift
 from asd_agent.history.schema import open_for_reading
 from asd_agent.history.store import HOUR
 from asd_agent.history.windows import MINUTE, BlobError, Columns, WindowBlock, minutes_from_bytes, minutes_of
@@ -103,6 +104,14 @@ class History:
             "SELECT * FROM events WHERE utc >= ? AND (? IS NULL OR monitor = ?) ORDER BY utc DESC, seq DESC LIMIT ?",
             (since, monitor, monitor, limit),
         )
+
+    def trend(self, monitor: str, end: float) -> Drift | None:
+        """Return the drift of a monitor's scores up to a time, seconds since 1970; None where there is none."""
+        series = self.series(monitor, end - 86_400.0 * STRETCHES[0], end, points=1440 * STRETCHES[0])
+        scored = series.rows["scored"]
+        days, medians = daily_medians(series.utc, series.rows["mean"], scored)
+        levels = series.rows["level"][scored > 0]
+        return drift(days, medians, float(np.median(levels))) if len(levels) else None
 
     def _judgement(self, alarm_id: str) -> dict[str, Any]:
         """Return the newest verdict with its label, and the newest note."""

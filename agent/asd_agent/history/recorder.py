@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from asd_agent.alarm import Event, ScoredWindow
+from asd_agent.clock import seconds_of
 from asd_agent.history.store import AlarmRow, EventRow
 from asd_agent.history.writer import HistoryWriter
 from asd_agent.monitor import Monitor
+from asd_agent.mqtt.payloads import Alert
 
 _UPDATES = {"raised", "escalated", "cleared", "acknowledged", "evidence"}
 """Events that change the row of their alarm."""
@@ -28,6 +32,29 @@ class HistoryRecorder:
         alarm_id = monitor.state.alarm_id
         if alarm_id is not None and window.score is not None:
             self._peaks[alarm_id] = max(window.score, self._peaks.get(alarm_id, window.score))
+
+    def record_test(self, monitor: Monitor, alerts: Sequence[Alert]) -> None:
+        """Record a test alarm, which has cleared and needs no acknowledgement."""
+        raised = alerts[0]
+        utc = seconds_of(raised.time)
+        self._writer.add_rows(
+            AlarmRow(
+                alarm_id=str(raised.alarm_id),
+                monitor=monitor.name,
+                machine=monitor.identity.machine,
+                section=monitor.identity.section,
+                domain=raised.domain,
+                bundle=raised.bundle,
+                raised_utc=utc,
+                severity=raised.severity,
+                text="test alarm",
+                cleared_utc=utc,
+                ended_utc=utc,
+                peak_score=raised.score,
+                level=raised.threshold,
+                test=True,
+            )
+        )
 
     def record_event(self, monitor: Monitor, event: Event) -> None:
         """Record an event, and what it changes of its alarm."""

@@ -32,11 +32,13 @@ class Limits:
         window_days: Days that single windows are kept.
         minute_days: Days that minutes, hours and alarms are kept.
         max_bytes: Size of the database; the oldest windows go first, then the oldest minutes.
+        drift: Whether slow trends are looked for.
     """
 
     window_days: float = 14.0
     minute_days: float = 730.0
     max_bytes: int = 500 << 20
+    drift: bool = True
 
 
 @dataclass(frozen=True)

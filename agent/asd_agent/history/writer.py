@@ -10,11 +10,14 @@ import logging
 import sqlite3
 import threading
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from asd_agent.alarm import ScoredWindow
 from asd_agent.clock import Clock
+from asd_agent.history.reader import open_history
+from asd_agent.history.schema import HistoryError
 from asd_agent.history.store import AlarmRow, Batch, EventRow, HistoryStore, Limits
 
 log = logging.getLogger(__name__)
@@ -24,6 +27,8 @@ COMMIT_SECONDS = 60.0
 WAITING_ITEMS = 20_000
 """Windows and events that wait for the disk, at the most: an hour and a half of 16 monitors at a hop of 5 s."""
 RETRY_SECONDS = 60.0
+DRIFT_SECONDS = 3600.0
+"""Time between looks for trends, which change by the day."""
 DAMAGED_KEPT = 1
 """Damaged databases that are set aside: the newest, for a person to look at."""
 
@@ -38,6 +43,7 @@ class HistoryStats:
         lost: Those that were dropped since the start.
         commits: Commits since the start.
         fault: Why nothing can be stored, with the remedy; empty while all is well.
+        drift: Slow trends in words, by monitor.
     """
 
     bytes: int = 0
@@ -45,6 +51,7 @@ class HistoryStats:
     lost: int = 0
     commits: int = 0
     fault: str = ""
+    drift: Mapping[str, str] = field(default_factory=dict)
 
 
 class HistoryWriter:
@@ -63,6 +70,8 @@ class HistoryWriter:
         self._rows: deque[AlarmRow | EventRow] = deque()
         self._lost = self._commits = self._bytes = 0
         self._fault = ""
+        self._drift: dict[str, str] = {}
+        self._drift_asked: float | None = None
         self._store: HistoryStore | None = None
         self._due = threading.Event()
         self._ending = False
@@ -102,7 +111,7 @@ class HistoryWriter:
     def stats(self) -> HistoryStats:
         """How the writing fares; may be asked from any thread."""
         waiting = len(self._windows) + len(self._rows)
-        return HistoryStats(self._bytes, waiting, self._lost, self._commits, self._fault)
+        return HistoryStats(self._bytes, waiting, self._lost, self._commits, self._fault, self._drift)
 
     def _run(self) -> None:
         while not self._ending:
@@ -132,7 +141,8 @@ class HistoryWriter:
             assert self._store is not None
             self._store.commit(batch, self._clock.utc())
             self._bytes = self._store.bytes
-        except (sqlite3.Error, OSError) as error:
+            self._look_for_drift()
+        except (sqlite3.Error, OSError, HistoryError) as error:
             self._failed(error)
             return
         except Exception as error:
@@ -148,6 +158,16 @@ class HistoryWriter:
         for queue, taken in ((self._windows, windows), (self._rows, rows)):
             for _ in range(min(len(taken), len(queue))):
                 queue.popleft()
+
+    def _look_for_drift(self) -> None:
+        """Ask for trends once an hour, on this thread and not on the service's."""
+        now = self._clock.monotonic()
+        if not self._limits.drift or (self._drift_asked is not None and now - self._drift_asked < DRIFT_SECONDS):
+            return
+        self._drift_asked = now
+        with open_history(self._path) as history:
+            trends = {name: history.trend(name, self._clock.utc()) for name in history.monitors()}
+        self._drift = {name: trend.text for name, trend in trends.items() if trend is not None}
 
     def _open(self) -> None:
         if self._store is not None:

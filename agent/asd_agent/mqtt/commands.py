@@ -11,13 +11,12 @@ import uuid
 from collections import OrderedDict
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
 
 from asd_agent.alarm import CommandResult
-from asd_agent.clock import Clock, iso_utc
+from asd_agent.clock import Clock, iso_utc, seconds_of
 from asd_agent.mqtt.connection import Received
 from asd_agent.mqtt.inbox import Inbox
 from asd_agent.mqtt.payloads import Command, CommandAnswer
@@ -152,8 +151,7 @@ class CommandReceiver:
 
     def _untimely(self, expires: str) -> str | None:
         try:
-            parsed = datetime.fromisoformat(expires.removesuffix("Z") + ("+00:00" if expires.endswith("Z") else ""))
-            left = parsed.timestamp() - self._clock.utc() if parsed.tzinfo is not None else None
+            left = seconds_of(expires) - self._clock.utc()
         except (ValueError, OverflowError):
             left = None
         if left is None:

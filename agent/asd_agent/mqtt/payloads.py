@@ -298,6 +298,16 @@ class HistoryHealth(Payload):
     """Those lost since the start."""
 
 
+class LastTest(Payload):
+    """The last test alarm that a broker acknowledged."""
+
+    time: str
+    monitor: str
+    alarm_id: str
+    seconds: float
+    """Seconds from the request to the acknowledgement."""
+
+
 class Health(Payload):
     """Health report of the agent, retained on `health`."""
 
@@ -323,6 +333,10 @@ class Health(Payload):
     agent: str = ""
     history: HistoryHealth | None = None
     """Null where no history is kept."""
+    last_test: LastTest | None = None
+    """Last proof of the chain from a window to the broker; null where there was none."""
+    drift: dict[str, str] = Field(default_factory=dict)
+    """Slow trends of normal scores in words, by monitor."""
 
 
 class Command(Payload):

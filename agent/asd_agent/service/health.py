@@ -14,6 +14,7 @@ from asd_agent.mqtt.payloads import (
     EvidenceHealth,
     Health,
     HistoryHealth,
+    LastTest,
     OutboxHealth,
     SourceHealth,
     WindowCounts,
@@ -61,6 +62,8 @@ def health_of(runtime: LoadedRuntime) -> Health:
             **asdict(publisher.delivery_counts),
         ),
         agent=runtime.config.agent.name,
+        last_test=LastTest(**asdict(proof)) if (proof := runtime.chain_tests.proof) else None,
+        drift=dict(history.drift) if history else {},
         history=HistoryHealth(bytes=history.bytes, waiting=history.waiting, lost=history.lost) if history else None,
     )
 

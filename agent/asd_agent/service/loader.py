@@ -26,7 +26,9 @@ from asd_agent.mqtt.publisher import Publisher
 from asd_agent.mqtt.topics import Topics
 from asd_agent.outbox.schema import OUTBOX_NAME
 from asd_agent.outbox.store import Outbox
+from asd_agent.service.chain_test import ChainTests
 from asd_agent.service.control import ControlServer
+from asd_agent.service.flood import FloodGuard
 from asd_agent.service.gates import TopicGates
 from asd_agent.service.loaded_bundles import LoadedBundles, load_bundles
 from asd_agent.service.metrics import MetricsExporter
@@ -83,6 +85,8 @@ class LoadedRuntime:
         self.receiver = CommandReceiver(Topics(name), config.commands, config.monitors, self.outbox, clock)
         self.commands = CommandHandler(self.receiver, self.reporter, clock)
         self.control = ControlServer(state / SOCKET_NAME, self.wake)
+        self.chain_tests = ChainTests(state, self.outbox, clock)
+        self.flood = FloodGuard()
         self.reloader = Reloader(reread, self.wake)
         self.recorder = EvidenceRecorder(config.evidence, name, state / FOLDER, clock, self.wake)
         self.history_writer, self.history = _history(config, clock)
@@ -148,7 +152,9 @@ def _history(config: Config, clock: Clock) -> tuple[HistoryWriter | None, Histor
     settings = config.history
     if not settings.enabled:
         return None, None
-    limits = HistoryLimits(settings.window_days, settings.minute_days, round(settings.max_megabytes * 1e6))
+    limits = HistoryLimits(
+        settings.window_days, settings.minute_days, round(settings.max_megabytes * 1e6), settings.drift
+    )
     writer = HistoryWriter(config.paths.state / HISTORY_NAME, limits, clock)
     return writer, HistoryRecorder(writer)
 

@@ -24,6 +24,7 @@ from asd_agent.service.health import health_of, summary_of
 from asd_agent.service.loaded_bundles import LoadedBundles
 from asd_agent.service.loader import LoadedRuntime
 from asd_agent.service.reload import compare
+from asd_agent.service.status import status_of
 from asd_agent.service.systemd import Notifier
 
 log = logging.getLogger(__name__)
@@ -151,6 +152,10 @@ class Service:
                 events = monitor.tick(ClockReading.read(parts.clock))
                 if events:
                     self._store(monitor, events)
+            parts.chain_tests.cycle()
+            if (flood := parts.flood.cycle(now)) is not None:
+                log.warning("%s", flood.text)
+                parts.reporter.store_notice(flood)
             parts.reporter.store_outbox_notices()
             if now >= next_health:
                 next_health = now + HEALTH_SECONDS
@@ -196,7 +201,14 @@ class Service:
         parts = self._runtime
         self._handle(parts.commands.apply_received(parts.monitors))
         for request in parts.control.take():
-            self._answer(request)
+            try:
+                self._answer(request)
+            except AsdError as error:
+                request.reply({"error": str(error)})
+            except Exception as error:
+                # A request of one process must not end the service for all others.
+                log.exception("a request on the control socket failed")
+                request.reply({"error": f"the service failed on this request ({type(error).__name__}); see its log"})
 
     def _answer(self, request: Request) -> None:
         parts = self._runtime
@@ -211,10 +223,27 @@ class Service:
                     request.reply(answer_sound(source, request.document))
                 except ValueError as error:
                     request.reply({"error": str(error)})
+            case "status":
+                request.reply(status_of(parts))
+            case "test_alarm":
+                self._test_alarm(request)
             case "alarm":
                 self._handle(parts.commands.apply_request(request, parts.monitors))
             case _:
                 request.reply({"error": "unknown command"})
+
+    def _test_alarm(self, request: Request) -> None:
+        parts, name = self._runtime, str(request.document.get("monitor"))
+        monitor = parts.monitors.get(name)
+        if monitor is None:
+            request.reply({"error": f"there is no monitor {name[:64]!r}"})
+            return
+        alerts, got = parts.chain_tests.run(monitor, parts.config.agent.name)
+        parts.reporter.store_alerts(monitor.name, alerts)
+        if parts.history:
+            parts.history.record_test(monitor, alerts)
+        log.warning("monitor %s: test alarm %s", name, alerts[0].alarm_id)
+        request.reply({"alarm_id": alerts[0].alarm_id, "score": got.score, "threshold": got.threshold})
 
     def _store(self, monitor: Monitor, events: Sequence[Event]) -> None:
         """Store a monitor's state with its events, publish it, and pass the events on."""
@@ -233,6 +262,8 @@ class Service:
         for monitor, events in changes:
             for event in events:
                 self._runtime.recorder.record_event(monitor, event)
+                if event.event == "raised":
+                    self._runtime.flood.record(monitor.name, self._runtime.clock.monotonic())
                 if self._runtime.history:
                     self._runtime.history.record_event(monitor, event)
                 if self._observer:

@@ -12,7 +12,7 @@ from asd_agent.config.model import Config
 from asd_agent.monitor import Monitor
 from asd_agent.mqtt.home_assistant import MonitorDevice, announce
 from asd_agent.mqtt.mapping import alert_of, clock_word, message_of, monitor_state_of, score_of
-from asd_agent.mqtt.payloads import AgentEvent, Health, SourceState
+from asd_agent.mqtt.payloads import AgentEvent, Alert, Health, SourceState
 from asd_agent.mqtt.publisher import Publisher
 from asd_agent.mqtt.topics import Topics
 from asd_agent.notices import AgentNotice
@@ -80,6 +80,11 @@ class Reporter:
             self._publisher.wake()
         for event in events:
             _log_event(monitor, event)
+
+    def store_alerts(self, monitor: str, alerts: Sequence[Alert]) -> None:
+        """Store alerts that belong to no change of a monitor's state, such as those of a test alarm."""
+        self._outbox.append([message_of(self._topics.alert(monitor), alert) for alert in alerts])
+        self._publisher.wake()
 
     def publish_state(self, monitor: Monitor) -> None:
         """Publish a monitor's state, retained."""
