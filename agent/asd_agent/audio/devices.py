@@ -27,6 +27,9 @@ class InputDevice:
         channels: Channels that it has.
         rate: Its own rate in Hz.
         rates: Common rates that it takes; empty when they were not probed or it is in use.
+        opened_rate: Rate in Hz at which a source without a `rate` opens it; None where it cannot be opened now.
+        opened_channels: Number of channels that it is opened with; None likewise.
+        resampler: Part that converts to 16 kHz: `none`, `soxr` or `sound server`; None likewise.
     """
 
     name: str
@@ -35,6 +38,9 @@ class InputDevice:
     channels: int
     rate: int
     rates: tuple[int, ...]
+    opened_rate: int | None = None
+    opened_channels: int | None = None
+    resampler: str | None = None
 
     @property
     def stable(self) -> bool:

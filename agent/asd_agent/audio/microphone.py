@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from asd_agent.audio.files import SAMPLE_RATE
 from asd_agent.audio.identity import card_of, find_input, read_cards
+from asd_agent.audio.opening import message, opening_error, plan_opening, takes
 from asd_agent.audio.protocol import ChildNotice
 from asd_agent.audio.sender import Chunk, Sender, send
 from asd_agent.errors import AudioError
@@ -44,7 +44,7 @@ def listen(device: str, channels: tuple[int, ...], rate: int | None, pipe: int) 
     Args:
         device: A name that `find_input` understands.
         channels: Channels of the device to send, counted from 0.
-        rate: Hz to open it with; None takes 16 kHz where the device offers it, which needs no resampling, else its own.
+        rate: Hz to open it with; None chooses, see `asd_agent.audio.opening`.
         pipe: File descriptor to write packets to.
 
     Raises:
@@ -57,28 +57,37 @@ def listen(device: str, channels: tuple[int, ...], rate: int | None, pipe: int) 
         place = find_input(device, names, read_cards())
     except AudioError as error:
         raise AudioError(f"{error.what}: waiting for it", error.remedy) from error
-    count = max(channels) + 1
     offered = int(found[place]["max_input_channels"])
-    if count > offered:
-        raise AudioError(f"microphone {device!r} has no channel {count - 1}", f"It has channels 0 to {offered - 1}.")
-    rate = rate or _best_rate(portaudio, place)
+    if max(channels) >= offered:
+        raise AudioError(
+            f"microphone {device!r} has no channel {max(channels)}", f"It has channels 0 to {offered - 1}."
+        )
+    opening = plan_opening(portaudio, place, channels, rate)
     try:
         stream = portaudio.RawInputStream(
-            samplerate=rate, device=place, channels=count, dtype="float32", latency=_LATENCY_SECONDS
+            samplerate=opening.rate,
+            device=place,
+            channels=opening.channels,
+            dtype="float32",
+            latency=_LATENCY_SECONDS,
         )
         stream.start()
     except portaudio.PortAudioError as error:
-        raise AudioError(
-            f"microphone {device!r} cannot be opened at {rate} Hz ({_message(error)}): waiting for it",
-            "It may be in use by another program; `asd-agent devices` lists the rates that it takes.",
-        ) from error
-    send(pipe, ChildNotice("opened", {"device": names[place], "rate": rate, "channels": list(channels)}))
-    sender = Sender(pipe, rate, len(channels))
+        raise opening_error(device, opening, error) from error
+    report = {
+        "device": names[place],
+        "rate": opening.rate,
+        "channels": list(channels),
+        "opened_channels": opening.channels,
+        "resampler": opening.resampler,
+    }
+    send(pipe, ChildNotice("opened", report))
+    sender = Sender(pipe, opening.rate, len(channels))
     try:
-        for chunk in _chunks(portaudio, stream, channels, rate):
+        for chunk in _chunks(portaudio, stream, channels, opening.rate):
             sender.put(chunk)
     except portaudio.PortAudioError as error:
-        raise AudioError(f"microphone {device!r} was lost ({_message(error)})", "Plug it in again.") from error
+        raise AudioError(f"microphone {device!r} was lost ({message(error)})", "Plug it in again.") from error
 
 
 def _chunks(portaudio: Any, stream: Any, channels: tuple[int, ...], rate: int) -> Iterator[Chunk]:
@@ -108,7 +117,9 @@ def list_inputs(*, probe_rates: bool) -> list[dict[str, Any]]:
         probe_rates: Also probe each device for the common rates.
 
     Returns:
-        One entry a device: `name` to give in the configuration, `aliases`, `portaudio`, `channels`, `rate`, `rates`.
+        One entry per device: `name` to give in the configuration, `aliases`, `portaudio`, `channels`, `rate`, `rates`,
+        and the settings that it would be opened with: `opened_rate`, `opened_channels`, `resampler`; these three are
+        None where it cannot be opened now.
 
     Raises:
         AudioError: PortAudio is not installed.
@@ -121,7 +132,9 @@ def list_inputs(*, probe_rates: bool) -> list[dict[str, Any]]:
             continue
         card = card_of(device["name"], cards)
         aliases = [*(card.names if card else ()), device["name"]]
-        rates = [rate for rate in _RATES if probe_rates and _takes(portaudio, place, rate)]
+        opening = plan_opening(portaudio, place, (0,), None)
+        rates = [rate for rate in _RATES if probe_rates and takes(portaudio, place, rate, opening.channels)]
+        openable = takes(portaudio, place, opening.rate, opening.channels)
         inputs.append(
             {
                 "name": aliases[0],
@@ -130,25 +143,9 @@ def list_inputs(*, probe_rates: bool) -> list[dict[str, Any]]:
                 "channels": int(device["max_input_channels"]),
                 "rate": round(device["default_samplerate"]),
                 "rates": rates,
+                "opened_rate": opening.rate if openable else None,
+                "opened_channels": opening.channels if openable else None,
+                "resampler": opening.resampler if openable else None,
             }
         )
     return inputs
-
-
-def _best_rate(portaudio: Any, place: int) -> int:
-    if _takes(portaudio, place, SAMPLE_RATE):
-        return SAMPLE_RATE
-    own: float = portaudio.query_devices(place)["default_samplerate"]
-    return round(own)
-
-
-def _takes(portaudio: Any, place: int, rate: int) -> bool:
-    try:
-        portaudio.check_input_settings(device=place, channels=1, samplerate=rate)
-    except (portaudio.PortAudioError, ValueError):
-        return False
-    return True
-
-
-def _message(error: Exception) -> str:
-    return str(error.args[0]) if error.args else type(error).__name__

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from asd_agent.audio.files import SAMPLE_RATE, Signal, count_samples, read_blocks
+from asd_agent.audio.files import SAMPLE_RATE, Signal, count_samples, read_blocks, read_format
 from asd_agent.audio.protocol import Block, ChildNotice
 from asd_agent.audio.sender import send
 from asd_agent.errors import AudioError
@@ -53,7 +53,7 @@ def play(path: Path, channels: tuple[int, ...], speed: float, pipe: int, *, loop
     recordings = find_recordings(path)
     now = time.monotonic()
     anchor = now if anchor is None else anchor
-    send(pipe, ChildNotice("opened", {"device": str(path), "rate": SAMPLE_RATE, "channels": list(channels)}))
+    send(pipe, ChildNotice("opened", _opened(path, recordings, channels)))
     size = round(SAMPLE_RATE * min(_LONGEST_BLOCK_SECONDS, _BLOCK_SECONDS * max(1.0, speed / _FAST)))
     first = max(0, round((now - anchor) * speed * SAMPLE_RATE))
     pause = threading.Event()
@@ -63,6 +63,24 @@ def play(path: Path, channels: tuple[int, ...], speed: float, pipe: int, *, loop
         send(pipe, Block(samples, first, end_time))
         first += len(samples)
     send(pipe, ChildNotice("ended"))
+
+
+def _opened(path: Path, recordings: list[Path], channels: tuple[int, ...]) -> dict[str, Any]:
+    """Return the report on what is played, with the format of the first recording that can be read."""
+    for recording in recordings:
+        try:
+            found = read_format(recording)
+        except AudioError:
+            continue
+        resampler = "none" if found.rate == SAMPLE_RATE else "soxr"
+        return {
+            "device": str(path),
+            "rate": found.rate,
+            "channels": list(channels),
+            "opened_channels": found.channels,
+            "resampler": resampler,
+        }
+    return {"device": str(path), "rate": SAMPLE_RATE, "channels": list(channels)}
 
 
 def find_recordings(path: Path) -> list[Path]:

@@ -97,7 +97,11 @@ class CaptureSource:
 
     @property
     def opened(self) -> dict[str, Any]:
-        """Report of the child on what it opened last: `device`, `rate`, `channels`; empty before the first time."""
+        """Report of the child on what it opened last; empty before the first time.
+
+        `device`, `rate` (Hz), `channels` (those sent), and where known `opened_channels` (their number at the device)
+        and `resampler` (part that converts to 16 kHz: `none`, `soxr` or `sound server`).
+        """
         with self._lock:
             return dict(self._opened)
 

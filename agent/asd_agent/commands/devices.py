@@ -56,20 +56,27 @@ def _show(found: list[InputDevice]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("device", "channels", "rate", "takes", "also called")
+    table = Table("device", "channels", "takes", "opened with", "also called")
     for entry in found:
         rates = ", ".join(f"{rate / 1000:g}" for rate in entry.rates)
         table.add_row(
             entry.name,
-            str(entry.channels),
-            f"{entry.rate / 1000:g} kHz",
+            str(entry.channels) if entry.stable else f"up to {entry.channels}",
             f"{rates} kHz" if rates else "in use?",
+            _opening(entry),
             ", ".join(entry.aliases),
         )
     console = Console(width=None if sys.stdout.isatty() else 160)
     console.print(table)
     if not any(entry.stable for entry in found):
         console.print("None of them is tied to hardware; their names come from the ALSA configuration.")
+
+
+def _opening(entry: InputDevice) -> str:
+    if entry.opened_rate is None:
+        return "–"
+    resampler = "" if entry.resampler == "none" else f", {entry.resampler}"
+    return f"{entry.opened_rate / 1000:g} kHz, {entry.opened_channels} channels{resampler}"
 
 
 def _show_levels(found: list[InputDevice], seconds: float) -> None:

@@ -33,12 +33,16 @@ class ListenResult:
         samples: Shape (samples, channels), 16 kHz; None when none came.
         fault: Why none came, or how the source failed; empty when all is well.
         rate: Hz that the device was opened with; None when it was not.
+        channels: Number of channels that it was opened with; None likewise.
+        resampler: Part that converts to 16 kHz, see `asd_agent.audio.opening.Opening`; None likewise.
         lost: Samples that did not arrive.
     """
 
     samples: Signal | None
     fault: str = ""
     rate: int | None = None
+    channels: int | None = None
+    resampler: str | None = None
     lost: int = 0
 
 
@@ -71,11 +75,18 @@ def listen(name: str, config: Config, seconds: float = LISTEN_SECONDS) -> Listen
             pause.wait(_TICK_SECONDS)
         status, end = source.status, source.ring.end
         stretch = source.ring.read(max(0, end - wanted), min(end, wanted)) if end else Missing.OVERWRITTEN
-        rate = source.opened.get("rate")
-        nothing = "it was opened and delivers nothing" if rate else "it does not open"
+        opened = source.opened
+        nothing = "it was opened and delivers nothing" if opened else "it does not open"
         fault = "" if status.state in {"healthy", "silent", "ended"} else status.reason or nothing
         samples = None if isinstance(stretch, Missing) else stretch.samples.copy()
-        return ListenResult(samples, fault, rate, source.counters.samples_lost)
+        return ListenResult(
+            samples,
+            fault,
+            opened.get("rate"),
+            opened.get("opened_channels"),
+            opened.get("resampler"),
+            source.counters.samples_lost,
+        )
     finally:
         source.stop()
 
@@ -90,7 +101,7 @@ def judge_source(
         if settings.hardware is not None:
             return [_not_opened(key, settings.hardware, result, devices)]
         return [problem(f"{key}.path", result.fault or "no sound came", "Name a wav or flac recording")]
-    found = []
+    found = _opening(key, result)
     if result.rate is not None and result.rate < SAMPLE_RATE:
         text = f"opened at {result.rate} Hz: everything above {result.rate / 2000:g} kHz is missing"
         found.append(warning(f"{key}.rate", text, "Use a microphone that takes 16 kHz or more"))
@@ -100,6 +111,20 @@ def judge_source(
     for column, channel in enumerate(settings.channels):
         found += _judge_channel(name, channel, result.samples[:, column], config, bundles)
     return found
+
+
+def _opening(key: str, result: ListenResult) -> list[Finding]:
+    if result.rate is None or result.channels is None or result.resampler is None:
+        return []
+    channels = "1 channel" if result.channels == 1 else f"{result.channels} channels"
+    text = f"opened at {result.rate / 1000:g} kHz with {channels}"
+    if result.resampler == "sound server":
+        text = f"{text}: the sound server resamples where its microphone has another rate"
+        return [
+            warning(f"{key}.rate", text, "Remove 'rate': then a high rate is opened, and soxr resamples as in training")
+        ]
+    by = "as the device gives it" if result.resampler == "none" else "resampled to 16 kHz by soxr"
+    return [ok(key, f"{text}, {by}")]
 
 
 def _not_opened(key: str, hardware: str, result: ListenResult, devices: Sequence[CaptureDevice]) -> Finding:

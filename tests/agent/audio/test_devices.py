@@ -65,9 +65,11 @@ def test_a_microphone_is_listed_with_its_channels_and_rates(monkeypatch: pytest.
     assert {16_000, 48_000} <= set(entry.rates)
     assert not entry.stable
     assert entry.channels >= 1
+    assert (entry.opened_rate, entry.opened_channels, entry.resampler) == (48_000, 8, "soxr")
     (listed,) = [d for d in json.loads(said.stdout)["devices"] if d["name"] == DEVICE]
     assert listed["rates"] == list(entry.rates)
     assert listed["stable"] is False
+    assert (listed["opened_rate"], listed["resampler"]) == (48_000, "soxr")
     assert (said.returncode, said.stderr) == (0, "")
 
 

@@ -20,7 +20,7 @@ class MicrophoneSettings(SourceKind):
     device: str = Field(min_length=1)
     channels: Channels = (0,)
     rate: int | None = Field(default=None, ge=8000, le=384_000)
-    """Hz to open the device with; by default 16 kHz where the device offers it, else its own."""
+    """Hz to open the device with; by default 16 kHz where the hardware gives that, else a high rate for soxr."""
 
     @property
     def sample_rate(self) -> int | None:
