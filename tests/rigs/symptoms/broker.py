@@ -154,7 +154,7 @@ SYMPTOMS = {
     "wrong CA": Symptom(_wrong_ca, "mqtt.tls", "certificate is not trusted", "mqtt.tls.ca must hold the authority"),
     "broker's certificate expired": Symptom(_expired, "mqtt.tls", "certificate has expired", "Renew the broker's"),
     "certificate for another name": Symptom(
-        _other_name, "mqtt.tls", "not valid for '127.0.0.1'", "the name that stands"
+        _other_name, "mqtt.tls", "not valid for '127.0.0.1'", "must be a name in the certificate"
     ),
     "broker's name not found": Symptom(_no_such_host, "mqtt.host", "no such host", "Check mqtt.host"),
     "port closed": Symptom(_port_closed, "mqtt.port", "nothing listens there", "Is the broker running"),
