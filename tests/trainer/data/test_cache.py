@@ -47,6 +47,13 @@ def test_other_content_or_another_specification_is_another_array(tmp_path, diges
     assert cache.usage().arrays == 2
 
 
+def test_arrays_of_an_earlier_arithmetic_are_not_found(tmp_path, monkeypatch):
+    cache = Cache(tmp_path)
+    cache.array("a", SPEC, lambda: array(1))
+    monkeypatch.setattr("asd_trainer.data.cache.ARITHMETIC_VERSION", 999)
+    assert cache.array("a", SPEC, lambda: array(2))[0] == 2
+
+
 @pytest.mark.parametrize("damage", ["emptied", "truncated", "flipped", "zeroed"])
 def test_a_damaged_file_is_computed_again(tmp_path, damage):
     cache = Cache(tmp_path)

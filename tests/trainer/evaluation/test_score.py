@@ -50,6 +50,13 @@ def test_what_has_no_auc_or_no_training_clips_is_left_out_and_said(data):
     ]
 
 
+def test_a_cell_states_its_recordings_and_where_its_transductive_scores_show_nothing(data):
+    cells = evaluate_run(trained(data)).document["cells"]
+    assert [c["recordings"] for c in cells] == [[2, 2]] * 4
+    assert all(c["transductive_is_streaming"] for c in cells)
+    assert all(c["auc_transductive"] == pytest.approx(c["auc"][0]) for c in cells)
+
+
 def test_data_that_has_moved_is_found_again_by_training_without_doing_anything_anew(data):
     evaluate_run(trained(data))
     moved = data.rename(data.parent / "moved")

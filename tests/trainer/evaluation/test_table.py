@@ -114,6 +114,43 @@ def test_differences_are_paired_and_agree_with_the_bootstrap_of_two_systems():
     assert difference.high - difference.low < own.high - own.low
 
 
+def test_the_interval_over_few_seeds_is_that_of_students_t():
+    """Clips that decide nothing: only seeds vary, and 2.776 s/√5 is half the interval of five of them."""
+    runs = [evaluated("a", 1.0, seed=s) for s in range(5)]
+    values = (0.5, 0.6, 0.62, 0.7, 0.75)
+    for run, value in zip(runs, values, strict=True):
+        for cell in run.document["cells"]:
+            cell["auc"], cell["pauc"] = [value, value, value], [value, value, value]
+        for drawn in run.drawn.values():
+            drawn[:] = value
+    found = make_table(runs).rows[0].overall.value
+    assert found is not None
+    half = 100 * 2.776 * np.std(values, ddof=1) / np.sqrt(5)
+    assert (found.high - found.low) / 2 == pytest.approx(half, rel=0.1)
+    assert found.value == pytest.approx(100 * np.mean(values))
+
+
+def test_auc_and_pauc_are_shown_apart():
+    table = make_table([evaluated("a", 1.0, seed=s) for s in (0, 1)])
+    value = table.rows[0].entries[0].value
+    assert value is not None
+    cells = [[scores(s, 1.0, seed) for s in ("00", "01")] for seed in (0, 1)]
+    for measure, found in ((auc, value.auc), (pauc, value.pauc)):
+        each = [100 * harmonic_mean([measure(c.normal, c.anomalous) for c in of_seed]) for of_seed in cells]
+        assert found == pytest.approx(np.mean(each))
+    assert f"AUC {value.auc:.1f}<br>pAUC {value.pauc:.1f}" in markdown(table)
+
+
+def test_a_transductive_value_that_is_the_streaming_one_by_construction_is_marked():
+    one, other = evaluated("a", 1.0), evaluated("b", 1.0)
+    for cell in one.document["cells"]:
+        cell["transductive_is_streaming"] = True
+    text = markdown(make_table([one, other]))
+    assert text.count("(=)") == 2 + 1  # the cell, the whole row, the legend
+    assert "by construction" in text
+    assert "(=)" not in markdown(make_table([other]))
+
+
 def test_what_seeds_change_widens_the_interval():
     apart = [evaluated("a", x, seed=s) for s, x in enumerate((0.4, 1.0, 1.6))]
     alike = [evaluated("a", 1.0, seed=s) for s in range(3)]

@@ -23,7 +23,7 @@ def table(
             "Default: the packaged table.yaml."
         ),
     ] = None,
-    seeds: Annotated[int, typer.Option(help="Number of seeds, the same for every recipe.", min=1)] = 3,
+    seeds: Annotated[int, typer.Option(help="Number of seeds, the same for every recipe.", min=1)] = 5,
     seed: Annotated[int, typer.Option(help="First seed.", min=0)] = 0,
     out: Annotated[Path, typer.Option(help="Folder of runs, table.json and table.md.")] = Path("runs"),
     reference: Annotated[
@@ -40,7 +40,7 @@ def table(
 
     If jobs fail, the table shows the others and the exit code is 1.
 
-    Example: asd-trainer table data --recipes level,quick --seeds 3 --out runs
+    Example: asd-trainer table data --recipes level,quick --out runs
     """
     from asd_agent.whole_files import whole_file, write_json
     from asd_trainer.data.dataset import scan

@@ -22,6 +22,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel
 
+from asd_agent.bundle.manifest import ARITHMETIC_VERSION
+
 Array = npt.NDArray[Any]
 GIB = 1 << 30
 _LEFT_BY_THE_DEAD = 3600.0
@@ -89,7 +91,7 @@ class Cache:
 
     def _path(self, clip_digest: str, spec: BaseModel | Mapping[str, Any]) -> Path:
         plain = spec.model_dump(mode="json") if isinstance(spec, BaseModel) else dict(spec)
-        text = json.dumps([clip_digest, plain], sort_keys=True, allow_nan=False)
+        text = json.dumps([clip_digest, plain, ARITHMETIC_VERSION], sort_keys=True, allow_nan=False)
         key = hashlib.sha256(text.encode()).hexdigest()
         return self.folder / key[:2] / f"{key}.npy"
 

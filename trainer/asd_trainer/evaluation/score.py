@@ -28,11 +28,11 @@ from asd_trainer.data.dataset import labelled_clips, scan
 from asd_trainer.data.digests import Digests
 from asd_trainer.data.layout import Clip
 from asd_trainer.engine.progress import StageProgress
-from asd_trainer.evaluation.metrics.bootstrap import DRAWS, Cell, interval, resampled
+from asd_trainer.evaluation.metrics.bootstrap import DRAWS, Cell, harmonic_means, interval, resampled
 from asd_trainer.evaluation.metrics.result import measure, to_csv
-from asd_trainer.evaluation.metrics.roc import auc, harmonic_mean, pauc
+from asd_trainer.evaluation.metrics.roc import auc, pauc
 from asd_trainer.evaluation.metrics.submission import ScoredCell, write_submission
-from asd_trainer.evaluation.transductive import transductive_scores
+from asd_trainer.evaluation.transductive import same_ranking, transductive_scores
 from asd_trainer.jobs import Job, Task, run_jobs
 from asd_trainer.jobs import digests as job_digests
 from asd_trainer.jobs.executor import Observe
@@ -197,6 +197,7 @@ def _cell(
         dict(sorted(scores.items())),
         {n: s > level for n, s in scores.items()} if decide else None,
         {c.path.name: c.label == "anomaly" for c in clips},
+        {c.path.name: c.recording for c in clips},
     )
 
 
@@ -237,8 +238,9 @@ def _measures(
     cells = []
     for got in result.cells:
         key = got.section, got.domain
-        condition, other = bundle.condition(*key), paper[key]
+        condition, other, own = bundle.condition(*key), paper[key], scored[key].cell()
         assert other is not None
+        assert own is not None
         draws = drawn[f"{got.section}/{got.domain}"]
         first, second = got.values[0] or 0.0, got.values[1] or 0.0
         cells.append(
@@ -247,6 +249,7 @@ def _measures(
                 "domain": got.domain,
                 "normal": got.normal,
                 "anomalous": got.anomalous,
+                "recordings": list(own.units),
                 "clips": _clips_digest(scored[key]),
                 "training_clips": condition.clips,
                 "provisional": condition.provisional,
@@ -254,6 +257,7 @@ def _measures(
                 "pauc": _triple(second, draws[1]),
                 "auc_transductive": auc(other.normal, other.anomalous),
                 "pauc_transductive": pauc(other.normal, other.anomalous),
+                "transductive_is_streaming": same_ranking(condition),
                 "precision": got.values[2],
                 "recall": got.values[3],
                 "f1": got.values[4],
@@ -263,7 +267,7 @@ def _measures(
     over_all = None
     if cells:
         together = np.concatenate([drawn[f"{c.section}/{c.domain}"] for c in result.cells])
-        over_all = _triple(result.harmonic(), np.array([harmonic_mean(v) for v in together.T]))
+        over_all = _triple(result.harmonic(), harmonic_means(together))
     return {
         "cells": cells,
         "harmonic_mean": over_all,

@@ -46,6 +46,16 @@ def transductive_scores(
     return [float(value) for value in found]
 
 
+def same_ranking(condition: Condition) -> bool:
+    """Return True where transductive scores rank the clips of a cell as streaming ones do, by construction.
+
+    That is so for one member whose score does not itself depend on the test clips: standardisation is monotone. AUC and
+    pAUC of such a cell are equal, and their equality shows nothing.
+    """
+    members = [use for expert in condition.experts for use in expert.members]
+    return len(members) == 1 and members[0].density != "posterior_distance"
+
+
 def _raw(
     scorer: BundleScorer,
     use: MemberUse,

@@ -12,6 +12,7 @@ from asd_agent.errors import UsageError
 from asd_trainer.data.dataset import DataSet
 from asd_trainer.data.digests import Digests
 from asd_trainer.engine.progress import StageProgress
+from asd_trainer.evaluation.metrics import METRICS_VERSION
 from asd_trainer.families.settings import ClassifierExpert, EmbeddingExpert, NetworkExpert
 from asd_trainer.fit.expert_plans import check_permits, numbered
 from asd_trainer.fit.selection_by_labels import check_labels
@@ -113,7 +114,7 @@ def evaluation_job(name: str, machine: str, testing_digest: str, data: Path, bun
         kind=EVALUATION,
         run="asd_trainer.evaluation.score:evaluate_bundle",
         arguments={"machine": machine},
-        inputs={"data": testing_digest, "code": code_version()},
+        inputs={"data": testing_digest, "code": {**code_version(), "metrics": METRICS_VERSION}},
         paths={"data": str(data)},
         depends_on=(bundle,),
     )

@@ -44,10 +44,10 @@ def test_the_interval_of_chance_holds_one_half():
 
 def test_every_draw_equals_the_measure_of_the_clips_that_were_drawn():
     rng = np.random.default_rng(3)
-    cell = Cell(rng.integers(6, size=17).astype(float), rng.integers(2, 9, size=11).astype(float))
+    cell = Cell(rng.integers(9, size=47).astype(float), rng.integers(1, 10, size=31).astype(float))
     got_auc, got_pauc = resampled(cell, 25, np.random.default_rng(4))
     again = np.random.default_rng(4)
-    normal, anomalous = again.integers(17, size=(25, 17)), again.integers(11, size=(25, 11))
+    normal, anomalous = again.integers(47, size=(25, 47)), again.integers(31, size=(25, 31))
     for i in range(25):
         x, y = cell.normal[normal[i]], cell.anomalous[anomalous[i]]
         assert got_auc[i] == pytest.approx(auc(x, y), abs=1e-12)

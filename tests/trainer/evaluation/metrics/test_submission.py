@@ -214,3 +214,16 @@ def test_the_command_tells_the_measure_by_the_files_and_fails_where_one_is_wrong
 def test_the_command_refuses_scores_that_cannot_be_measured(tmp_path):
     write(tmp_path / "anomaly_score_fan_section_00_source_test.csv", [("a_normal_0.wav", 1)])
     assert "has only normal clips" in str(call(tmp_path).exception)
+
+
+def test_clips_of_an_imported_recording_are_one_unit_of_the_interval(tmp_path):
+    names = [
+        f"section_00_source_test_{label}_{i:04d}_rec_{rec}.wav"
+        for label, recs in (("normal", "aabbc"), ("anomaly", "dde"))
+        for i, rec in enumerate(recs)
+    ]
+    write(tmp_path / "anomaly_score_fan_section_00_source_test.csv", [(n, i) for i, n in enumerate(names)])
+    (cell,) = read_submission(tmp_path)
+    pair = cell.cell()
+    assert pair is not None
+    assert pair.units == (3, 2)

@@ -1,1 +1,4 @@
-"""The official measure of DCASE Task 2, and how sure one may be of it."""
+"""Metrics of anomaly scores in the official form, with intervals."""
+
+METRICS_VERSION = 2
+"""Raised when the same scores give other metrics or intervals. 2: recordings are resampled, not clips."""

@@ -58,19 +58,19 @@ def pauc(normal: Scores, anomalous: Scores, p: float = MAX_FPR) -> float:
         >>> normal, anomalous = np.arange(10.0), np.array([8.5, 20.0])
         >>> pauc(normal, anomalous)
         0.7368421052631579
-        >>> round(pauc(normal, anomalous, p=1.0), 12) == round(auc(normal, anomalous), 12)
-        True
+        >>> round(pauc(normal, anomalous, p=1.0), 12), round(auc(normal, anomalous), 12)
+        (0.95, 0.95)
     """
     if not 0.0 < p <= 1.0:
         raise ValueError(f"p = {p} is not above 0 and at most 1")
     fpr, tpr = roc_curve(normal, anomalous)
     if p == 1.0:
-        return float(np.trapezoid(tpr, fpr))
+        return min(1.0, float(np.trapezoid(tpr, fpr)))
     stop = int(np.searchsorted(fpr, p, side="right"))
     edge = float(np.interp(p, fpr[stop - 1 : stop + 1], tpr[stop - 1 : stop + 1]))
     area = float(np.trapezoid(np.append(tpr[:stop], edge), np.append(fpr[:stop], p)))
     chance = p * p / 2.0
-    return 0.5 * (1.0 + (area - chance) / (p - chance))
+    return min(1.0, 0.5 * (1.0 + (area - chance) / (p - chance)))  # a sum of areas rounds beyond the whole
 
 
 def roc_curve(normal: Scores, anomalous: Scores) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -134,4 +134,4 @@ def harmonic_mean(values: npt.ArrayLike) -> float:
     x = np.maximum(np.asarray(values, dtype=np.float64), EPSILON)
     if not x.size:
         raise ValueError("a harmonic mean needs a value")
-    return float(len(x) / np.sum(1.0 / x))
+    return min(float(len(x) / np.sum(1.0 / x)), float(x.max()))  # rounding must not lift a mean above its values

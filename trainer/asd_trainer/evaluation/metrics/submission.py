@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from asd_agent.errors import DataError
 from asd_trainer.evaluation.metrics.bootstrap import Cell
@@ -25,6 +26,9 @@ _NAME = re.compile(
     r"(?:_(?P<domain>source|target))?(?:_test)?(?:_seed\d+.*)?\.csv\Z"
 )
 
+_RECORDING = re.compile(r"_rec_(?P<recording>[A-Za-z0-9-]+)")
+"""The attribute by which `asd-trainer import` and `asd-agent record` name the recording of a clip."""
+
 
 @dataclass(frozen=True)
 class ScoredCell:
@@ -34,6 +38,7 @@ class ScoredCell:
         scores: Score by clip name.
         decisions: True for anomalous, by clip name; None without a decision file.
         labels: True for an anomalous clip, by clip name.
+        recordings: Recording of a clip, by clip name; a clip that is missing is a recording of its own.
     """
 
     machine: str
@@ -42,6 +47,7 @@ class ScoredCell:
     scores: Mapping[str, float]
     decisions: Mapping[str, bool] | None
     labels: Mapping[str, bool]
+    recordings: Mapping[str, str] = field(default_factory=dict)
 
     def cell(self) -> Cell | None:
         """Return scores by class in the order of names, so that cells of other systems pair clip by clip.
@@ -49,9 +55,17 @@ class ScoredCell:
         None with one class only, where no AUC is defined.
         """
         ordered = sorted(self.scores.items())
-        normal = [s for name, s in ordered if not self.labels[name]]
-        anomalous = [s for name, s in ordered if self.labels[name]]
-        return Cell(np.array(normal), np.array(anomalous)) if normal and anomalous else None
+        normal = [name for name, _ in ordered if not self.labels[name]]
+        anomalous = [name for name, _ in ordered if self.labels[name]]
+        if not normal or not anomalous:
+            return None
+        scores = [np.array([self.scores[n] for n in names]) for names in (normal, anomalous)]
+        return Cell(scores[0], scores[1], self._numbered(normal), self._numbered(anomalous))
+
+    def _numbered(self, names: Sequence[str]) -> npt.NDArray[np.int64]:
+        """Return the number of the recording of each clip, in the order in which recordings occur."""
+        numbers: dict[str, int] = {}
+        return np.array([numbers.setdefault(self.recordings.get(n, n), len(numbers)) for n in names])
 
 
 @dataclass(frozen=True)
@@ -149,6 +163,7 @@ def _read(path: Path, match: re.Match[str], decision_file: Path, truth: GroundTr
             {n: scores[n] for n in names},
             {n: decisions[n] for n in names} if decisions is not None else None,
             {n: labels[n] for n in names},
+            {n: found["recording"] for n in names if (found := _RECORDING.search(n))},
         )
         for domain, names in sorted(domains.items())
     ]

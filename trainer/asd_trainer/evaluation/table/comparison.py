@@ -7,17 +7,27 @@ clips and seeds, the same ones for every recipe, so that differences are paired.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import ndtri, stdtrit
 
 from asd_agent.errors import DataError, UsageError
-from asd_trainer.evaluation.metrics.bootstrap import interval
+from asd_trainer.evaluation.metrics.bootstrap import harmonic_means, interval
 from asd_trainer.evaluation.metrics.roc import harmonic_mean
 from asd_trainer.evaluation.score import Evaluation
 from asd_trainer.evaluation.table.paper import TABLE_1, part_of
+from asd_trainer.evaluation.table.values import (
+    ComparisonTable,
+    PaperValues,
+    TableColumn,
+    TableDifference,
+    TableEntry,
+    TableRow,
+    TableValue,
+)
 from asd_trainer.jobs.runs import data_names
 
 Array = npt.NDArray[np.float64]
@@ -26,119 +36,8 @@ Key = tuple[str, str, str, str]
 _SEED = 0
 """Seed of the resampling of seeds: a choice, the same for every recipe so that differences are paired."""
 
-
-@dataclass(frozen=True)
-class TableValue:
-    """Measure of a recipe in per cent.
-
-    Attributes:
-        value: Mean over seeds, of streaming scores.
-        spread: Standard deviation over seeds; None with one seed.
-        low: Lower limit of the 95 % interval.
-        high: Upper limit of the 95 % interval.
-        transductive: Mean over seeds, of scores standardised over the test clips.
-        seeds: Value of each seed.
-    """
-
-    value: float
-    spread: float | None
-    low: float
-    high: float
-    transductive: float
-    seeds: Mapping[int, float]
-
-
-@dataclass(frozen=True)
-class TableDifference:
-    """Difference of a row to the reference row, over the clips and seeds that both have.
-
-    Attributes:
-        value: Percentage points, with their 95 % interval `low` to `high`.
-        verdict: `better` or `worse` only where the interval excludes 0.
-    """
-
-    value: float
-    low: float
-    high: float
-    verdict: Literal["better", "worse", "undecided"]
-
-
-@dataclass(frozen=True)
-class TableEntry:
-    """Content of a table cell; None where a value does not exist."""
-
-    value: TableValue | None
-    difference: TableDifference | None
-
-
-@dataclass(frozen=True)
-class TableColumn:
-    """One machine and domain.
-
-    Attributes:
-        data: Name of the data set.
-        sections: Sections that were scored.
-    """
-
-    data: str
-    machine: str
-    domain: str
-    sections: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class TableRow:
-    """One recipe.
-
-    Attributes:
-        chosen_by_labels: Sections whose labelled anomalies chose among its members; none by default.
-        entries: One for each column.
-        overall: Value over all cells that the recipe has.
-    """
-
-    recipe: str
-    entries: tuple[TableEntry, ...]
-    overall: TableEntry
-    chosen_by_labels: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class PaperValues:
-    """Row of Table 1 of the paper under the columns of this table.
-
-    Attributes:
-        values: One for each column; None where the paper has none.
-        overall: Harmonic mean of the values; None unless every column has one.
-        printed: Value that the paper prints for all seven machines.
-    """
-
-    part: str
-    method: str
-    values: tuple[float | None, ...]
-    overall: float | None
-    printed: float
-
-
-@dataclass(frozen=True)
-class ComparisonTable:
-    """Comparison of several recipes.
-
-    Attributes:
-        reference: Recipe that the others are compared with.
-        seeds: All seeds that occur.
-        left_out: Sentences about what is not in the table or not comparable.
-    """
-
-    reference: str
-    seeds: tuple[int, ...]
-    columns: tuple[TableColumn, ...]
-    rows: tuple[TableRow, ...]
-    paper: tuple[PaperValues, ...]
-    left_out: tuple[str, ...]
-
-    def document(self) -> dict[str, Any]:
-        """Return the table for JSON."""
-        return {"schema": 1, "unit": "%", **asdict(self)}
+_UPPER = 0.975
+"""Probability below the upper limit of a 95 % interval."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +47,7 @@ class _Cell:
     drawn: Array
     clips: str
     training_clips: int
+    same_ranking: bool
 
 
 Cells = dict[Key, _Cell]
@@ -224,6 +124,7 @@ def _cells(one: Evaluation, data: str) -> Cells:
             one.drawn[f"{c['section']}/{c['domain']}"],
             c["clips"],
             c["training_clips"],
+            c.get("transductive_is_streaming", False),
         )
         for c in one.document["cells"]
     }
@@ -254,10 +155,19 @@ def _same_clips(mine: Seeds, other: Seeds, key: Key) -> bool:
 def _value(recipe: Seeds, seeds: Sequence[int], keys: Sequence[Key]) -> TableValue:
     values = [100 * harmonic_mean([v for k in keys for v in recipe[s][k].values]) for s in seeds]
     paper = [100 * harmonic_mean([v for k in keys for v in recipe[s][k].transductive]) for s in seeds]
-    mean = float(np.mean(values))
-    found = interval(mean, _over_seeds(_drawn(recipe, seeds, keys)))
-    spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    return TableValue(mean, spread, found.low, found.high, float(np.mean(paper)), dict(zip(seeds, values, strict=True)))
+    apart = [[100 * harmonic_mean([recipe[s][k].values[i] for k in keys]) for s in seeds] for i in range(2)]
+    found = interval(float(np.mean(values)), _over_seeds(_drawn(recipe, seeds, keys)))
+    return TableValue(
+        found.value,
+        float(np.std(values, ddof=1)) if len(values) > 1 else None,
+        found.low,
+        found.high,
+        float(np.mean(paper)),
+        dict(zip(seeds, values, strict=True)),
+        float(np.mean(apart[0])),
+        float(np.mean(apart[1])),
+        all(recipe[s][k].same_ranking for s in seeds for k in keys),
+    )
 
 
 def _difference(mine: Seeds, other: Seeds, seeds: Sequence[int], keys: Sequence[Key]) -> TableDifference:
@@ -271,19 +181,24 @@ def _difference(mine: Seeds, other: Seeds, seeds: Sequence[int], keys: Sequence[
 
 def _drawn(recipe: Seeds, seeds: Sequence[int], keys: Sequence[Key]) -> Array:
     """Return harmonic means under resampling of the clips, in per cent, shape (seeds, draws)."""
-    floor = np.finfo(np.float64).eps
-    means = []
-    for seed in seeds:
-        values = np.maximum(np.concatenate([recipe[seed][k].drawn for k in keys]), floor)
-        means.append(100 * len(values) / np.sum(1.0 / values, axis=0))
-    return np.stack(means)
+    return np.stack([100 * harmonic_means(np.concatenate([recipe[seed][k].drawn for k in keys])) for seed in seeds])
 
 
 def _over_seeds(drawn: Array) -> Array:
-    """Return means over resampled seeds, shape (draws,); calls with equally many seeds draw the same ones."""
+    """Return means over resampled seeds, shape (draws,); calls with equally many seeds draw the same ones.
+
+    Resampling few seeds gives too narrow an interval: its variance lacks the factor n/(n - 1), and its tails are those
+    of a normal distribution. The deviation from the mean over all seeds is therefore scaled by √(n/(n - 1)) and by the
+    quotient of the quantiles of Student's t with n - 1 degrees of freedom and of the normal distribution.
+    """
     seeds, draws = drawn.shape
+    whole: Array = drawn.mean(axis=0)
+    if seeds == 1:
+        return whole
     picked = np.random.default_rng(_SEED).integers(seeds, size=(seeds, draws))
-    return np.asarray(np.take_along_axis(drawn, picked, axis=0).mean(axis=0), dtype=np.float64)
+    deviation = np.take_along_axis(drawn, picked, axis=0).mean(axis=0) - whole
+    factor = np.sqrt(seeds / (seeds - 1)) * stdtrit(seeds - 1, _UPPER) / ndtri(_UPPER)
+    return np.asarray(whole + factor * deviation, dtype=np.float64)
 
 
 def _incomparable(recipe: str, mine: Seeds, keys: Sequence[Key]) -> list[str]:

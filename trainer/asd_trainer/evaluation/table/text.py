@@ -10,12 +10,14 @@ from rich.console import Console
 from rich.table import Table
 
 from asd_trainer.evaluation.score import Evaluation
-from asd_trainer.evaluation.table.comparison import ComparisonTable, TableDifference, TableEntry
+from asd_trainer.evaluation.table.values import ComparisonTable, TableDifference, TableEntry
 
 _NAME_WIDTH, _COLUMN_WIDTH = 30, 16
 _MARKS = {"better": " ↑", "worse": " ↓", "undecided": ""}
 _OVERALL = "all"
 _BY_LABELS = " ‡"
+LEAST_SEEDS = 5
+"""Seeds for a useful interval: its factor for few seeds is 1.6 with 5, 2.7 with 3 and 9.2 with 2."""
 
 
 def print_table(table: ComparisonTable, console: Console) -> None:
@@ -113,7 +115,9 @@ def _text(entry: TableEntry, newline: str) -> str:
     v = entry.value
     spread = "" if v.spread is None else f" ± {v.spread:.1f}"
     mark = _MARKS[entry.difference.verdict] if entry.difference else ""
-    return newline.join((f"{v.value:.1f}{spread}{mark}", f"{v.low:.0f}–{v.high:.0f}", f"({v.transductive:.1f})"))
+    transductive = "(=)" if v.transductive_is_streaming else f"({v.transductive:.1f})"
+    apart = f"AUC {v.auc:.1f}{newline}pAUC {v.pauc:.1f}"
+    return newline.join((f"{v.value:.1f}{spread}{mark}", f"{v.low:.0f}–{v.high:.0f}", apart, transductive))
 
 
 def _against(difference: TableDifference | None, newline: str) -> str:
@@ -138,8 +142,14 @@ def legend(table: ComparisonTable) -> str:
     """Return the legend of the table."""
     text = "Harmonic mean of AUC and pAUC (p = 0.1) over sections, in %, of the streaming scores"
     if len(table.seeds) > 1:
-        text += f": mean ± spread over seeds {', '.join(map(str, table.seeds))}"
-    text += "; 95 % interval; (transductive)."
+        text += f": mean ± standard deviation over seeds {', '.join(map(str, table.seeds))}"
+    text += "; 95 % interval over recordings"
+    text += " and seeds" if len(table.seeds) > 1 else ", without the variation between seeds"
+    text += "; AUC and pAUC apart; (transductive)."
+    if any(e.value and e.value.transductive_is_streaming for row in table.rows for e in (*row.entries, row.overall)):
+        text += " (=): one member, whose transductive ranking is the streaming one by construction."
+    if 1 < len(table.seeds) < LEAST_SEEDS:
+        text += f" With fewer than {LEAST_SEEDS} seeds the interval is wide because the spread is hardly known."
     if _several(table):
         text += (
             f" ↑ ↓ and the last column: paired difference against {table.reference}; a verdict only where its 95 % "
