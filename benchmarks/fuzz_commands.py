@@ -206,24 +206,24 @@ class Shooter:
 
 
 class Agent:
-    """The publisher, the outbox, the desk and a supervisor that obeys it."""
+    """The publisher, the outbox, the receiver of commands, and the part of the service that applies them."""
 
     def __init__(self, settings: MqttSettings, folder: Path) -> None:
         self.clock = SystemClock()
         self.outbox = Outbox(folder / "outbox.db", self.clock)
         self.publisher = Publisher(settings, "box", self.outbox, self.clock)
-        self.desk = CommandReceiver(TOPICS, ALLOWED, MONITORS, self.outbox, self.clock)
-        self.desk.attach(self.publisher)
+        self.receiver = CommandReceiver(TOPICS, ALLOWED, MONITORS, self.outbox, self.clock)
+        self.receiver.attach(self.publisher)
         self.states = {name: AlarmState(monitor=f"box/{name}") for name in MONITORS}
         self.obeyed: Counter[str] = Counter()
 
     def turn(self) -> None:
         """Carry out what waits."""
-        for order in self.desk.take():
+        for order in self.receiver.take():
             name, now = order.command.monitor, ClockReading.read(self.clock)
             before, _ended = tick(self.states[name], now)  # a shelving may end by itself
             after, _events, result = apply_action(before, order.verb, order.args, AlarmSettings(), now)
-            answer, record = self.desk.answer(order, result)
+            answer, record = self.receiver.answer(order, result)
             self.outbox.commit(name, after.to_json(), [answer], record)
             self.states[name] = after
             if result.done or after.seq != before.seq:

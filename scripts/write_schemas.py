@@ -9,17 +9,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from asd_agent.mqtt.payloads import (
-    AgentEvent,
-    Alert,
-    Command,
-    CommandAnswer,
-    Health,
-    MonitorState,
-    Payload,
-    Score,
-    SourceState,
-)
+from asd_agent.mqtt.health import Health
+from asd_agent.mqtt.payloads import AgentEvent, Alert, Command, CommandAnswer, MonitorState, Payload, Score, SourceState
 from asd_agent.whole_files import write_whole
 
 MODELS: dict[str, type[Payload]] = {

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from asd_agent.mqtt.payloads import Health
+from asd_agent.mqtt.health import Health
 
 WINDOWS = {"due": 10, "scored": 5, "skipped": 2, "suspect": 1, "invalid": 2, "suspended": 1}
 SOURCE = {
     "state": "stalled",
     "frames": 160_000,
+    "samples": 160_001,
     "gaps": 3,
     "level_dbfs": -30.0,
     "samples_lost": 800,

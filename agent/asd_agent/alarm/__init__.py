@@ -19,11 +19,9 @@ from asd_agent.alarm.state import (
     EvidenceSummary,
     PastAlarm,
     PendingEvidence,
-    ScoredWindow,
     Shelving,
-    severity_class,
-    severity_of,
 )
+from asd_agent.alarm.window import ScoredWindow, severity_class, severity_of
 
 __all__ = [
     "EVENTS",

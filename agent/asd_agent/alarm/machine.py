@@ -14,16 +14,9 @@ import math
 
 from pydantic import ValidationError
 
-from asd_agent.alarm.state import (
-    AlarmState,
-    Event,
-    EvidenceSummary,
-    RevocableVote,
-    ScoredWindow,
-    severity_class,
-    severity_of,
-)
+from asd_agent.alarm.state import AlarmState, Event, EvidenceSummary, RevocableVote
 from asd_agent.alarm.transition import NO_VOTES, Transition
+from asd_agent.alarm.window import ScoredWindow, severity_class, severity_of
 from asd_agent.clock import ClockReading
 from asd_agent.config.model import AlarmSettings
 

@@ -16,9 +16,8 @@ from asd_agent.alarm.state import (
     EvidenceSummary,
     PastAlarm,
     PendingEvidence,
-    ScoredWindow,
-    severity_class,
 )
+from asd_agent.alarm.window import ScoredWindow, severity_class
 from asd_agent.clock import ClockReading
 
 NO_VOTES: dict[str, Any] = {"votes": (), "clear_count": 0, "revocable_votes": ()}
@@ -27,7 +26,7 @@ NO_VOTES: dict[str, Any] = {"votes": (), "clear_count": 0, "revocable_votes": ()
 
 @dataclass(frozen=True)
 class Action:
-    """Who acts in a transition, and what the person says; empty where no person does.
+    """Person who acts in a transition, with note and judgement; empty where no person acts.
 
     Attributes:
         by: Name of the person.

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from asd_agent.config.finding import Finding, ok, problem, warning
 from asd_agent.control_client import SOCKET_NAME, ControlError, ask
-from asd_agent.mqtt.payloads import Health
+from asd_agent.mqtt.health import Health
 
 _WELL = {"healthy", "ended"}
 MISSED_SHARE = 0.01

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from asd_agent.alarm import ScoredWindow
-from asd_agent.alarm.state import Verdict
+from asd_agent.alarm.window import Verdict
 from asd_agent.errors import AsdError
 
 Columns = npt.NDArray[np.void]

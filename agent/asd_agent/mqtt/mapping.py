@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from asd_agent.alarm.state import AlarmState, Event, ScoredWindow, severity_of
+from asd_agent.alarm.state import AlarmState, Event
+from asd_agent.alarm.window import ScoredWindow, severity_of
 from asd_agent.clock import ClockReading, iso_utc
 from asd_agent.monitor import Identity
 from asd_agent.mqtt.payloads import (

@@ -8,8 +8,7 @@ from asd_agent import __version__
 from asd_agent.audio.source import CaptureSource
 from asd_agent.clock import iso_utc
 from asd_agent.monitor import Counts
-from asd_agent.mqtt.mapping import clock_word
-from asd_agent.mqtt.payloads import (
+from asd_agent.mqtt.health import (
     DeliveryHealth,
     EvidenceHealth,
     Health,
@@ -19,6 +18,7 @@ from asd_agent.mqtt.payloads import (
     SourceHealth,
     WindowCounts,
 )
+from asd_agent.mqtt.mapping import clock_word
 from asd_agent.runtime import disk_free_bytes, temperature_celsius
 from asd_agent.service.loader import LoadedRuntime
 
@@ -79,6 +79,7 @@ def _source_health(source: CaptureSource) -> SourceHealth:
     return SourceHealth(
         state=source.state,
         frames=counters.samples,
+        samples=counters.samples,
         gaps=counters.gaps,
         level_dbfs=counters.level_dbfs,
         samples_lost=counters.samples_lost,

@@ -16,7 +16,7 @@ from asd_agent.errors import AsdError
 from asd_agent.evidence.recorder import EvidenceChanges
 from asd_agent.inference.scorer import WindowScore
 from asd_agent.monitor import MOST_AT_ONCE, Monitor, MonitorEvents, Window
-from asd_agent.mqtt.payloads import Health
+from asd_agent.mqtt.health import Health
 from asd_agent.notices import AgentNotice
 from asd_agent.runtime import release_free_memory
 from asd_agent.service.control import Request

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Protocol
 
 from asd_agent.config.model import MetricsSettings
-from asd_agent.mqtt.payloads import Health, SourceHealth, WindowCounts
+from asd_agent.mqtt.health import Health, SourceHealth, WindowCounts
 
 log = logging.getLogger(__name__)
 
@@ -154,7 +154,8 @@ def _sources(sources: Mapping[str, SourceHealth]) -> Iterator[Any]:
     states = {(n, state): float(s.state == state) for n, s in sources.items() for state in _SOURCE_STATES}
     yield _gauge("asd_source_state", "1 for the state that the source is in", states, "source", "state")
     counters = {
-        "frames": "Samples received, of each channel",
+        "samples": "Samples received, of each channel",
+        "frames": "The same as asd_source_samples, under its first name",
         "samples_lost": "Samples lost, of each channel",
         "gaps": "Gaps in the sound",
         "overflows": "Times that the device lost sound",

@@ -10,9 +10,10 @@ from asd_agent.audio.source import CaptureSource
 from asd_agent.clock import Clock, ClockReading, iso_utc
 from asd_agent.config.model import Config
 from asd_agent.monitor import Monitor
+from asd_agent.mqtt.health import Health
 from asd_agent.mqtt.home_assistant import MonitorDevice, announce
 from asd_agent.mqtt.mapping import alert_of, clock_word, message_of, monitor_state_of, score_of
-from asd_agent.mqtt.payloads import AgentEvent, Alert, Health, SourceState
+from asd_agent.mqtt.payloads import AgentEvent, Alert, SourceState
 from asd_agent.mqtt.publisher import Publisher
 from asd_agent.mqtt.topics import Topics
 from asd_agent.notices import AgentNotice

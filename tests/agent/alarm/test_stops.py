@@ -1,4 +1,4 @@
-"""Windows that hold part of a stop or of a start of the machine count for nothing; those beside them do."""
+"""Windows that hold part of a stop or of a start of the machine do not count; those beside them do."""
 
 from __future__ import annotations
 
@@ -89,11 +89,11 @@ def test_a_state_that_was_stored_before_stops_were_followed_is_read():
 
 @st.composite
 def days(draw):
-    """A machine that runs and stands still by turns, and the windows that are heard of it.
+    """A machine that runs and stops in turn, and the windows of its sound.
 
-    Times are in quarters of a second, so that windows begin and end exactly where they say. Each stretch of standing
-    still is long enough for a window of it alone to be heard; a run may be as short as it likes. What a little of the
-    run does not lift above the gate's level is `lax`.
+    Times are in quarters of a second, so that windows begin and end exactly. Each stop is long enough for a window
+    within it; a run may have any length. `lax` is the length of running sound in a window that leaves its level below
+    the gate's.
     """
     window = draw(st.integers(4, 48))
     hop = draw(st.integers(1, 20).filter(lambda h: window <= 30 * h))
@@ -116,7 +116,7 @@ def _shared(a: int, b: int, c: int, d: int) -> int:
 
 
 def _counted(kinds: list[str], window: float, hop: float) -> list[int]:
-    """The windows that count, told with hindsight: within a run, after its first window and before its last."""
+    """Indices of the windows that count, with hindsight: within a run, after its first window and before its last."""
     found: list[int] = []
     run: list[int] = []
     stood_still = False

@@ -30,7 +30,7 @@ def broker(tmp_path_factory):
 
 
 def may_publish(broker, user, topic):
-    """Under MQTT 5 the PUBACK says whether it was allowed."""
+    """Return whether the broker allows a publication: under MQTT 5 its PUBACK has the reason."""
     reasons = []
     client = paho.Client(CallbackAPIVersion.VERSION2, f"p-{user}", protocol=paho.MQTTv5)
     client.username_pw_set(user, user)

@@ -20,30 +20,32 @@ from asd_agent.outbox.store import Outbox
 TOPICS = Topics("box")
 
 
-class Office:
-    """A desk that allows shelving on two monitors, and a supervisor that obeys it."""
+class Service:
+    """A receiver that allows shelving on two monitors, and the part of the service that applies its commands."""
 
     def __init__(self, folder, clock, allowed=("shelve", "unshelve")):
         self.clock = clock
         self.outbox = Outbox(folder / "o.db", clock)
-        self.desk = CommandReceiver(TOPICS, allowed, ["fan", "pump"], self.outbox, clock)
+        self.receiver = CommandReceiver(TOPICS, allowed, ["fan", "pump"], self.outbox, clock)
         self.states = {name: AlarmState(monitor=f"box/{name}") for name in ("fan", "pump")}
 
     def send(self, verb="shelve", payload=None, *, retained=False, **changes):
         fields = {"schema": "asd.command/1", "id": "c1", "monitor": "fan", "minutes": 10.0, "by": "Ada"}
         fields["expires"] = iso_utc(self.clock.utc() + 60)
         text = payload if payload is not None else json.dumps({**fields, **changes}).encode()
-        self.desk.inbox.put(Received(TOPICS.command(verb), text, retained))
-        return self.turn()
+        self.receiver.inbox.put(Received(TOPICS.command(verb), text, retained))
+        return self.cycle()
 
-    def turn(self):
-        """What the supervisor does; returns the answers."""
+    def cycle(self):
+        """Apply all commands and return the answers."""
         now = ClockReading.read(self.clock)
-        for order in self.desk.take():
-            name = order.command.monitor
+        for accepted in self.receiver.take():
+            name = accepted.command.monitor
             settings_ = AlarmSettings()
-            self.states[name], _events, result = apply_action(self.states[name], order.verb, order.args, settings_, now)
-            answer, record = self.desk.answer(order, result)
+            self.states[name], _events, result = apply_action(
+                self.states[name], accepted.verb, accepted.args, settings_, now
+            )
+            answer, record = self.receiver.answer(accepted, result)
             self.outbox.commit(name, self.states[name].to_json(), [answer], record)
         answers = []
         while (row := self.outbox.next()) is not None:
@@ -54,14 +56,14 @@ class Office:
 
 
 @pytest.fixture
-def office(tmp_path, clock):
-    return Office(tmp_path, clock)
+def service(tmp_path, clock):
+    return Service(tmp_path, clock)
 
 
-def test_an_allowed_command_takes_effect_is_answered_and_logged(office):
-    (answer,) = office.send()
-    assert office.states["fan"].state == "shelved"
-    assert office.states["pump"].state == "normal"
+def test_an_allowed_command_takes_effect_is_answered_and_logged(service):
+    (answer,) = service.send()
+    assert service.states["fan"].state == "shelved"
+    assert service.states["pump"].state == "normal"
     assert (answer["id"], answer["verb"], answer["monitor"], answer["by"], answer["done"]) == (
         "c1",
         "shelve",
@@ -69,13 +71,13 @@ def test_an_allowed_command_takes_effect_is_answered_and_logged(office):
         "Ada",
         True,
     )
-    ((_utc, record),) = office.outbox.records()
+    ((_utc, record),) = service.outbox.records()
     assert (record.id, record.done) == ("c1", True)
     assert "Ada" in record.request
 
 
-def test_what_the_alarm_refuses_is_answered_with_its_reason(office):
-    (answer,) = office.send(minutes=1e6)
+def test_what_the_alarm_refuses_is_answered_with_its_reason(service):
+    (answer,) = service.send(minutes=1e6)
     assert answer["done"] is False
     assert "max_shelve_minutes" in answer["text"]
 
@@ -103,82 +105,82 @@ def test_what_the_alarm_refuses_is_answered_with_its_reason(office):
         ({"payload": b""}, "not understood"),
     ],
 )
-def test_what_is_wrong_changes_nothing_and_is_answered_and_logged(office, changes, words):
-    (answer,) = office.send(**changes)
+def test_what_is_wrong_changes_nothing_and_is_answered_and_logged(service, changes, words):
+    (answer,) = service.send(**changes)
     assert answer["done"] is False
     assert words in answer["text"]
-    assert all(s.state == "normal" for s in office.states.values())
-    assert len(office.outbox.records()) == 1
+    assert all(s.state == "normal" for s in service.states.values())
+    assert len(service.outbox.records()) == 1
 
 
-def test_a_replayed_command_does_nothing_and_gets_the_first_answer(office, tmp_path, clock):
-    office.send()
-    office.send("unshelve", id="c2")
-    (again,) = office.send()
-    assert office.states["fan"].state == "normal"
+def test_a_replayed_command_does_nothing_and_gets_the_first_answer(service, tmp_path, clock):
+    service.send()
+    service.send("unshelve", id="c2")
+    (again,) = service.send()
+    assert service.states["fan"].state == "normal"
     assert again["text"] == "seen before: shelved for 10 minutes"
-    after_a_restart = Office(tmp_path, clock)
+    after_a_restart = Service(tmp_path, clock)
     (again,) = after_a_restart.send()
     assert after_a_restart.states["fan"].state == "normal"
     assert "seen before" in again["text"]
 
 
-def test_a_flood_of_refused_commands_does_not_let_an_obeyed_one_be_replayed(office, monkeypatch):
+def test_a_flood_of_refused_commands_does_not_let_an_applied_one_be_replayed(service, monkeypatch):
     monkeypatch.setattr(schema, "RECORDS", 5)
     monkeypatch.setattr(commands, "SEEN_IN_MEMORY", 1)
-    office.send()
-    office.send("unshelve", id="c2")
+    service.send()
+    service.send("unshelve", id="c2")
     for number in range(12):
-        office.send(payload=b"noise", id=str(number))
-    (again,) = office.send()
+        service.send(payload=b"noise", id=str(number))
+    (again,) = service.send()
     assert again["text"].startswith("seen before")
-    assert len(office.outbox.records()) == 2 + 5
+    assert len(service.outbox.records()) == 2 + 5
 
 
-def test_a_home_assistant_button_is_understood(office):
+def test_a_home_assistant_button_is_understood(service):
     rendered = {"by": "Home Assistant", "expires": "2027-01-15T08:00:59.743486+00:00", "id": "ha-1795396945.743182"}
     text = json.dumps({**rendered, "minutes": 60, "monitor": "press", "schema": "asd.command/1"})
-    (answer,) = office.send(payload=text.replace("press", "fan").encode())
+    (answer,) = service.send(payload=text.replace("press", "fan").encode())
     assert (answer["done"], answer["text"]) == (True, "shelved for 60 minutes")
 
 
-def test_two_copies_at_once_are_obeyed_once(office):
-    now = iso_utc(office.clock.utc() + 60)
+def test_two_copies_at_once_are_applied_once(service):
+    now = iso_utc(service.clock.utc() + 60)
     fields = {"schema": "asd.command/1", "id": "c1", "monitor": "fan", "expires": now, "one_shot": True}
     received = Received(TOPICS.command("shelve"), json.dumps(fields).encode(), False)
-    office.desk.inbox.put(received)
-    office.desk.inbox.put(received)
-    assert sorted(a["done"] for a in office.turn()) == [False, True]
+    service.receiver.inbox.put(received)
+    service.receiver.inbox.put(received)
+    assert sorted(a["done"] for a in service.cycle()) == [False, True]
 
 
-def test_a_refused_command_may_be_mended_and_sent_again(office):
-    office.send(monitor="press")
-    (answer,) = office.send()
+def test_a_refused_command_may_be_mended_and_sent_again(service):
+    service.send(monitor="press")
+    (answer,) = service.send()
     assert answer["done"] is True
 
 
-def test_an_untimely_command_is_told_the_time_here_and_whether_to_trust_it(office, monkeypatch):
-    monkeypatch.setattr(office.clock.__class__, "synchronised", lambda _self: False)
-    (answer,) = office.send(expires="2027-01-15T07:59:59Z")
+def test_an_untimely_command_is_told_the_time_here_and_whether_to_trust_it(service, monkeypatch):
+    monkeypatch.setattr(service.clock.__class__, "synchronised", lambda _self: False)
+    (answer,) = service.send(expires="2027-01-15T07:59:59Z")
     assert answer["text"].startswith("expired: by this agent's clock it is 2027-01-15T08:00:00.000Z, a clock that no")
 
 
-def test_a_flood_is_bounded_and_said(office, caplog):
+def test_a_flood_is_bounded_and_said(service, caplog):
     for _ in range(MAX_WAITING + 7):
-        office.desk.inbox.put(Received(TOPICS.command("shelve"), b"{}", False))
+        service.receiver.inbox.put(Received(TOPICS.command("shelve"), b"{}", False))
     with caplog.at_level(logging.WARNING):
-        assert len(office.turn()) == MAX_WAITING
+        assert len(service.cycle()) == MAX_WAITING
     assert "7 commands were dropped" in caplog.text
 
 
 def test_with_nothing_allowed_nothing_is_subscribed_to(tmp_path, clock):
     subscribed = []
 
-    class Ear:
+    class Subscriptions:
         def subscribe(self, topic, _inbox):
             subscribed.append(topic)
 
-    Office(tmp_path, clock, allowed=()).desk.attach(Ear())
+    Service(tmp_path, clock, allowed=()).receiver.attach(Subscriptions())
     assert subscribed == []
 
 
@@ -205,11 +207,11 @@ payloads = st.binary(max_size=200) | st.builds(lambda v: json.dumps(v).encode(),
 
 @settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.sampled_from(["shelve", "unshelve", "acknowledge", "result"]), payloads, st.booleans())
-def test_no_message_harms_the_desk_and_each_is_answered(office, verb, payload, retained):
-    before = office.states["fan"]
-    (answer,) = office.send(verb, payload, retained=retained)
+def test_no_message_harms_the_receiver_and_each_is_answered(service, verb, payload, retained):
+    before = service.states["fan"]
+    (answer,) = service.send(verb, payload, retained=retained)
     assert isinstance(answer["text"], str)
     if verb not in {"shelve", "unshelve"} or retained:
         assert answer["done"] is False
-        assert office.states["fan"].seq == before.seq
-    assert all("\x1b" not in r.request for _utc, r in office.outbox.records(1))
+        assert service.states["fan"].seq == before.seq
+    assert all("\x1b" not in r.request for _utc, r in service.outbox.records(1))

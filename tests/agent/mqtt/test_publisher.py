@@ -449,25 +449,25 @@ def test_a_command_is_obeyed_once_and_never_when_it_is_retained(tmp_path):
     text = json.dumps({"schema": "asd.command/1", "id": "c1", "monitor": "fan", "expires": expires, "one_shot": True})
     with Broker(tmp_path / "broker") as broker, Listener(broker.settings()) as listener:
         box = Box(tmp_path, broker.settings())
-        desk = CommandReceiver(TOPICS, ["shelve"], ["fan"], box.outbox, SystemClock())
-        desk.attach(box.publisher)
-        orders = []
+        receiver = CommandReceiver(TOPICS, ["shelve"], ["fan"], box.outbox, SystemClock())
+        receiver.attach(box.publisher)
+        commands = []
         with box:
             listener.wait_text(TOPICS.status, "online")
             listener.publish(asked, text)
-            box.wait(lambda: orders.extend(desk.take()) or orders)
-            answer, record = desk.answer(orders[0], CommandResult(True, "shelved"))
+            box.wait(lambda: commands.extend(receiver.take()) or commands)
+            answer, record = receiver.answer(commands[0], CommandResult(True, "shelved"))
             box.outbox.commit("fan", "{}", [answer], record)
             box.publisher.wake()
             assert json.loads(listener.wait_for(TOPICS.command_result)[0])["done"] is True
             for count, retain in ((2, False), (3, True)):
                 listener.publish(asked, text, retain=retain)
-                box.wait(lambda count=count: desk.take() or len(listener.texts(TOPICS.command_result)) == count)
+                box.wait(lambda count=count: receiver.take() or len(listener.texts(TOPICS.command_result)) == count)
         box = Box(tmp_path, broker.settings())
-        desk = CommandReceiver(TOPICS, ["shelve"], ["fan"], box.outbox, SystemClock())
-        desk.attach(box.publisher)
+        receiver = CommandReceiver(TOPICS, ["shelve"], ["fan"], box.outbox, SystemClock())
+        receiver.attach(box.publisher)
         with box:
-            box.wait(lambda: desk.take() or len(listener.texts(TOPICS.command_result)) == 4)
+            box.wait(lambda: receiver.take() or len(listener.texts(TOPICS.command_result)) == 4)
     said = listener.objects(TOPICS.command_result)
     assert [o["text"].split(";")[0].split(":")[0] for o in said] == [
         "shelved",

@@ -29,7 +29,7 @@ def drain(outbox, held=()):
 
 
 def full(outbox):
-    """Let SQLite itself say that the disk is full."""
+    """Let SQLite itself report a full disk."""
     pages = outbox._db.execute("PRAGMA page_count").fetchone()[0]
     outbox._db.execute(f"PRAGMA max_page_count={pages}")
 

@@ -1,4 +1,4 @@
-"""What a configuration needs is loaded and proved before anything starts; every mistake is told at once."""
+"""Bundles of a configuration are loaded and checked before anything starts; every mistake is reported at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lines for the journal carry their level and no time; what repeats is limited, counted, and told."""
+"""Lines for the journal carry their level and no time; repeated lines are limited and counted."""
 
 from __future__ import annotations
 

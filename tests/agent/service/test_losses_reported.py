@@ -1,4 +1,4 @@
-"""A microphone lost in every way, as its broker hears of it: noticed, said, found again, and no window invented."""
+"""A microphone lost in every way, as a subscriber sees it: noticed, published, found again, and no window invented."""
 
 from __future__ import annotations
 

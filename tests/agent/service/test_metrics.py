@@ -1,4 +1,4 @@
-"""What Prometheus reads: every loss a counter, and the same verdict as the watchdog's."""
+"""Metrics for Prometheus: every loss is a counter, and `/healthz` judges as the watchdog does."""
 
 from __future__ import annotations
 
@@ -47,6 +47,8 @@ def port(service: HealthyService):
         'asd_windows_suspect_total{monitor="press"} 1.0',
         'asd_source_state{source="mic",state="stalled"} 1.0',
         'asd_source_state{source="mic",state="healthy"} 0.0',
+        'asd_source_samples_total{source="mic"} 160001.0',
+        'asd_source_frames_total{source="mic"} 160000.0',
         'asd_source_samples_lost_total{source="mic"} 800.0',
         'asd_source_overflows_total{source="mic"} 4.0',
         'asd_source_drops_total{source="mic"} 5.0',

@@ -152,4 +152,4 @@ def test_a_recording_is_played_to_its_end_every_window_counted(bundle_path: Path
         health = json.loads(heard.texts("asd/box/health")[-1])
     windows = health["windows"]
     assert (windows["scored"], windows["skipped"], windows["invalid"]) == (39, 0, 0)
-    assert health["sources"]["sound"]["frames"] == 200 * 16_000
+    assert health["sources"]["sound"]["samples"] == health["sources"]["sound"]["frames"] == 200 * 16_000

@@ -1,0 +1,130 @@
+"""Payload of `health`: counts and states of all parts of the agent. As in `payloads`, names are only added."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from asd_agent.mqtt.payloads import ClockWord, Payload
+
+
+class SourceHealth(Payload):
+    """Counts and levels of one source since the start."""
+
+    state: str
+    frames: int
+    """The same as `samples`, under its first name."""
+    gaps: int
+    level_dbfs: float | None
+    samples_lost: int
+    """Samples of each channel that were not delivered: the length of the gaps."""
+    overflows: int
+    """Times that the device lost sound because it was not read in time."""
+    drops: int
+    """Times that the capture process lost sound because the agent did not read it in time."""
+    restarts: int
+    wall_steps: int
+    """Steps of the wall clock that the times of samples followed."""
+    drift_ppm: float
+    """Excess of a sample's duration over the nominal one by the monotonic clock; 0 during the first minute."""
+    samples: int = 0
+    """Samples of each channel that were delivered."""
+
+
+class WindowCounts(Payload):
+    """Counts of windows since the start: due = scored + skipped + invalid + suspended."""
+
+    due: int
+    scored: int
+    skipped: int
+    suspect: int
+    invalid: int
+    suspended: int
+
+
+class OutboxHealth(Payload):
+    """State of the outbox."""
+
+    depth: int
+    oldest_seconds: float
+    dropped: int
+    """Messages dropped since the outbox was created."""
+    durable: bool
+    """False while the disk refuses and alerts are kept in memory."""
+
+
+class DeliveryHealth(Payload):
+    """Counts of publications since the start."""
+
+    connected: bool
+    connects: int
+    """Times that a broker accepted a connection."""
+    sent: int
+    """Alerts and events that the broker acknowledged."""
+    late: int
+    """Those of them that were sent as late."""
+    refused: int
+    """Times that the broker refused a publication."""
+    scores_dropped: int
+    """Scores not published: there was no connection, or it was too slow."""
+
+
+class EvidenceHealth(Payload):
+    """State of the stored evidence."""
+
+    kept: int
+    bytes: int
+    lost: int
+    """Evidence lost since the start."""
+
+
+class HistoryHealth(Payload):
+    """State of the history."""
+
+    bytes: int
+    waiting: int
+    """Windows and events that are not stored yet."""
+    lost: int
+    """Those lost since the start."""
+
+
+class LastTest(Payload):
+    """The last test alarm that a broker acknowledged."""
+
+    time: str
+    monitor: str
+    alarm_id: str
+    seconds: float
+    """Seconds from the request to the acknowledgement."""
+
+
+class Health(Payload):
+    """Health report of the agent, retained on `health`."""
+
+    schema_: Literal["asd.health/1"] = Field(default="asd.health/1", alias="schema")
+    time: str
+    uptime_seconds: float
+    versions: dict[str, str]
+    providers: dict[str, str]
+    """Execution provider in use, by bundle; `numpy` for a bundle without a network."""
+    sources: dict[str, SourceHealth]
+    windows: WindowCounts
+    """Sum over all monitors, removed ones included."""
+    monitors: dict[str, WindowCounts]
+    outbox: OutboxHealth
+    disk_free_bytes: int
+    temperature_celsius: float | None
+    boot_id: str
+    clock: ClockWord
+    faults: dict[str, str]
+    """Present faults in words, by part."""
+    evidence: EvidenceHealth
+    delivery: DeliveryHealth
+    agent: str = ""
+    history: HistoryHealth | None = None
+    """Null where no history is kept."""
+    last_test: LastTest | None = None
+    """Last test of the chain from a window to the broker; null where there was none."""
+    drift: dict[str, str] = Field(default_factory=dict)
+    """Slow trends of normal scores in words, by monitor."""
