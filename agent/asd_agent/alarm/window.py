@@ -24,8 +24,8 @@ MEDIUM, HIGH = 334, 667
 class StoredValue(BaseModel):
     """A value that is stored as JSON with the alarm's state."""
 
-    # Stored under aliases, the names of earlier versions, whose states must load. Fields that a later version has stored
-    # are ignored: after a downgrade a standing alarm and its sequence continue.
+    # Stored under aliases, the names of earlier versions, whose states must load. Fields that a later version has
+    # stored are ignored: after a downgrade a standing alarm and its sequence continue.
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, ser_json_inf_nan="constants")
 
 

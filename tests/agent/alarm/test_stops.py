@@ -92,8 +92,8 @@ def days(draw):
     """A machine that runs and stops in turn, and the windows of its sound.
 
     Times are in quarters of a second, so that windows begin and end exactly. Each stop is long enough for a window
-    within it; a run may have any length. `lax` is the length of running sound in a window that leaves its level below
-    the gate's.
+    within it; a run may have any length. A window with at most `lax` of running sound stays below the gate's
+    level.
     """
     window = draw(st.integers(4, 48))
     hop = draw(st.integers(1, 20).filter(lambda h: window <= 30 * h))
