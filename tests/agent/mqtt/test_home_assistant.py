@@ -66,6 +66,7 @@ def test_entities_read_from_the_topics_that_are_published():
         "normal",
         "active",
         "acknowledged",
+        "returned",
         "shelved",
         "suspended",
         "out_of_service",
