@@ -10,7 +10,6 @@ from typing import Protocol
 import numpy as np
 
 from asd_agent.alarm import Event, ScoredWindow
-from asd_agent.audio.window_source import answer_sound
 from asd_agent.clock import ClockReading
 from asd_agent.errors import AsdError
 from asd_agent.evidence.recorder import EvidenceChanges
@@ -19,12 +18,11 @@ from asd_agent.monitor import MOST_AT_ONCE, Monitor, MonitorEvents, Window
 from asd_agent.mqtt.health import Health
 from asd_agent.notices import AgentNotice
 from asd_agent.runtime import release_free_memory
-from asd_agent.service.control import Request
 from asd_agent.service.health import health_of, summary_of
 from asd_agent.service.loaded_bundles import LoadedBundles
 from asd_agent.service.loader import LoadedRuntime
 from asd_agent.service.reload import compare
-from asd_agent.service.status import status_of
+from asd_agent.service.requests import answer_requests
 from asd_agent.service.systemd import Notifier
 
 log = logging.getLogger(__name__)
@@ -146,7 +144,8 @@ class Service:
             ended = all(s.state == "ended" for s in sources)
             parts.gates.receive()
             scored = self._score_due()
-            self._apply_commands()
+            self._handle(parts.commands.apply_received(parts.monitors))
+            self._handle(answer_requests(parts))
             self._store_evidence(parts.recorder.cycle(parts.monitors, sources))
             for monitor in parts.monitors.values():
                 events = monitor.tick(ClockReading.read(parts.clock))
@@ -196,54 +195,6 @@ class Service:
             needed = [parts.recorder.needs_from(m) for m in monitors if m.source is source]
             source.keep_from(min(needed, default=source.ring.end))
         return bool(due)
-
-    def _apply_commands(self) -> None:
-        parts = self._runtime
-        self._handle(parts.commands.apply_received(parts.monitors))
-        for request in parts.control.take():
-            try:
-                self._answer(request)
-            except AsdError as error:
-                request.reply({"error": str(error)})
-            except Exception as error:
-                # A request of one process must not end the service for all others.
-                log.exception("a request on the control socket failed")
-                request.reply({"error": f"the service failed on this request ({type(error).__name__}); see its log"})
-
-    def _answer(self, request: Request) -> None:
-        parts = self._runtime
-        match request.document.get("command"):
-            case "reload":
-                parts.reloader.ask(request)  # answered when that is done
-            case "health":
-                request.reply({"health": self.health().model_dump(mode="json", by_alias=True)})
-            case "sound":
-                try:
-                    source = parts.sources.get(str(request.document.get("source")))
-                    request.reply(answer_sound(source, request.document))
-                except ValueError as error:
-                    request.reply({"error": str(error)})
-            case "status":
-                request.reply(status_of(parts))
-            case "test_alarm":
-                self._test_alarm(request)
-            case "alarm":
-                self._handle(parts.commands.apply_request(request, parts.monitors))
-            case _:
-                request.reply({"error": "unknown command"})
-
-    def _test_alarm(self, request: Request) -> None:
-        parts, name = self._runtime, str(request.document.get("monitor"))
-        monitor = parts.monitors.get(name)
-        if monitor is None:
-            request.reply({"error": f"there is no monitor {name[:64]!r}"})
-            return
-        alerts, got = parts.chain_tests.run(monitor, parts.config.agent.name)
-        parts.reporter.store_alerts(monitor.name, alerts)
-        if parts.history:
-            parts.history.record_test(monitor, alerts)
-        log.warning("monitor %s: test alarm %s", name, alerts[0].alarm_id)
-        request.reply({"alarm_id": alerts[0].alarm_id, "score": got.score, "threshold": got.threshold})
 
     def _store(self, monitor: Monitor, events: Sequence[Event]) -> None:
         """Store a monitor's state with its events, publish it, and pass the events on."""
