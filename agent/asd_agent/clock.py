@@ -6,14 +6,16 @@ import ctypes
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 _TIME_ERROR = 5
 """adjtimex(2): the clock is not synchronised to a reliable server."""
 _STA_UNSYNC = 0x0040
+SYNC_SECONDS = 10.0
+"""Age at which the state of the clock is read again; a time server takes minutes to change it."""
 
 
 class Clock(Protocol):
@@ -66,6 +68,7 @@ class SystemClock:
 
     root: Path = Path("/")
     adjtimex: Callable[[], tuple[int, int] | None] | None = None
+    _known: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def monotonic(self) -> float:
         """Return CLOCK_MONOTONIC in seconds."""
@@ -77,14 +80,26 @@ class SystemClock:
 
     @property
     def boot_id(self) -> str:
-        """Content of /proc/sys/kernel/random/boot_id, or `unknown`."""
-        try:
-            return (self.root / "proc/sys/kernel/random/boot_id").read_text().strip()
-        except OSError:
-            return "unknown"
+        """Content of /proc/sys/kernel/random/boot_id, or `unknown`; it never changes while a process lives."""
+        if "boot_id" not in self._known:
+            try:
+                found = (self.root / "proc/sys/kernel/random/boot_id").read_text().strip()
+            except OSError:
+                found = "unknown"
+            self._known["boot_id"] = found
+        return str(self._known["boot_id"])
 
     def synchronised(self) -> bool | None:
-        """Return the kernel's clock state (adjtimex); where it cannot be read, the mark of systemd-timesyncd."""
+        """Return the kernel's clock state (adjtimex); where it cannot be read, the mark of systemd-timesyncd.
+
+        It is asked once in `SYNC_SECONDS`: every state of every monitor carries it, five times a second.
+        """
+        asked, now = self._known.get("asked"), self.monotonic()
+        if asked is None or now - float(asked) >= SYNC_SECONDS:
+            self._known["asked"], self._known["synchronised"] = now, self._ask()
+        return self._known["synchronised"]  # type: ignore[no-any-return]
+
+    def _ask(self) -> bool | None:
         state = (self.adjtimex or _adjtimex)()
         if state is not None:
             result, status = state

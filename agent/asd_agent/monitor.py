@@ -17,6 +17,7 @@ from asd_agent.alarm import (
     apply_action,
     rebind,
     record_evidence,
+    retire,
     step,
     tick,
 )
@@ -105,6 +106,8 @@ class Monitor:
     ) -> None:
         self.name, self.state = name, state
         self.counts = Counts()
+        self.alarms_raised = 0
+        self.scoring_seconds: float | None = None
         self._gate_stopped = False
         self._next = source.ring.end
         self._bind(settings, source, scorer)
@@ -219,6 +222,7 @@ class Monitor:
             explanation=got.explanation if got else None,
         )
         self.state, events = step(self.state, scored, self.settings.alarm, now)
+        self.alarms_raised += sum(e.event == "raised" for e in events)
         return scored, events
 
     def tick(self, now: ClockReading) -> tuple[Event, ...]:
@@ -232,6 +236,11 @@ class Monitor:
         """Apply an operator's action to the alarm; see `asd_agent.alarm.apply_action`."""
         self.state, events, result = apply_action(self.state, verb, args, self.settings.alarm, now)
         return events, result
+
+    def retire(self, now: ClockReading) -> tuple[Event, ...]:
+        """End a standing alarm, since the monitor is removed."""
+        self.state, events = retire(self.state, now)
+        return events
 
     def record_evidence(
         self, evidence_id: str, summary: EvidenceSummary | None, now: ClockReading

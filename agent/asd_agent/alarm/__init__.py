@@ -6,6 +6,7 @@ from asd_agent.alarm.machine import (
     rebind,
     record_evidence,
     restore,
+    retire,
     step,
     tick,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "rebind",
     "record_evidence",
     "restore",
+    "retire",
     "severity_class",
     "severity_of",
     "step",

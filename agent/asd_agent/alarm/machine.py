@@ -11,6 +11,7 @@ machine.
 from __future__ import annotations
 
 import math
+import re
 
 from pydantic import ValidationError
 
@@ -20,6 +21,8 @@ from asd_agent.alarm.window import ScoredWindow, severity_class, severity_of
 from asd_agent.clock import ClockReading
 from asd_agent.config.model import AlarmSettings
 
+STATE_CHARACTERS = 100_000
+"""Characters of an unreadable state that are searched for its sequence; a whole one has about 2,000."""
 VOTES_KEPT_SECONDS = 300.0
 """Votes older than this at a restart are dropped: the machine may run another job by now."""
 
@@ -85,11 +88,26 @@ def restore(
     except ValidationError as error:
         first = error.errors()[0]
         complaint = f"the stored alarm state of {monitor} is unreadable ({first['msg']}); it starts as normal"
-        return _new_state(monitor, bundle, now, evidence=evidence), complaint
+        # A sequence that began again would hide every loss before it, and repeat numbers with other ids.
+        seq = max((int(n) for n in re.findall(r'"seq":\s{0,3}(\d{1,15})', text[:STATE_CHARACTERS])), default=0)
+        fresh = _new_state(monitor, bundle, now, evidence=evidence)
+        return fresh.model_copy(update={"seq": seq + 1 if seq else 0}), complaint
     recent = state.boot_id == now.boot_id and 0 <= now.monotonic - state.updated_at <= VOTES_KEPT_SECONDS
     dropped = {} if recent and state.bundle == bundle else NO_VOTES
     update = {"monitor": monitor, "bundle": bundle, "evidence_enabled": evidence, **_new_sample_time(state), **dropped}
     return state.model_copy(update=update), None
+
+
+def retire(state: AlarmState, now: ClockReading) -> tuple[AlarmState, tuple[Event, ...]]:
+    """End the alarm of a monitor that is removed: a standing one clears, so that no reader waits for its end.
+
+    Returns:
+        The next state and its events, to be stored together.
+    """
+    transition = Transition(state, now)
+    if transition.state.phase != "normal":
+        transition.clear()
+    return transition.result
 
 
 def rebind(state: AlarmState, bundle: str, *, same_sound: bool, same_judge: bool) -> AlarmState:

@@ -10,7 +10,14 @@ import re
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, GetJsonSchemaHandler, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic import (
+    Field,
+    GetJsonSchemaHandler,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from asd_agent.config.base import Name, Strict
@@ -95,6 +102,20 @@ class MqttSettings(Strict):
     home_assistant: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$")
     """Home Assistant's discovery prefix, usually `homeassistant`; without it nothing is announced."""
 
+    @field_validator("host")
+    @classmethod
+    def _is_host(cls, value: str) -> str:
+        """A name or an address alone; schemes, ports and brackets have keys of their own or none."""
+        if "://" in value:
+            raise ValueError(f"{value!r} is a URL; give the host alone, with 'port' and 'tls' beside it")
+        if value.startswith("[") or value.endswith("]"):
+            raise ValueError(f"{value!r}: write an IPv6 address without brackets")
+        if value.count(":") == 1:
+            raise ValueError(f"{value!r} names a port; give it as 'port' beside 'host'")
+        if not value or not re.fullmatch(r"[A-Za-z0-9._:%-]{1,253}", value):
+            raise ValueError(f"{value[:60]!r} is no host name and no address")
+        return value
+
     @model_validator(mode="after")
     def _together(self) -> MqttSettings:
         if self.password is not None and self.username is None:
@@ -157,8 +178,21 @@ class LevelGate(Strict):
 class TopicGate(Strict):
     """The machine runs while this topic's last message equals this text."""
 
-    topic: str
+    topic: str = Field(min_length=1, max_length=1000)
     equals: str
+
+    @field_validator("topic")
+    @classmethod
+    def _is_filter(cls, value: str) -> str:
+        """An MQTT topic filter (MQTT 5, section 4.7); anything else would end every connection."""
+        levels = value.split("/")
+        if any("#" in level and level != "#" for level in levels) or "#" in levels[:-1]:
+            raise ValueError(f"{value!r}: '#' is a level of its own and the last one")
+        if any("+" in level and level != "+" for level in levels):
+            raise ValueError(f"{value!r}: '+' is a level of its own")
+        if any(ord(c) < 32 or 0x7F <= ord(c) < 0xA0 or 0xD800 <= ord(c) <= 0xDFFF for c in value):
+            raise ValueError(f"{value!r} holds a character that no topic may hold")
+        return value
 
 
 class MonitorSettings(Strict):

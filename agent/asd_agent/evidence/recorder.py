@@ -109,6 +109,10 @@ class EvidenceRecorder:
         """How the evidence fares."""
         return self._keeper.standing
 
+    def alive(self) -> bool:
+        """Return whether the writing thread runs, or has not been started."""
+        return self._keeper.alive()
+
     def start(self, monitors: Iterable[Monitor]) -> EvidenceChanges:
         """Start the writer, and settle evidence that a killed agent had named in `raised`; see `resume`."""
         changes = self.resume(monitors)

@@ -130,6 +130,10 @@ class EvidenceWriter:
         """Begin; the thread first looks at what is there."""
         self._thread.start()
 
+    def alive(self) -> bool:
+        """Return whether the thread runs, or has not been started."""
+        return self._thread.ident is None or self._thread.is_alive()
+
     def offer(self, job: Job) -> None:
         """Have evidence written; its outcome comes later, at once where too many wait."""
         with self._lock:

@@ -34,6 +34,8 @@ MAX_WAITING = 100
 """Commands that may wait for the service's next cycle; more are dropped, counted and logged."""
 LONGEST_EXPIRY_SECONDS = 3600.0
 """An expiry further ahead is refused: the log may have dropped the id by then, and a second copy would be applied."""
+MOST_REFUSALS = 3000
+"""Refusals a minute that are answered and logged; what sends more than fifty a second reads no answers."""
 SEEN_IN_MEMORY = 1000
 """Ids kept in memory beside the log, for a disk that refuses."""
 
@@ -86,6 +88,7 @@ class CommandReceiver:
         self._outbox, self._clock = outbox, clock
         self.inbox = Inbox(MAX_WAITING)
         self._seen: OrderedDict[str, CommandResult] = OrderedDict()
+        self._refusals: list[float] = []
 
     def attach(self, publisher: Publisher) -> None:
         """Subscribe to the topics of commands, if any verb is allowed."""
@@ -107,6 +110,7 @@ class CommandReceiver:
         if dropped:
             log.warning("%d commands were dropped unread: more than %d arrived at once", dropped, MAX_WAITING)
         accepted: list[ReceivedCommand] = []
+        refused: list[tuple[Message, CommandRecord]] = []
         for received in waiting:
             verb = received.topic.rpartition("/")[2]
             judged = self._judge(received, verb)
@@ -115,7 +119,10 @@ class CommandReceiver:
             if isinstance(judged, ReceivedCommand):
                 accepted.append(judged)
             else:
-                self._refuse(judged, verb, received)
+                refused += self._refuse(judged, verb, received)
+        if refused:
+            # One commit for all of a cycle: junk on a command topic must not keep the disk busy.
+            self._outbox.append([answer for answer, _ in refused], [record for _, record in refused])
         return accepted
 
     def answer(self, accepted: ReceivedCommand, result: CommandResult) -> tuple[Message, CommandRecord]:
@@ -162,12 +169,18 @@ class CommandReceiver:
         here = f"by this agent's clock it is {iso_utc(self._clock.utc())}{doubt}"
         return f"{'expired' if left <= 0 else 'expires more than an hour ahead'}: {here}"
 
-    def _refuse(self, refusal: _Refusal, verb: str, received: Received) -> None:
+    def _refuse(self, refusal: _Refusal, verb: str, received: Received) -> list[tuple[Message, CommandRecord]]:
+        """Log a refusal and return its answer and entry, to be stored; nothing beyond `MOST_REFUSALS` a minute."""
         log.warning("command %s refused: %s", verb, refusal.text)
+        now = self._clock.monotonic()
+        self._refusals = [at for at in self._refusals if now - at < 60.0]
+        if len(self._refusals) >= MOST_REFUSALS:
+            return []
+        self._refusals.append(now)
         # Logged under an id of its own: a refused command may be corrected and sent again under the id that it had.
         record = CommandRecord(new_record_id(), f"{verb} {printable(received.payload)}", False, refusal.text)
         answer = self._message(refusal.command, verb, CommandResult(refusal.done, refusal.text))
-        self._outbox.append([answer], record)
+        return [(answer, record)]
 
     def _seen_before(self, id_: str) -> CommandResult | None:
         if id_ in self._seen:

@@ -24,6 +24,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from asd_agent.config.model import MqttSettings, Tls
 from asd_agent.mqtt.faults import BrokerFault, connect_fault, lost_fault, refused_fault
+from asd_agent.mqtt.limits import BrokerLimits
 
 CONNECT_SECONDS = 10.0
 """Limit for the name look-up, TCP, TLS and the broker's answer, each: generous for a slow link."""
@@ -80,6 +81,7 @@ class Connection:
         received: Messages of subscriptions, likewise.
         refused_subscriptions: Topic filters that the broker refused, likewise.
         fault: Reason why the connection ended; None while it is open.
+        limits: What the broker announced that it accepts.
 
     Raises:
         NotConnectedError: The broker cannot be reached, or refused the connection.
@@ -91,6 +93,7 @@ class Connection:
         self.received: deque[Received] = deque()
         self.refused_subscriptions: deque[str] = deque()
         self.fault: BrokerFault | None = None
+        self.limits = BrokerLimits()
         self.open = False
         self._closed = False
         self._filters: dict[int, str] = {}
@@ -105,6 +108,7 @@ class Connection:
         """Send a message to the broker; return its id, or None when the connection is gone."""
         if not self.open:
             return None
+        qos, retain = min(qos, self.limits.qos), retain and self.limits.retain
         info = self._client.publish(topic, payload.encode(), qos=qos, retain=retain)
         return info.mid if info.rc == paho.MQTT_ERR_SUCCESS else None
 
@@ -208,10 +212,15 @@ class Connection:
         if sock is not None:
             sock.close()
 
-    def _on_connect(self, _client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+    def _on_connect(self, _client: Any, _data: Any, _flags: Any, reason: Any, properties: Any) -> None:
         if reason.is_failure:
             self.fault = refused_fault(reason.getName(), self._settings)
         else:
+            self.limits = BrokerLimits(
+                packet_bytes=getattr(properties, "MaximumPacketSize", None),
+                retain=bool(getattr(properties, "RetainAvailable", 1)),
+                qos=int(getattr(properties, "MaximumQoS", 2)),
+            )
             self.open = True
 
     def _on_disconnect(self, _client: Any, _data: Any, flags: Any, reason: Any, _properties: Any) -> None:

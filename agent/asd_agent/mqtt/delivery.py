@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from asd_agent.clock import Clock
 from asd_agent.mqtt.connection import Connection
 from asd_agent.mqtt.faults import BrokerFault, Faults
+from asd_agent.mqtt.limits import packet_size
 from asd_agent.outbox.schema import OutboxRow
 from asd_agent.outbox.store import Outbox
 
@@ -91,6 +92,18 @@ class Delivery:
         """Use a new connection; nothing is in flight on it yet."""
         self._connection, self._since = connection, self._clock.monotonic()
         self._flights.clear()
+        limits = connection.limits
+        if limits.qos < 1 or not limits.retain:
+            lacks = [what for lacking, what in ((limits.qos < 1, "QoS 1"), (not limits.retain, "retain")) if lacking]
+            what = f"MQTT broker does not offer {' and '.join(lacks)}"
+            remedy = (
+                "Alerts are sent without an acknowledgement"
+                if limits.qos < 1
+                else "Readers that start later see no state"
+            )
+            self._faults.set("broker limits", BrokerFault(what, remedy))
+        else:
+            self._faults.clear("broker limits", "MQTT broker offers QoS 1 and retain")
 
     def end(self, *, broken: bool) -> None:
         """End the connection; if it broke, its row may be the cause: a broker closes on a message that is too large."""
@@ -133,8 +146,14 @@ class Delivery:
 
     def send_state(self, topic: str, text: str, *, qos: int = 1) -> None:
         """Publish a topic's retained message; an empty one clears it."""
-        mid = self._connection.publish(topic, text, qos=qos, retain=True) if self._connection else None
-        if mid is not None and qos > 0:
+        if self._connection is None:
+            return
+        short = self._connection.limits.shortened(topic, text)
+        if short is None:
+            self._name_too_large(topic, text)
+            return
+        mid = self._connection.publish(topic, short, qos=qos, retain=True)
+        if mid is not None and qos > 0 and self._connection.limits.qos > 0:
             self._flights[mid] = _Flight(topic, self._clock.monotonic(), state=text)
 
     def send_row(self) -> None:
@@ -144,10 +163,28 @@ class Delivery:
         row = self._outbox.next(self.holding())
         if row is None:
             return
-        late = self._late(row)
-        mid = self._connection.publish(row.message.topic, _text(row, late=late), qos=1, retain=False)
-        if mid is not None:
-            self._flights[mid] = _Flight(row.message.topic, self._clock.monotonic(), row, late=late)
+        late, limits = self._late(row), self._connection.limits
+        whole = _text(row, late=late)
+        text = limits.shortened(row.message.topic, whole)
+        if text is None:
+            # It can never be sent to this broker, and those behind it can: the gap in `seq` shows the loss.
+            self._name_too_large(row.message.topic, whole)
+            self._outbox.done(row)
+            self.counts.refused += 1
+            return
+        mid = self._connection.publish(row.message.topic, text, qos=1, retain=False)
+        if mid is None:
+            return
+        flight = _Flight(row.message.topic, self._clock.monotonic(), row, late=late)
+        if limits.qos < 1:
+            self._accept(flight)
+        else:
+            self._flights[mid] = flight
+
+    def _name_too_large(self, topic: str, text: str) -> None:
+        limit = self._connection.limits.packet_bytes if self._connection else None
+        what = f"a message of {packet_size(topic, text)} bytes for {topic} exceeds the broker's limit of {limit}"
+        self._faults.set("packet size", BrokerFault(what, "It is not sent. Raise max_packet_size at the broker"))
 
     def settle(self) -> Settled:
         """Take the broker's answers and return those about retained topics."""

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from asd_agent.alarm.state import StateName
 from asd_agent.mqtt.payloads import ClockWord, Payload
 
 
@@ -89,6 +90,19 @@ class HistoryHealth(Payload):
     """Those lost since the start."""
 
 
+class MonitorHealth(Payload):
+    """State of one monitor in numbers, for time series."""
+
+    state: StateName
+    score: float | None
+    threshold: float | None
+    severity: int
+    alarms_raised: int
+    """Alarms raised since the start."""
+    scoring_seconds: float | None
+    """Time that its newest window took to score."""
+
+
 class LastTest(Payload):
     """The last test alarm that a broker acknowledged."""
 
@@ -126,5 +140,6 @@ class Health(Payload):
     """Null where no history is kept."""
     last_test: LastTest | None = None
     """Last test of the chain from a window to the broker; null where there was none."""
+    monitor_states: dict[str, MonitorHealth] = Field(default_factory=dict)
     drift: dict[str, str] = Field(default_factory=dict)
     """Slow trends of normal scores in words, by monitor."""

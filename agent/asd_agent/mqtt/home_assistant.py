@@ -22,6 +22,11 @@ QUIET_HOPS = 6
 """A score older than so many hops is shown as unknown: a few windows may be late, a stopped monitor may not."""
 DELIVERING = ("healthy", "silent")
 """States of a source in which its windows can be judged."""
+SLOW_ATTRIBUTES = (
+    "{{ {'alarm_id': value_json.alarm_id, 'raised_at': value_json.raised_at, 'evidence_id': value_json.evidence_id,"
+    " 'shelved_until': value_json.shelved_until, 'bundle': value_json.bundle, 'provisional': value_json.provisional}"
+    " | tojson }}"
+)
 ON_ALARM = "{{ 'ON' if value_json.state in ['active', 'acknowledged'] else 'OFF' }}"
 
 
@@ -43,10 +48,14 @@ class MonitorDevice:
 
 
 def announce(
-    publisher: Publisher, prefix: str, monitors: Mapping[str, MonitorDevice], commands: Collection[str] = ()
+    publisher: Publisher,
+    prefix: str,
+    monitors: Mapping[str, MonitorDevice],
+    commands: Collection[str] = (),
+    removed_sources: Collection[str] = (),
 ) -> frozenset[str]:
     """Publish discovery, now and whenever Home Assistant starts; return the topics that are retained for it."""
-    messages = discovery(publisher.topics, prefix, monitors, commands)
+    messages = discovery(publisher.topics, prefix, monitors, commands, removed_sources)
     for topic, payload in messages.items():
         publisher.publish_state(topic, payload)
     publisher.republish_on(f"{prefix}/status", b"online")  # its birth message
@@ -54,7 +63,11 @@ def announce(
 
 
 def discovery(
-    topics: Topics, prefix: str, monitors: Mapping[str, MonitorDevice], commands: Collection[str] = ()
+    topics: Topics,
+    prefix: str,
+    monitors: Mapping[str, MonitorDevice],
+    commands: Collection[str] = (),
+    removed_sources: Collection[str] = (),
 ) -> dict[str, str]:
     """Return the retained discovery messages: JSON by topic.
 
@@ -63,11 +76,13 @@ def discovery(
         prefix: Home Assistant's discovery prefix, usually `homeassistant`.
         monitors: Monitors by name.
         commands: Verbs that get a button.
+        removed_sources: Sources that were announced before and are no longer there.
     """
     agent_id = f"asd_{topics.agent}"
     sources = sorted({monitor.source for monitor in monitors.values()})
     agent = _device(topics.agent, agent_id, "asd-agent")
-    messages = {agent_id: {**agent, "components": _agent_components(topics, agent_id, sources)}}
+    gone = {f"source_{name}": {"platform": "sensor"} for name in removed_sources if name not in sources}
+    messages = {agent_id: {**agent, "components": {**_agent_components(topics, agent_id, sources), **gone}}}
     for name, monitor in monitors.items():
         device_id = f"{agent_id}_{name}"
         device = _device(name, device_id, f"{monitor.machine} section {monitor.section}", via=agent_id)
@@ -132,11 +147,15 @@ def _monitor_components(
     judged = {"platform": "sensor", "state_topic": state, **_while_delivering(topics, monitor.source)}
     components: dict[str, Component] = {
         "anomaly": {
-            **_sensor(topics, state, "binary_sensor"),
+            "platform": "binary_sensor",
+            "state_topic": state,
+            **_while_judging(topics, state),
             "name": "Anomaly",
             "device_class": "problem",
             "value_template": ON_ALARM,
             "json_attributes_topic": state,
+            # Few and slow: each change of an attribute is a row in the recorder of Home Assistant.
+            "json_attributes_template": SLOW_ATTRIBUTES,
         },
         "state": {
             **_sensor(topics, state, "sensor"),
@@ -180,13 +199,15 @@ def _monitor_components(
             "value_template": "{{ dict(value_json, event_type=value_json.event) | tojson }}",
         },
     }
-    if "acknowledge" in commands:
-        components["acknowledge"] = _button(topics, "acknowledge", "Acknowledge", name)
-    if "shelve" in commands:
-        components["shelve"] = _button(topics, "shelve", "Shelve for an hour", name, minutes=60)
-    if "unshelve" in commands:
-        components["unshelve"] = _button(topics, "unshelve", "Unshelve", name)
-    return _with_unique_ids(components, device_id)
+    buttons = {
+        "acknowledge": _button(topics, "acknowledge", "Acknowledge", name),
+        "shelve": _button(topics, "shelve", "Shelve for an hour", name, minutes=60),
+        "unshelve": _button(topics, "unshelve", "Unshelve", name),
+    }
+    components |= {verb: button for verb, button in buttons.items() if verb in commands}
+    # Home Assistant keeps a component that a new payload does not mention; one with a platform alone is removed.
+    removed = {verb: {"platform": "button"} for verb in buttons if verb not in commands}
+    return _with_unique_ids(components, device_id) | removed
 
 
 def _sensor(topics: Topics, topic: str, platform: str, *, diagnostic: bool = False) -> Component:
@@ -203,6 +224,16 @@ def _while_delivering(topics: Topics, source: str) -> Component:
             {"topic": topics.status},
             {"topic": topics.source_state(source), "value_template": delivers},
         ],
+    }
+
+
+def _while_judging(topics: Topics, state: str) -> Component:
+    """Return the availability of a problem: a monitor that cannot judge has no `no problem`; a standing alarm stays."""
+    cannot = "value_json.alarm == 'normal' and (value_json.stale or value_json.out_of_service)"
+    judges = f"{{{{ 'offline' if {cannot} else 'online' }}}}"
+    return {
+        "availability_mode": "all",
+        "availability": [{"topic": topics.status}, {"topic": state, "value_template": judges}],
     }
 
 

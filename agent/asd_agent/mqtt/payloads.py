@@ -168,7 +168,9 @@ class MonitorState(Payload):
     """Time of this state."""
     agent: str
     monitor: str
-    returned: tuple[ReturnedAlarm, ...]
+    reason: str = ""
+    """Reason why the monitor cannot judge, in words; empty where it does."""
+    returned: tuple[ReturnedAlarm, ...] = ()
     """Alarms that have cleared and wait to be acknowledged, the newest last."""
 
 

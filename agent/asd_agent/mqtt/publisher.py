@@ -32,6 +32,8 @@ FLUSH_SECONDS = 10.0
 """Time between two attempts to write to a disk that refuses."""
 SCORES_HELD = 256
 """Scores that may wait for the thread: one cycle of the service scores far fewer."""
+MOST_FAILURES = 5
+"""Unexpected errors in a row after which the watchdog is no longer fed: a restart may help, silence does not."""
 BEAT_SECONDS = 180.0
 """A thread without a cycle for so long counts as hung; a name look-up and connecting may take most of it."""
 
@@ -80,6 +82,7 @@ class Publisher:
         self.scores_dropped = 0
         """Scores not published: there was no connection, or it was too slow."""
         self.connects = 0
+        self._failures = 0
 
     def start(self) -> None:
         """Start the thread; return at once, whether or not a broker answers."""
@@ -160,17 +163,21 @@ class Publisher:
         return {**self._faults.texts(), **({"outbox": fault} if fault else {})}
 
     def alive(self) -> bool:
-        """Return whether the thread runs its cycles; it does so while a broker is down, too."""
-        return self._thread.is_alive() and self._clock.monotonic() - self._beat < BEAT_SECONDS
+        """Return whether the thread runs its cycles and does not fail in each; a broker that is down is no failure."""
+        runs = self._thread.is_alive() and self._clock.monotonic() - self._beat < BEAT_SECONDS
+        return runs and self._failures < MOST_FAILURES
 
     def _run(self) -> None:
         while not self._stopping.is_set():
             self._beat = self._clock.monotonic()
             try:
                 self._once()
-            except Exception:
+            except Exception as error:
                 # The thread must outlive any error: it logs it and connects again.
                 log.exception("publisher: an unexpected error ended the connection; it connects again")
+                self._failures += 1
+                what = f"publisher fails {self._failures} times in a row: {type(error).__name__}: {error}"
+                self._faults.set("publisher", BrokerFault(what[:500], "No alert leaves this box; see its log"))
             self._connected.clear()
             self._pause(self._backoff.next())
         self._connected.clear()
@@ -195,6 +202,7 @@ class Publisher:
             self._delivery.end(broken=not self._stopping.is_set())
             if self._clock.monotonic() - self._began >= STABLE_SECONDS:
                 self._short_lived = 0
+                self._note_success()
                 self._backoff.reset()
             else:
                 self._short_lived += 1
@@ -204,7 +212,13 @@ class Publisher:
 
     def _note_stable(self) -> None:
         self._short_lived = 0
+        self._note_success()
         self._clear_fault()
+
+    def _note_success(self) -> None:
+        if self._failures:
+            self._failures = 0
+            self._faults.clear("publisher", "publisher works again")
 
     def _clear_fault(self) -> None:
         self._faults.clear("broker", f"connected to MQTT broker {self._settings.host}:{self._settings.port}")

@@ -69,6 +69,13 @@ class Topics:
         """Topic of the answers to commands."""
         return f"{self.base}/command/result"
 
+    def sources_among(self, topics: Iterable[str]) -> set[str]:
+        """Return the names of the sources whose state topics are among these."""
+        parts = [
+            topic.removeprefix(f"{self.base}/source/") for topic in topics if topic.startswith(f"{self.base}/source/")
+        ]
+        return {part.removesuffix("/state") for part in parts if part.endswith("/state")}
+
     def retained(self, monitors: Iterable[str], sources: Iterable[str]) -> frozenset[str]:
         """Return the topics that may hold a retained message; others that once did are cleared."""
         states = [self.monitor_state(m) for m in monitors] + [self.source_state(s) for s in sources]

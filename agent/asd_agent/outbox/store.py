@@ -96,26 +96,32 @@ class Outbox:
             self._unsaved.setdefault(monitor, now)
             if not messages and record is None and now - self._unsaved[monitor] < STATE_EVERY_SECONDS:
                 return self._fault is None
-            return self._store(messages, record)
+            return self._store(messages, [record] if record is not None else [])
 
-    def append(self, messages: Sequence[Message], record: CommandRecord | None = None) -> bool:
-        """Store messages without a change of state; return whether they are on disk."""
+    def append(
+        self,
+        messages: Sequence[Message],
+        records: Sequence[CommandRecord] = (),
+    ) -> bool:
+        """Store messages without a change of state, in one transaction; return whether they are on disk."""
         with self._lock:
-            return self._store(messages, record)
+            return self._store(messages, records)
 
     def flush(self) -> bool:
-        """Write all that waits for the disk; return whether nothing waits any longer."""
+        """Write what waits for the disk, states after a minute; return whether nothing waits that should not."""
         with self._lock:
-            return self._store(()) if self._memory or self._unsaved or self._sent or self._fault else True
+            now = self._clock.monotonic()
+            overdue = any(now - since >= STATE_EVERY_SECONDS for since in self._unsaved.values())
+            return self._store(()) if self._memory or overdue or self._sent or self._fault else True
 
     def next(self, held: Collection[str] = ()) -> OutboxRow | None:
-        """Return the oldest waiting message whose topic is not held back; None where there is none."""
+        """Return the oldest waiting message whose topic is not held back; answers to commands come last."""
         with self._lock:
             skip_topics = ",".join("?" * len(held))
             skip_keys = ",".join(str(k) for k in self._sent)
             found = self._read(
                 f"SELECT {COLUMNS} FROM outbox WHERE sent_utc IS NULL AND topic NOT IN ({skip_topics})"  # noqa: S608
-                f" AND key NOT IN ({skip_keys}) ORDER BY key LIMIT 1",
+                f" AND key NOT IN ({skip_keys}) ORDER BY topic LIKE '%/command/result', key LIMIT 1",
                 tuple(held),
             )
             if found:
@@ -198,12 +204,13 @@ class Outbox:
     def close(self) -> None:
         """Write all that waits for the disk and close the file."""
         with self._lock:
-            self.flush()
+            if self._memory or self._unsaved or self._sent or self._fault:
+                self._store(())
             if self._db is not None:
                 self._db.close()
                 self._db = None
 
-    def _store(self, messages: Sequence[Message], record: CommandRecord | None = None) -> bool:
+    def _store(self, messages: Sequence[Message], records: Sequence[CommandRecord] = ()) -> bool:
         """Write all that waits for the disk, and these messages, in one transaction."""
         now, utc, boot_id = self._clock.monotonic(), self._clock.utc(), self._clock.boot_id
         rows = self._memory + [OutboxRow(None, m, utc, now, boot_id) for m in messages]
@@ -212,7 +219,7 @@ class Outbox:
         def work(db: sqlite3.Connection) -> None:
             dropped.clear()  # it runs a second time where the first one finds the file damaged
             insert(db, rows)
-            if record is not None:
+            for record in records:
                 insert_record(db, record, utc)
             states = [(name, self._states[name]) for name in self._unsaved]
             db.executemany("INSERT OR REPLACE INTO monitor VALUES(?,?)", states)

@@ -9,6 +9,7 @@ import os
 import queue
 import socketserver
 import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from typing import Any
 from asd_agent.control_client import MAX_BYTES, reply_seconds
 
 log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 60.0
+"""Time between attempts to open a socket that the disk refused."""
 
 MAX_WAITING = 32
 """Requests that may wait for a cycle; a person or a script sends a few a minute."""
@@ -58,6 +62,7 @@ class ControlServer:
         self._requests: queue.Queue[Request] = queue.Queue(MAX_WAITING)
         self._server: _ControlSocket | None = None
         self._thread: threading.Thread | None = None
+        self._tried = time.monotonic()
 
     def start(self) -> None:
         """Begin to listen; where that is impossible, log why and run without the socket."""
@@ -73,6 +78,16 @@ class ControlServer:
             return
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.2,), name="control", daemon=True)
         self._thread.start()
+
+    def alive(self) -> bool:
+        """Return whether the socket is served; one that could not be opened is no failure of the thread."""
+        return self._thread is None or self._thread.is_alive()
+
+    def cycle(self, now: float) -> None:
+        """Try again, once a minute, to open a socket that the disk refused."""
+        if self._server is None and now - self._tried >= RETRY_SECONDS:
+            self._tried = now
+            self.start()
 
     def stop(self) -> None:
         """Close the socket."""

@@ -7,13 +7,14 @@ from dataclasses import asdict
 from asd_agent import __version__
 from asd_agent.audio.source import CaptureSource
 from asd_agent.clock import iso_utc
-from asd_agent.monitor import Counts
+from asd_agent.monitor import Counts, Monitor
 from asd_agent.mqtt.health import (
     DeliveryHealth,
     EvidenceHealth,
     Health,
     HistoryHealth,
     LastTest,
+    MonitorHealth,
     OutboxHealth,
     SourceHealth,
     WindowCounts,
@@ -63,6 +64,7 @@ def health_of(runtime: LoadedRuntime) -> Health:
         ),
         agent=runtime.config.agent.name,
         last_test=LastTest(**asdict(proof)) if (proof := runtime.chain_tests.proof) else None,
+        monitor_states={m.name: _monitor_health(m) for m in monitors},
         drift=dict(history.drift) if history else {},
         history=HistoryHealth(bytes=history.bytes, waiting=history.waiting, lost=history.lost) if history else None,
     )
@@ -72,6 +74,18 @@ def summary_of(health: Health) -> str:
     """Return the health report in one line, for `systemctl status`."""
     broker = "connected" if health.delivery.connected else "broker not connected"
     return f"{health.windows.scored} windows scored, {health.outbox.depth} alerts waiting, {broker}"
+
+
+def _monitor_health(monitor: Monitor) -> MonitorHealth:
+    window = monitor.state.newest
+    return MonitorHealth(
+        state=monitor.state.state,
+        score=window.score if window else None,
+        threshold=window.threshold if window else None,
+        severity=monitor.state.severity,
+        alarms_raised=monitor.alarms_raised,
+        scoring_seconds=monitor.scoring_seconds,
+    )
 
 
 def _source_health(source: CaptureSource) -> SourceHealth:

@@ -27,6 +27,7 @@ class LoadedBundles:
         providers: Execution provider in use, by bundle.
         faults: Deviations from the configuration that still work, in words, by part.
         pool: The sessions.
+        unusable: Reasons, in words, why monitors cannot judge; the others run.
     """
 
     config: Config
@@ -34,10 +35,13 @@ class LoadedBundles:
     providers: Mapping[str, str]
     faults: Mapping[str, str]
     pool: Pool = field(repr=False)
+    unusable: Mapping[str, str] = field(default_factory=dict)
 
 
 def load_bundles(config: Config, before: LoadedBundles | None = None) -> LoadedBundles:
     """Load and verify every bundle that a monitor names, and score its golden windows with the provider in use.
+
+    A monitor whose bundle cannot be used is out of service with its reason; the others run.
 
     It changes nothing that runs, so it may be called on another thread.
 
@@ -46,7 +50,7 @@ def load_bundles(config: Config, before: LoadedBundles | None = None) -> LoadedB
         before: Earlier loaded bundles whose sessions may be used again.
 
     Raises:
-        ConfigError: A bundle cannot be used, or lacks the section or domain of a monitor; names every mistake.
+        ConfigError: No monitor can judge, or one could and cannot any more; names every mistake.
     """
     pool: Pool = {}
     shared: Pool = ChainMap(pool, dict(before.pool)) if before else pool
@@ -54,6 +58,7 @@ def load_bundles(config: Config, before: LoadedBundles | None = None) -> LoadedB
     failed: dict[Path, AsdError] = {}
     scorers: dict[str, BundleScorer] = {}
     mistakes: list[AsdError] = []
+    unusable: dict[str, str] = {}
     for name, monitor in config.monitors.items():
         path = config.bundle_path(monitor.bundle)
         try:
@@ -69,10 +74,16 @@ def load_bundles(config: Config, before: LoadedBundles | None = None) -> LoadedB
         except AsdError as error:
             if path not in checks:
                 failed[path] = error
-            mistakes.append(ConfigError(f"monitor {name}: {error.what}", error.remedy))
-    if mistakes:
+            mistake = ConfigError(f"monitor {name}: {error.what}", error.remedy)
+            scorers.pop(name, None)
+            unusable[name] = str(mistake)
+            mistakes.append(mistake)
+    judging = set(before.scorers) if before else set()
+    if mistakes and (not scorers or judging & unusable.keys()):
+        # A reload must not silence a monitor that judges now; a start must not leave the others deaf for one's sake.
         raise mistakes[0] if len(mistakes) == 1 else ConfigError("\n".join(str(m) for m in mistakes))
-    return LoadedBundles(config, scorers, _providers(checks), _faults(checks), pool)
+    faults = {**_faults(checks), **{f"monitor {name}": reason for name, reason in unusable.items()}}
+    return LoadedBundles(config, scorers, _providers(checks), faults, pool, unusable)
 
 
 def _with_sites(config: Config, path: Path, bundle: Bundle) -> Bundle:

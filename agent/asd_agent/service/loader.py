@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from asd_agent.alarm import restore
+from asd_agent.alarm import AlarmState, restore
 from asd_agent.audio.source import CaptureSource
 from asd_agent.clock import Clock, ClockReading, SystemClock
 from asd_agent.config.model import Config
@@ -20,7 +20,7 @@ from asd_agent.history import FILE_NAME as HISTORY_NAME
 from asd_agent.history.recorder import HistoryRecorder
 from asd_agent.history.store import Limits as HistoryLimits
 from asd_agent.history.writer import HistoryWriter
-from asd_agent.monitor import Counts, Monitor
+from asd_agent.monitor import Counts, Identity, Monitor
 from asd_agent.mqtt.commands import CommandReceiver
 from asd_agent.mqtt.publisher import Publisher
 from asd_agent.mqtt.topics import Topics
@@ -31,6 +31,7 @@ from asd_agent.service.control import ControlServer
 from asd_agent.service.flood import FloodGuard
 from asd_agent.service.gates import TopicGates
 from asd_agent.service.loaded_bundles import LoadedBundles, load_bundles
+from asd_agent.service.lock import StateLock
 from asd_agent.service.metrics import MetricsExporter
 from asd_agent.service.operator_commands import CommandHandler
 from asd_agent.service.reload import Reloader
@@ -46,10 +47,12 @@ class Replaced:
     Attributes:
         added: New ones.
         changed: Those that go on, with the settings, bundle or source that they have now.
+        removed: Those that are no longer there.
     """
 
     added: list[Monitor]
     changed: list[Monitor]
+    removed: list[Monitor]
 
 
 class LoadedRuntime:
@@ -78,11 +81,12 @@ class LoadedRuntime:
         _log_faults(self.bundles)
         name, state = config.agent.name, config.paths.state
         _make_folder(state)
+        self.lock = StateLock(state)
         self.outbox = Outbox(state / OUTBOX_NAME, clock, config.mqtt.outbox_rows)
         self.publisher = Publisher(config.mqtt, name, self.outbox, clock, self.wake)
         self.reporter = Reporter(Topics(name), self.outbox, self.publisher, clock)
         self.gates = TopicGates(self.publisher)
-        self.receiver = CommandReceiver(Topics(name), config.commands, config.monitors, self.outbox, clock)
+        self.receiver = CommandReceiver(Topics(name), config.commands, self.bundles.scorers, self.outbox, clock)
         self.commands = CommandHandler(self.receiver, self.reporter, clock)
         self.control = ControlServer(state / SOCKET_NAME, self.wake)
         self.chain_tests = ChainTests(state, self.outbox, clock)
@@ -92,7 +96,7 @@ class LoadedRuntime:
         self.history_writer, self.history = _history(config, clock)
         self.metrics = MetricsExporter(config.metrics) if config.metrics else None
         self.sources = {name: self._source(name, self.bundles) for name in config.sources}
-        self.monitors = {name: self._monitor(name, self.bundles, self.sources) for name in config.monitors}
+        self.monitors = {name: self._monitor(name, self.bundles, self.sources) for name in self.bundles.scorers}
         self.retired = Counts()
         self.receiver.attach(self.publisher)
         self.gates.follow(self.monitors.values())
@@ -109,32 +113,52 @@ class LoadedRuntime:
         window. New sources are started and removed ones stopped.
         """
         old, new = self.config, bundles.config
-        kept = {n: s for n, s in self.sources.items() if old.sources[n] == new.sources.get(n)}
+        room = self._ring_seconds(bundles)
+        kept = {
+            n: s
+            for n, s in self.sources.items()
+            if old.sources[n] == new.sources.get(n) and s.ring.capacity >= round(room * s.ring.rate)
+        }
         sources = {n: kept.get(n) or self._source(n, bundles) for n in new.sources}
-        added = {n: self._monitor(n, bundles, sources) for n in new.monitors if n not in self.monitors}
+        added = {n: self._monitor(n, bundles, sources) for n in bundles.scorers if n not in self.monitors}
         # From here on nothing may fail.
         for name in set(self.sources) - set(kept):
             self.sources[name].stop()
         for name, source in sources.items():
             if name not in kept:
                 source.start()
+        removed: list[Monitor] = []
         for name in set(self.monitors) - set(new.monitors):
             self.retired = self.retired.plus(self.monitors[name].counts)
-        monitors = {name: added.get(name) or self.monitors[name] for name in new.monitors}
+            removed.append(self.monitors[name])
+        monitors = {name: added.get(name) or self.monitors[name] for name in new.monitors if name in bundles.scorers}
         changed = [monitor for name, monitor in monitors.items() if name not in added]
         for monitor in changed:
             settings = new.monitors[monitor.name]
             monitor.change(settings, sources[settings.source], bundles.scorers[monitor.name])
         self.bundles, self.sources, self.monitors = bundles, sources, monitors
         _log_faults(bundles)
-        self.receiver.follow(self.publisher, new.commands, new.monitors)
+        self.receiver.follow(self.publisher, new.commands, bundles.scorers)
         self.gates.follow(monitors.values())
-        return Replaced(list(added.values()), changed)
+        return Replaced(list(added.values()), changed, removed)
+
+    def out_of_service(self) -> Iterator[tuple[AlarmState, Identity, str]]:
+        """Yield state, identity and reason of each monitor whose bundle cannot be used; what is stored stays."""
+        now = ClockReading.read(self.clock)
+        for name, reason in self.bundles.unusable.items():
+            settings = self.config.monitors[name]
+            state, _ = restore(self.outbox.load(name), f"{self.config.agent.name}/{name}", "", now)
+            identity = Identity(machine="", section=settings.section, domain=settings.domain, bundle="")
+            yield state.model_copy(update={"out_of_service": True}), identity, reason
 
     def _source(self, name: str, bundles: LoadedBundles) -> CaptureSource:
+        settings, kept = bundles.config.sources[name], self._ring_seconds(bundles)
+        return CaptureSource(name, settings, clock=self.clock, seconds=kept, wake=self.wake)
+
+    def _ring_seconds(self, bundles: LoadedBundles) -> float:
+        """Return the sound in seconds that a ring must hold for the longest window and the evidence before it."""
         longest = max(s.bundle.manifest.window_seconds for s in bundles.scorers.values())
-        kept = ring_seconds(bundles.config.evidence, longest)
-        return CaptureSource(name, bundles.config.sources[name], clock=self.clock, seconds=kept, wake=self.wake)
+        return ring_seconds(bundles.config.evidence, longest)
 
     def _monitor(self, name: str, bundles: LoadedBundles, sources: Mapping[str, CaptureSource]) -> Monitor:
         settings, scorer = bundles.config.monitors[name], bundles.scorers[name]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import TextIO
@@ -40,9 +41,14 @@ class RepeatLimit(logging.Filter):
         super().__init__()
         self._monotonic = monotonic
         self._allowances: dict[tuple[object, ...], _Allowance] = {}
+        self._lock = threading.Lock()
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether the record is logged; the lines around a pause mention it."""
+        with self._lock:  # every thread of the service logs through it
+            return self._passes(record)
+
+    def _passes(self, record: logging.LogRecord) -> bool:
         now, text = self._monotonic(), record.getMessage()
         place = (record.name, record.lineno)
         allowances = [self._allowance((*place, text), SAME_TEXT, now), self._allowance(place, SAME_PLACE, now)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Protocol
@@ -98,6 +99,7 @@ class Service:
     def _start(self) -> None:
         parts = self._runtime
         parts.reporter.announce(parts.config, list(parts.monitors.values()), parts.sources)
+        parts.reporter.publish_out_of_service(parts.out_of_service())
         parts.publisher.start()
         self._store_evidence(parts.recorder.start(parts.monitors.values()))
         if parts.history_writer:
@@ -124,6 +126,7 @@ class Service:
         self._drain(drain_seconds)
         parts.publisher.stop()
         parts.outbox.close()
+        parts.lock.release()
 
     def _loop(self) -> None:
         parts, next_health = self._runtime, 0.0
@@ -152,6 +155,7 @@ class Service:
                 if events:
                     self._store(monitor, events)
             parts.chain_tests.cycle()
+            parts.control.cycle(now)
             if (flood := parts.flood.cycle(now)) is not None:
                 log.warning("%s", flood.text)
                 parts.reporter.store_notice(flood)
@@ -170,8 +174,15 @@ class Service:
 
     def _unfit(self) -> str:
         """Return which part has ended that must not, empty while all run; a lost broker or microphone is none."""
-        if not self._runtime.publisher.alive():
-            return "the publisher hangs"
+        parts = self._runtime
+        if not parts.publisher.alive():
+            return "the publisher hangs or fails"
+        if not parts.recorder.alive():
+            return "the evidence thread has ended"
+        if parts.history_writer and not parts.history_writer.alive():
+            return "the history thread has ended"
+        if not parts.control.alive():
+            return "the control socket has ended"
         return ", ".join(
             f"source {s.name} has ended" for s in self._runtime.sources.values() if not (s.alive or s.state == "ended")
         )
@@ -258,10 +269,13 @@ class Service:
         parts = self._runtime
         changes = compare(parts.bundles, bundles)
         replaced = parts.replace(bundles)
+        for monitor in replaced.removed:
+            self._store(monitor, monitor.retire(ClockReading.read(parts.clock)))
         for monitor in replaced.changed:
             parts.reporter.store(monitor, ())
         self._store_evidence(parts.recorder.resume(replaced.added))
         parts.reporter.announce(bundles.config, list(parts.monitors.values()), parts.sources)
+        parts.reporter.publish_out_of_service(parts.out_of_service())
         for name, text in changes.bundles.items():
             parts.reporter.store_notice(AgentNotice("bundle_changed", name, text))
         parts.reporter.store_notice(AgentNotice("reloaded", "", changes.text))
@@ -281,6 +295,10 @@ def _score(wanted: Sequence[tuple[Monitor, Window]]) -> dict[int, WindowScore]:
             some = members[first : first + MOST_AT_ONCE]
             windows = np.stack([w.signal for _, w in some])
             asked = [(m.settings.section, m.settings.domain) for m, _ in some]
+            started = time.perf_counter()
             got = some[0][0].scorer.score_each(windows, asked, explained="unusual")
+            seconds = round((time.perf_counter() - started) / len(some), 6)
+            for monitor, _ in some:
+                monitor.scoring_seconds = seconds
             scores.update({id(w): s for (_, w), s in zip(some, got, strict=True)})
     return scores

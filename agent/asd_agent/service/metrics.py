@@ -9,10 +9,11 @@ import logging
 import threading
 from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
+from asd_agent.alarm.state import StateName
 from asd_agent.config.model import MetricsSettings
-from asd_agent.mqtt.health import Health, SourceHealth, WindowCounts
+from asd_agent.mqtt.health import Health, MonitorHealth, SourceHealth, WindowCounts
 
 log = logging.getLogger(__name__)
 
@@ -137,6 +138,7 @@ class _Collector:
         yield _gauge("asd_info", "Version of the agent", {(health.versions.get("asd-agent", ""),): 1.0}, "version")
         yield _gauge("asd_uptime_seconds", "Time since the start", health.uptime_seconds)
         yield from _windows(health.monitors)
+        yield from _states(health.monitor_states)
         yield from _sources(health.sources)
         yield from _delivery(health)
         yield from _box(health)
@@ -148,6 +150,20 @@ def _windows(monitors: Mapping[str, WindowCounts]) -> Iterator[Any]:
     yield _counter("asd_windows", text, outcomes, "monitor", "outcome")
     suspect = {(name,): float(w.suspect) for name, w in monitors.items()}
     yield _counter("asd_windows_suspect", "Scored, yet overloaded or at an unusual level", suspect, "monitor")
+
+
+def _states(monitors: Mapping[str, MonitorHealth]) -> Iterator[Any]:
+    states = {(n, state): float(m.state == state) for n, m in monitors.items() for state in get_args(StateName)}
+    yield _gauge("asd_monitor_state", "1 for the state that the monitor is in", states, "monitor", "state")
+    for field, text in {
+        "score": "Score of the newest window",
+        "threshold": "Raise level of the newest window",
+        "scoring_seconds": "Time that the newest window took to score",
+    }.items():
+        values = {(n,): float(v) for n, m in monitors.items() if (v := getattr(m, field)) is not None}
+        yield _gauge(f"asd_{field}", text, values, "monitor")
+    raised = {(n,): float(m.alarms_raised) for n, m in monitors.items()}
+    yield _counter("asd_alarms_raised", "Alarms raised since the start", raised, "monitor")
 
 
 def _sources(sources: Mapping[str, SourceHealth]) -> Iterator[Any]:

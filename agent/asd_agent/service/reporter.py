@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
-from asd_agent.alarm import Event, ScoredWindow
+from asd_agent.alarm import AlarmState, Event, ScoredWindow
 from asd_agent.audio.source import CaptureSource
 from asd_agent.clock import Clock, ClockReading, iso_utc
 from asd_agent.config.model import Config
-from asd_agent.monitor import Monitor
+from asd_agent.monitor import Identity, Monitor
 from asd_agent.mqtt.health import Health
 from asd_agent.mqtt.home_assistant import MonitorDevice, announce
 from asd_agent.mqtt.mapping import alert_of, clock_word, message_of, monitor_state_of, score_of
@@ -53,7 +53,13 @@ class Reporter:
                 m.name: MonitorDevice(m.identity.machine, m.identity.section, m.source.name, m.settings.hop_seconds)
                 for m in monitors
             }
-            announced = announce(self._publisher, config.mqtt.home_assistant, devices, config.commands)
+            announced = announce(
+                self._publisher,
+                config.mqtt.home_assistant,
+                devices,
+                config.commands,
+                self._topics.sources_among(self._outbox.retained()) - set(sources),
+            )
         before, self._retained = self._retained, keep | set(announced)
         self._publisher.clear(before - self._retained)
         for monitor in monitors:
@@ -91,6 +97,13 @@ class Reporter:
         """Publish a monitor's state, retained."""
         payload = monitor_state_of(monitor.state, monitor.identity, ClockReading.read(self._clock))
         self._publisher.publish_state(self._topics.monitor_state(monitor.name), payload)
+
+    def publish_out_of_service(self, monitors: Iterable[tuple[AlarmState, Identity, str]]) -> None:
+        """Publish monitors that cannot judge as out of service, each with its reason."""
+        now = ClockReading.read(self._clock)
+        for state, identity, reason in monitors:
+            payload = monitor_state_of(state, identity, now).model_copy(update={"reason": reason})
+            self._publisher.publish_state(self._topics.monitor_state(payload.monitor), payload)
 
     def publish_score(self, monitor: Monitor, window: ScoredWindow) -> None:
         """Publish a window's score, if a broker is connected now."""

@@ -11,6 +11,7 @@ from asd_agent.alarm import (
     abandon_evidence,
     earliest_alarm_seconds,
     restore,
+    retire,
     severity_of,
     step,
 )
@@ -323,3 +324,20 @@ def test_a_changed_rule_counts_only_as_many_votes_as_it_looks_back():
 def test_earliest_alarm():
     settings = AlarmSettings.model_validate({"raise_after": "3 of 4"})
     assert earliest_alarm_seconds(settings, hop=5.0, window=10.0) == 20.0
+
+
+def test_an_unreadable_state_keeps_its_sequence():
+    text = '{"version": 1, "seq": 41, "phase": "of the moon"}'
+    state, complaint = restore(text, "agent/fan", "b", Stream().now)
+    assert complaint is not None
+    assert state.seq == 42
+
+
+def test_a_removed_monitor_ends_its_standing_alarm():
+    stream = Stream()
+    stream.hear(3.0, 3.0, 3.0)
+    state, events = retire(stream.state, stream.now)
+    assert [e.event for e in events] == ["cleared"]
+    assert events[0].alarm_id == stream.events[0].alarm_id
+    assert state.phase == "normal"
+    assert retire(state, stream.now)[1] == ()

@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from asd_agent.config.file import ConfigFileError, load_config
+from asd_agent.config.model import MqttSettings, TopicGate
 
 GOOD = """\
 agent: {name: hall-3-box-1}
@@ -103,3 +105,25 @@ def test_every_channel_that_is_not_sent_is_said(tmp_path: Path):
     ((line, key, said),) = findings(tmp_path, text)
     assert (line, key) == (8, "monitors.press.channel")
     assert "It sends [0]" in said
+
+
+@pytest.mark.parametrize("host", ["mqtt://broker", "broker:1883", "wss://x", "[::1]", "", "two words"])
+def test_a_host_is_a_name_or_an_address_alone(host):
+    with pytest.raises(ValidationError):
+        MqttSettings(host=host)
+
+
+@pytest.mark.parametrize("host", ["broker.factory.lan", "127.0.0.1", "::1", "fe80::1%eth0", "broker_2"])
+def test_names_and_addresses_are_hosts(host):
+    assert MqttSettings(host=host).host == host
+
+
+@pytest.mark.parametrize("topic", ["", "plant/#/run", "press/state#", "a/+b", "bad\x00", "line\nbreak"])
+def test_a_gate_s_topic_is_a_topic_filter(topic):
+    with pytest.raises(ValidationError):
+        TopicGate(topic=topic, equals="on")
+
+
+@pytest.mark.parametrize("topic", ["press/state", "plant/+/run", "plant/#", "#", "+"])
+def test_topic_filters_are_taken(topic):
+    assert TopicGate(topic=topic, equals="on").topic == topic

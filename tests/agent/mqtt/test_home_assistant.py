@@ -85,6 +85,8 @@ def test_every_value_that_a_template_takes_is_one_that_is_published():
     }
     rendered = {}
     for key, component in found()[PRESS]["components"].items():
+        if component == {"platform": "button"}:
+            continue  # removed
         said = json.loads(samples[component["state_topic"]].to_json())
         rendered[key] = Environment().from_string(component["value_template"]).render(value_json=said)
     assert json.loads(rendered.pop("alert"))["event_type"] == "raised"
@@ -106,8 +108,17 @@ def test_what_was_judged_is_unavailable_while_agent_or_source_is_away_and_a_stan
         template = Environment().from_string(source["value_template"])
         there = {state: template.render(value_json={"state": state}) for state in ("healthy", "silent", "stalled")}
         assert there == {"healthy": "online", "silent": "online", "stalled": "offline"}
-    assert press["anomaly"]["availability_topic"] == TOPICS.status
-    assert "availability" not in press["anomaly"]
+    status, judged = press["anomaly"]["availability"]
+    assert (status["topic"], judged["topic"]) == (TOPICS.status, TOPICS.monitor_state("press"))
+    template = Environment().from_string(judged["value_template"])
+    cases = {
+        ("normal", False, False): "online",
+        ("normal", True, False): "offline",
+        ("normal", False, True): "offline",
+        ("active", True, False): "online",
+    }
+    for (alarm, stale, away), expected in cases.items():
+        assert template.render(value_json={"alarm": alarm, "stale": stale, "out_of_service": away}) == expected
 
 
 def test_nothing_that_expires_reads_from_a_retained_topic():
@@ -124,9 +135,11 @@ def test_the_agent_s_own_connection_stays_visible_while_it_is_away():
 
 
 def test_buttons_only_for_what_is_allowed():
-    assert not [c for c in found()[PRESS]["components"].values() if c["platform"] == "button"]
+    removed = {"platform": "button"}  # a component with a platform alone is removed
+    buttons = {k: c for k, c in found()[PRESS]["components"].items() if c["platform"] == "button"}
+    assert buttons == dict.fromkeys(["acknowledge", "shelve", "unshelve"], removed)
     components = found(commands=["shelve"])[PRESS]["components"]
-    assert [k for k, c in components.items() if c["platform"] == "button"] == ["shelve"]
+    assert [k for k, c in components.items() if c["platform"] == "button" and c != removed] == ["shelve"]
 
 
 @pytest.mark.rig

@@ -26,11 +26,11 @@ FIELDS = {
     "time agent monitor by note verdict label test",
     "monitor-state": "schema state alarm alarm_id raised_at stale suspended out_of_service shelved_until seq machine "
     "section domain window_start window_end score threshold clear_level severity experts quality bundle provisional "
-    "boot_id clock last_raised_at evidence_id time agent monitor returned",
+    "boot_id clock last_raised_at evidence_id time agent monitor reason returned",
     "score": "schema window_start window_end score threshold clear_level severity domain experts quality",
     "source-state": "schema state reason since restarts agent source",
     "health": "schema time uptime_seconds versions providers sources windows monitors outbox disk_free_bytes "
-    "temperature_celsius boot_id clock faults evidence delivery agent history last_test drift",
+    "temperature_celsius boot_id clock faults evidence delivery agent history last_test monitor_states drift",
     "event": "schema id event subject text count time boot_id clock late durable agent",
     "command": "schema id monitor expires by alarm_id minutes note verdict label one_shot",
     "command-result": "schema id verb monitor done text by time",

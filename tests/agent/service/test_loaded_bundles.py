@@ -66,18 +66,32 @@ def test_two_bundles_of_one_name_are_told_apart(tmp_path: Path):
     assert list(made.providers) == ["demo-fan", f"demo-fan {digest}"]
 
 
-def test_every_mistake_is_told_and_the_agent_would_exit_78(bundle_path: Path, tmp_path: Path):
+def test_where_no_monitor_can_judge_every_mistake_is_named_and_the_agent_exits_78(bundle_path: Path, tmp_path: Path):
     off = with_other_golden_scores(bundle_path, tmp_path / "off")
     with pytest.raises(ConfigError) as error:
-        load_bundles(
-            config_of((off, "00"), (off, "01"), (bundle_path, "07"), (bundle_path, "00"), (tmp_path / "no", "00"))
-        )
+        load_bundles(config_of((off, "00"), (off, "01"), (bundle_path, "07"), (tmp_path / "no", "00")))
     lines = str(error.value).splitlines()
-    assert [line.split(":")[0] for line in lines] == ["monitor m0", "monitor m1", "monitor m2", "monitor m4"]
+    assert [line.split(":")[0] for line in lines] == ["monitor m0", "monitor m1", "monitor m2", "monitor m3"]
     assert "golden window 0" in lines[0]
     assert "has no section '07'" in lines[2]
     assert "no such bundle" in lines[3]
     assert error.value.exit_code == EXIT_CONFIG
+
+
+def test_a_monitor_without_a_usable_bundle_is_out_of_service_and_the_others_run(bundle_path: Path, tmp_path: Path):
+    loaded = load_bundles(config_of((bundle_path, "00"), (tmp_path / "no", "00")))
+    assert list(loaded.scorers) == ["m0"]
+    assert list(loaded.unusable) == ["m1"]
+    assert "no such bundle" in loaded.unusable["m1"]
+    assert loaded.faults["monitor m1"] == loaded.unusable["m1"]
+
+
+def test_a_reload_never_silences_a_monitor_that_judges(bundle_path: Path, tmp_path: Path):
+    before = load_bundles(config_of((bundle_path, "00"), (bundle_path, "01")))
+    with pytest.raises(ConfigError, match="monitor m1"):
+        load_bundles(config_of((bundle_path, "00"), (tmp_path / "no", "00")), before)
+    never = load_bundles(config_of((bundle_path, "00"), (tmp_path / "no", "00")))
+    assert list(load_bundles(config_of((bundle_path, "01"), (tmp_path / "no", "00")), never).scorers) == ["m0"]
 
 
 def test_sessions_are_used_again(bundle_path: Path):
