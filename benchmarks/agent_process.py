@@ -20,7 +20,7 @@ _PROC = Path("/proc")
 
 @dataclass(frozen=True)
 class Use:
-    """What the service and its capture children hold at one moment.
+    """Resources that the service and its capture children hold at one moment.
 
     Attributes:
         at: Monotonic seconds.
@@ -43,7 +43,7 @@ class AgentProcess:
     """`asd-agent run` with a configuration, ended on leaving.
 
     Args:
-        folder: Private to it; configuration, state and log lie there.
+        folder: Private to it; configuration, state and log are there.
         settings: agent.yaml, without `paths`.
         environment: More variables.
     """
@@ -82,7 +82,7 @@ class AgentProcess:
         return self.ready_seconds
 
     def use(self) -> Use | None:
-        """What it holds now; None once it has ended."""
+        """Return the resources that it holds now; None once it has ended."""
         try:
             pids = [self.process.pid, *_children(self.process.pid)]
             each = [_use_of(pid) for pid in pids]
@@ -103,7 +103,7 @@ class AgentProcess:
 
 
 def _children(pid: int) -> list[int]:
-    """Of all its threads: a child belongs to the thread that started it."""
+    """Children of all its threads: a child belongs to the thread that started it."""
     found: list[int] = []
     for task in (_PROC / str(pid) / "task").iterdir():
         found += [int(child) for child in (task / "children").read_text().split()]

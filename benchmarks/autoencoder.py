@@ -1,4 +1,4 @@
-"""What the paper's full-size autoencoder costs: training steps, and members as one graph or as several.
+"""Cost of the paper's full-size autoencoder: training steps, and members as one graph or as several.
 
     python benchmarks/autoencoder.py train              # CUDA: float32 and bfloat16; else the CPU, extrapolated
     python benchmarks/autoencoder.py graphs --members 4 # sessions in turn against one merged graph, in turn

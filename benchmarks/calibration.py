@@ -1,13 +1,13 @@
-"""What does calibration on the spot do? Target-domain normals calibrate, the rest is scored, over many random splits.
+"""Effect of calibration on the spot: target-domain normals calibrate, the rest is scored, over many random splits.
 
     asd-trainer table DATA… --recipes mahalanobis,indicators --seeds 1 --out runs
     python benchmarks/calibration.py runs --machine valve --clips 20 --splits 50
 
 Of each run's target-domain test clips, so many normal ones are drawn to calibrate `site`; the other normals and the
 anomalous ones are scored by the bundle's `source` and `target` domains and by `site`. Stated before measuring: with n
-clips and the m-th largest of their held-out scores as the level, a fresh clip of the same kind lies above it with
+clips and the m-th largest of their held-out scores as the level, a fresh clip of the same kind is above it with
 probability m/(n+1) on average over splits, and the number above it among the rest of one split follows a beta-binomial
-distribution with a = m, b = n + 1 - m; 97.5 % of the splits should lie at or below its upper quantile.
+distribution with a = m, b = n + 1 - m; 97.5 % of the splits should be at or below its upper quantile.
 """
 
 from __future__ import annotations
@@ -101,9 +101,9 @@ def measure(run: Run, section: str, clips: int, splits: int, seed: int) -> Row:
     rng, above_counts, promised, m = np.random.default_rng(seed), [], 0.0, 1
     normal = np.flatnonzero(~faulty)
     for _ in range(splits):
-        heard = np.sort(rng.choice(normal, clips, replace=False))
-        rest = np.setdiff1d(normal, heard)
-        sound = SiteSound(windows[heard], [chosen[i].recording for i in heard])
+        recorded = np.sort(rng.choice(normal, clips, replace=False))
+        rest = np.setdiff1d(normal, recorded)
+        sound = SiteSound(windows[recorded], [chosen[i].recording for i in recorded])
         condition, arrays = calibrate_site(base, section, "source", sound)
         promised = condition.threshold.window_rate
         m = round(promised * (clips + 1))
@@ -158,13 +158,13 @@ def main() -> None:
             row = measure(run, section, arguments.clips, arguments.splits, arguments.seed)
             rows.append(row)
             if not arguments.json:
-                _tell(row)
+                _print_row(row)
     if arguments.json:
         print(json.dumps([asdict(r) for r in rows]))
     sys.exit(not rows)
 
 
-def _tell(row: Row) -> None:
+def _print_row(row: Row) -> None:
     def text(values: dict[str, Any]) -> str:
         return "  ".join(f"{d} {100 * v[0]:.1f} ({100 * v[1]:.0f}–{100 * v[2]:.0f})" for d, v in values.items())
 

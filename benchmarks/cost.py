@@ -1,8 +1,8 @@
-"""What each of several bundles costs the agent: milliseconds a window, megabytes on disk and in memory.
+"""Cost of several bundles to the agent: milliseconds a window, megabytes on disk and in memory.
 
     python benchmarks/cost.py RUNS --machine fan --recipes level,mahalanobis,ae-ens,mix --rounds 3
 
-`asd-agent bench` is run on every bundle in turn, one round after the other, so that a busy moment hits all alike. Told
+`asd-agent bench` is run on every bundle in turn, one round after the other, so that a busy moment hits all alike. Shown
 are the processor time of a whole window (the median round, the least and most), how many times as much
 as the first recipe's it is (paired round by round), and the resident memory of the command, which holds one bundle.
 """

@@ -48,14 +48,14 @@ DISK_BYTES = 8_000_000
 
 @dataclass
 class Result:
-    """What was counted.
+    """Counts of one run.
 
     Attributes:
         committed: Alerts that the agent stored.
-        received: Different ones that the subscriber heard.
-        from_memory: Of these, how many said `durable: false`.
+        received: Different ones that the subscriber received.
+        from_memory: Of these, how many carried `durable: false`.
         duplicates: Copies beyond the first.
-        missing: `monitor number` of each that was never heard.
+        missing: `monitor number` of each that was never received_numbers.
         disordered: First copies that came after a later one of the same monitor.
         incidents: Rounds by what went wrong.
         missing_after: Missing ones by what went wrong in the round that committed them, or in the one after.
@@ -114,11 +114,11 @@ class Rig:
             self.newest = monitor, number
 
     def _wait_sent_from_memory(self) -> None:
-        """Keep the disk full until what it refused has been heard; once it has room, that is stored and durable."""
+        """Keep the disk full until what it refused has been received; once it has room, that is stored and durable."""
         if not self.agent.durable:
-            self._wait_heard(*self.newest)
+            self._wait_received(*self.newest)
 
-    def _wait_heard(self, monitor: str, number: int) -> None:
+    def _wait_received(self, monitor: str, number: int) -> None:
         self.listener.wait_where(Topics(AGENT).alert(monitor), lambda o: int(o["seq"]) == number)
 
     def _go_wrong(self, incident: str) -> None:
@@ -149,12 +149,12 @@ class Rig:
             self.listener.wait_subscribed()
 
     def _drain(self) -> None:
-        """Let another agent send what is left, until nothing is and the subscriber has heard the last of it."""
+        """Let another agent send what is left, until nothing is and the subscriber has received the last of it."""
         end = PublisherProcess(self.settings, self.outbox, quiet=True)
         last = {monitor: end.commit(monitor) for monitor in MONITORS}
         for monitor, number in last.items():
             self.round_of[monitor, number] = self.round
-            self._wait_heard(monitor, number)
+            self._wait_received(monitor, number)
         end.stop()
 
     def _numbers(self, topic: str) -> list[int]:
@@ -167,13 +167,13 @@ class Rig:
             raise AssertionError(f"{waiting} alerts still wait in the outbox")
         for monitor in MONITORS:
             committed = int(outbox.load(monitor) or 0)
-            heard = self._numbers(Topics(AGENT).alert(monitor))
-            first = list(dict.fromkeys(heard))
+            received_numbers = self._numbers(Topics(AGENT).alert(monitor))
+            first = list(dict.fromkeys(received_numbers))
             copies = {int(o["seq"]): o for o in reversed(self.listener.objects(Topics(AGENT).alert(monitor)))}
             result.from_memory += sum(not o["durable"] for o in copies.values())
             result.committed += committed
             result.received += len(first)
-            result.duplicates += len(heard) - len(first)
+            result.duplicates += len(received_numbers) - len(first)
             result.disordered += sum(b < a for a, b in pairwise(first))
             for number in sorted(set(range(1, committed + 1)) - set(first)):
                 result.missing.append(f"{monitor} {number}")

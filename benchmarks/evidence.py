@@ -1,4 +1,4 @@
-"""A thousand alarms of 40 s against a quota of 50 MB: what lies on disk at every moment, and what one costs.
+"""A thousand alarms of 40 s against a quota of 50 MB: the use of the disk at every moment, and what one costs.
 
     python benchmarks/evidence.py --alarms 1000 --megabytes 50
 

@@ -33,7 +33,7 @@ WANTED_RATES = (0.05, 0.01)
 SIZES = (10, 30, 100, 1000)
 
 
-def observed(cache: Path, machine: str, domain: str, seed: int, count: int) -> np.ndarray:
+def normal_outputs(cache: Path, machine: str, domain: str, seed: int, count: int) -> np.ndarray:
     """Indicators of normal clips of section 00, shape (count, 1, dimensions)."""
     path = cache / f"{machine}-{domain}-{seed}-v{SIMULATOR_VERSION}.npy"
     rows = list(np.load(path)) if path.is_file() else []
@@ -54,8 +54,8 @@ def source(x: np.ndarray) -> Calibrated:
 
 
 def clips(asked: argparse.Namespace) -> None:
-    pool = observed(asked.cache, asked.machine, "source", 5_000_000, max(SIZES) + 1000)
-    aim = observed(asked.cache, asked.machine, "target", 6_000_000, 600)
+    pool = normal_outputs(asked.cache, asked.machine, "source", 5_000_000, max(SIZES) + 1000)
+    aim = normal_outputs(asked.cache, asked.machine, "target", 6_000_000, 600)
     print(f"{asked.machine}, simulator {SIMULATOR_VERSION}, indicators, {asked.repeats} repeats; rates in % of windows")
     print("on normal clips that no fit has seen: median (5 % to 95 % of the repeats)\n")
     print("| fitted on | method | wanted | attainable | measured | refused |\n|---|---|---|---|---|---|")
@@ -98,7 +98,7 @@ def clips(asked: argparse.Namespace) -> None:
 
 
 def stream_day(asked: argparse.Namespace) -> None:
-    pool = observed(asked.cache, asked.machine, "source", 5_000_000, asked.clips)
+    pool = normal_outputs(asked.cache, asked.machine, "source", 5_000_000, asked.clips)
     fitted = source(pool)
     reference = standardise(fitted.reference, fitted.standardisation)
     hours = [hour_of_scores(asked, fitted, hour) for hour in range(round(asked.hours))]
@@ -112,8 +112,8 @@ def stream_day(asked: argparse.Namespace) -> None:
             level = fit_threshold(reference, alarms_per_day=wanted, rule=RULE, method=method)
             over = got > level.raise_level
             alarms = raised(got, level.raise_level, level.clear_level) * 24.0 / asked.hours
-            told = f"{100 * over.mean():.2f} ({100 * level.window_rate:.2f})"
-            print(f"| {method} | {wanted:g} | {level.false_alarms_per_day:.2f} | {told} | {alarms:.1f} |")
+            text = f"{100 * over.mean():.2f} ({100 * level.window_rate:.2f})"
+            print(f"| {method} | {wanted:g} | {level.false_alarms_per_day:.2f} | {text} | {alarms:.1f} |")
 
 
 def hour_of_scores(asked: argparse.Namespace, fitted: Calibrated, hour: int) -> np.ndarray:
@@ -135,7 +135,7 @@ def hour_of_scores(asked: argparse.Namespace, fitted: Calibrated, hour: int) -> 
 
 
 def raised(values: np.ndarray, level: float, clear: float) -> int:
-    """How often 3 of the last 4 windows are over, an alarm ending after 4 windows below the clear level."""
+    """Count how often 3 of the last 4 windows are over, an alarm ending after 4 windows below the clear level."""
     count, active, below = 0, False, 0
     for i in range(len(values)):
         if active:

@@ -56,19 +56,19 @@ class Shot:
 
 @dataclass
 class Result:
-    """What was counted.
+    """Counts of one run.
 
     Attributes:
         sent: Messages by kind.
-        heard: Messages that reached the agent; the rest went to topics that it does not hear.
-        answered: Answers and log entries, one of each a message heard.
+        received: Messages that reached the agent; the rest went to topics that it does not hear.
+        answered: Answers and log entries, one of each a message received.
         obeyed: Commands that changed something.
         wrongly: Ids of commands that were obeyed and should not have been, or twice.
         seconds: Duration.
     """
 
     sent: Counter[str] = field(default_factory=Counter)
-    heard: int = 0
+    received: int = 0
     answered: int = 0
     obeyed: int = 0
     wrongly: list[str] = field(default_factory=list)
@@ -240,9 +240,9 @@ def run(messages: int, seed: int, folder: Path) -> Result:
         answers: list[str | None] = []
 
         def note(_client: Any, _data: Any, message: paho.MQTTMessage) -> None:
-            said = json.loads(message.payload)
-            if said["schema"] == "asd.command-result/1":  # and no stray command on the topic of answers
-                answers.append(said["id"])
+            answer_ = json.loads(message.payload)
+            if answer_["schema"] == "asd.command-result/1":  # and no stray command on the topic of answers
+                answers.append(answer_["id"])
 
         client = paho.Client(CallbackAPIVersion.VERSION2, "fuzz")
         client.on_message = note
@@ -251,22 +251,22 @@ def run(messages: int, seed: int, folder: Path) -> Result:
         client.subscribe(TOPICS.command_result, qos=1)
         agent.publisher.start()
         assert agent.publisher.wait_connected(PATIENCE)
-        first, heard = _wait_until_heard(client, agent, answers), 0
+        first, received = _wait_until_received(client, agent, answers), 0
         while sum(result.sent.values()) < messages:
             for _ in range(min(AT_ONCE, messages - sum(result.sent.values()))):
                 shot = shooter.shoot()
                 result.sent[shot.kind] += 1
-                heard += shot.topic in {TOPICS.command(v) for v in VERBS}
+                received += shot.topic in {TOPICS.command(v) for v in VERBS}
                 if shot.permitted:
                     permitted[json.loads(shot.payload)["id"]] += 1
                 client.publish(shot.topic, shot.payload, qos=1, retain=shot.retain)
             until = time.monotonic() + PATIENCE
-            while len(answers) - first < heard:
+            while len(answers) - first < received:
                 if time.monotonic() > until:
-                    raise SystemExit(f"{heard - (len(answers) - first)} messages were never answered")
+                    raise SystemExit(f"{received - (len(answers) - first)} messages were never answered")
                 agent.turn()
                 time.sleep(0.0005)
-        result.heard, result.answered = heard, len(answers) - first
+        result.received, result.answered = received, len(answers) - first
         result.obeyed = agent.obeyed.total()
         result.wrongly = sorted(id_ for id_, times in agent.obeyed.items() if times > permitted[id_])
         assert agent.publisher.alive()
@@ -278,7 +278,7 @@ def run(messages: int, seed: int, folder: Path) -> Result:
     return result
 
 
-def _wait_until_heard(client: paho.Client, agent: Agent, answers: list[str | None]) -> int:
+def _wait_until_received(client: paho.Client, agent: Agent, answers: list[str | None]) -> int:
     """Wait until the agent has subscribed; return the number of answers to what was sent until then.
 
     Commands of one sender on one topic are answered in order: the answer to the last of them comes last.
@@ -311,7 +311,7 @@ def main() -> None:
     else:
         for name, value in vars(result).items():
             print(f"{name:10} {dict(value) if isinstance(value, Counter) else value}")
-    sys.exit(bool(result.wrongly or result.answered != result.heard))
+    sys.exit(bool(result.wrongly or result.answered != result.received))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ STEPS_A_KILL = 15
 
 
 def train(out: Path, steps: int) -> None:
-    """One training on made-up sound; tells of each step on stdout."""
+    """One training on made-up sound; prints each step on stdout."""
     import numpy as np
 
     from asd_trainer.families.autoencoder.training import train_autoencoder
@@ -72,7 +72,7 @@ def train_with_kills(out: Path, steps: int, kills: int, chance: random.Random) -
 
 
 def equal(one: Path, other: Path) -> bool:
-    """Whether two trainings ended with the same weights and metrics, bit for bit."""
+    """Return whether two trainings ended with the same weights and metrics, bit for bit."""
     import torch
 
     a, b = (torch.load(p / "final.pt", weights_only=True)["model"] for p in (one, other))
@@ -81,7 +81,7 @@ def equal(one: Path, other: Path) -> bool:
 
 
 def main() -> int:
-    """Run both and say whether they agree."""
+    """Run both and print whether they agree."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--kills", type=int, default=20)

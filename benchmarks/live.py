@@ -39,7 +39,7 @@ SETTLED = 3
 
 @dataclass(frozen=True)
 class Result:
-    """What was seen.
+    """Results of one run.
 
     Attributes:
         ready_seconds: From the start to READY.
@@ -116,7 +116,7 @@ def live(folder: Path, bundle: Path, monitors: int, hop: float, seconds: float, 
 
 
 def as_wav(recording: Path, path: Path) -> Path:
-    """What `paplay` surely plays."""
+    """Sound that `paplay` surely plays."""
     sound, rate = soundfile.read(recording, dtype="int16")
     assert rate == SAMPLE_RATE
     soundfile.write(path, sound, rate, subtype="PCM_16")

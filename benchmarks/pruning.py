@@ -1,10 +1,10 @@
-"""What pruning keeps: members against agreement on normal clips, and against AUC, which no choice has looked at.
+"""Quality that pruning keeps: members against agreement on normal clips, and against AUC, which no choice has used.
 
     python benchmarks/pruning.py RUNS --recipe ae-ens --seeds 3
 
 For every run of the recipe below RUNS the members are put in order by normal clips alone, as `asd-trainer export
 --members N` does. Then the test clips are scored by every member, and each set of members is measured: the first N in
-that order, and all sets of N beside them. Told are the means over machines and seeds of the harmonic mean of AUC and
+that order, and all sets of N beside them. It prints the means over machines and seeds of the harmonic mean of AUC and
 pAUC (p = 0.1) over sections and domains, in %. For recipes of one expert, whose members alone are combined here.
 """
 

@@ -1,4 +1,4 @@
-"""A service that is told to reload again and again: is every window of an unchanged monitor scored once, does it grow?
+"""A service that is asked to reload again and again: is every window of an unchanged monitor scored once, does it grow?
 
     python benchmarks/reloads.py --reloads 240
 
@@ -53,18 +53,18 @@ def main() -> int:
         source = {"kind": "file", "path": str(demo_recording()), "speed": 2, "loop": True}
         config = write_config(Path(place), demo_bundle(), source, broker.port)
         base = yaml.safe_load(config.read_text())
-        with Listener(broker.settings(), "asd/#") as heard:
+        with Listener(broker.settings(), "asd/#") as listener:
             with running(config) as agent:
-                heard.wait_for(SCORES, 1, 60)
+                listener.wait_for(SCORES, 1, 60)
                 for number in range(wanted):
                     config.write_text(changed(base, number))
-                    before = len(heard.texts(EVENTS))
+                    before = len(listener.texts(EVENTS))
                     agent.process.send_signal(signal.SIGHUP)
-                    heard.wait_where(EVENTS, lambda e: e["event"] in OUTCOMES, 60, after=before)
+                    listener.wait_where(EVENTS, lambda e: e["event"] in OUTCOMES, 60, after=before)
                     if number % 30 == 29:
                         print(f"{number + 1} reloads: {burden(agent.process.pid)}", flush=True)
-            heard.wait_text("asd/box/status", "offline")
-            scores, windows = heard.objects(SCORES), heard.objects(HEALTH)[-1]["monitors"]["m"]
+            listener.wait_text("asd/box/status", "offline")
+            scores, windows = listener.objects(SCORES), listener.objects(HEALTH)[-1]["monitors"]["m"]
     starts = [datetime.fromisoformat(s["window_start"].replace("Z", "+00:00")).timestamp() for s in scores]
     steps = sorted({round(b - a, 3) for a, b in pairwise(starts)})
     print(f"{len(starts)} windows, seconds from one to the next: {steps}; {windows}")

@@ -1,4 +1,4 @@
-"""How fast the simulator is, and how hard its data sets are for a plain detector.
+"""Speed of the simulator, and difficulty of its data sets for a plain detector.
 
     OMP_NUM_THREADS=1 python benchmarks/simulator.py                   # times faster than real time, one core
     OMP_NUM_THREADS=1 python benchmarks/simulator.py --table --faults  # AUC by machine, domain, severity and fault

@@ -12,7 +12,7 @@ from the seed. At the end
   the alarm came after the earliest that any window with a part of the fault allows, and after the earliest that windows
   wholly of the fault allow, for each place of a fault between two windows;
 - nothing else has raised an alarm;
-- memory, descriptors and threads over the last 80 % are a line, whose slope is told.
+- memory, descriptors and threads over the last 80 % are a line, whose slope is shown.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ STANDING_STILL_DBFS = -60.0
 
 @dataclass(frozen=True)
 class Track:
-    """What one monitor hears."""
+    """Sound of one monitor."""
 
     name: str
     source: str
@@ -108,13 +108,13 @@ class Place:
 
 @dataclass
 class Result:
-    """What was counted.
+    """Counts of one run.
 
     Attributes:
         hours: Of sound, each source's.
         wall_seconds: That it took.
         due: Windows that the sound holds.
-        windows: What the service said of them in its last health message.
+        windows: Counts in the last health message of the service.
         faults: Injected.
         found: Of these, raised at their time.
         raised: Alarms in all.
@@ -227,7 +227,7 @@ class Soak:
             for place, number in enumerate(self.order):
                 (folder / "day" / source / f"{place:05d}.wav").symlink_to(folder / "scenes" / source / f"{number}.wav")
 
-    def run(self, tell: bool = False) -> Result:
+    def run(self, verbose: bool = False) -> Result:
         """Play it all."""
         result = Result(self.seconds / 3600, due=len(TRACKS) * ((self.seconds - WINDOW) // HOP + 1))
         watched: list[Use] = []
@@ -242,8 +242,8 @@ class Soak:
                 with AgentProcess(self.folder / "agent", self._settings(broker.port)) as agent:
                     for use in self._watch(agent):
                         watched.append(use)
-                        if tell:
-                            _tell(use, agent.started, health, result.due)
+                        if verbose:
+                            _print_use(use, agent.started, health, result.due)
                     result.exit_code = agent.process.wait(60)
                     result.wall_seconds = time.monotonic() - agent.started
                 status.wait_text("asd/box/status", "offline")
@@ -287,7 +287,7 @@ class Soak:
             raised = [a for a in alerts.objects(f"asd/box/monitor/{track.name}/alert") if a["event"] == "raised"]
             result.raised += len(raised)
             (began,) = [
-                _seconds(s["since"]) for s in states.objects(f"asd/box/source/{track.source}/state") if _heard(s)
+                _seconds(s["since"]) for s in states.objects(f"asd/box/source/{track.source}/state") if _has_judged(s)
             ]
             ends = np.array([_seconds(a["window_end"]) for a in raised]) - began
             # The state changes moments after the first sample; windows end a whole number of hops after it.
@@ -314,7 +314,7 @@ class Soak:
         result.late_seconds = (min(late), max(late)) if late else (0.0, 0.0)
 
 
-def _heard(state: dict[str, Any]) -> bool:
+def _has_judged(state: dict[str, Any]) -> bool:
     return state["state"] == "healthy"
 
 
@@ -340,9 +340,9 @@ def _steady(result: Result, watched: list[Use]) -> None:
         setattr(result, name, rounded | {"least": round(min(values), 2), "most": round(max(values), 2)})
 
 
-def _tell(use: Use, started: float, health: Listener, due: int) -> None:
-    said = health.texts("asd/box/health")
-    done = sum(json.loads(said[-1])["windows"][k] for k in ("scored", "invalid", "suspended")) if said else 0
+def _print_use(use: Use, started: float, health: Listener, due: int) -> None:
+    texts_ = health.texts("asd/box/health")
+    done = sum(json.loads(texts_[-1])["windows"][k] for k in ("scored", "invalid", "suspended")) if texts_ else 0
     sys.stderr.write(
         f"\r{use.at - started:6.0f} s  {done:,} of {due:,} windows  {use.resident / 2**20:.1f} MiB  "
         f"{use.descriptors} descriptors  {use.threads} threads "
@@ -360,7 +360,7 @@ def main() -> int:
     try:
         sys.stderr.write("simulating\n")
         soak = Soak(folder, asked.hours, asked.scenes, asked.scene_seconds, asked.seed)
-        result = soak.run(tell=sys.stderr.isatty())
+        result = soak.run(verbose=sys.stderr.isatty())
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     print(json.dumps({**asdict(result), "accounted": result.accounted}, indent=1))

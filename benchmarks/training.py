@@ -110,8 +110,8 @@ def main() -> None:
     parser.add_argument("--network", default="", help="only networks with this in their names, such as resnet34 or ae")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="with --recipe")
     parser.add_argument("--peak-tflops", type=float, help="of the device in the recipe's precision")
-    parser.add_argument("--profile", action="store_true", help="also say where our loop's time goes")
-    parser.add_argument("--machines", type=int, default=7, help="of the data set that hours are told for")
+    parser.add_argument("--profile", action="store_true", help="also show where our loop's time goes")
+    parser.add_argument("--machines", type=int, default=7, help="of the data set that hours are shown for")
     parser.add_argument("--sections", type=int, default=6, help="of each of them")
     given = parser.parse_args()
     if given.recipe:

@@ -88,8 +88,8 @@ def networks(recipe: Recipe, machines: int, sections: int) -> list[Measured]:
                 if member.tuning is not None:  # to three target clips, and again without each of them
                     steps += (1 + min(member.tuning.folds, 3)) * member.tuning.steps
             else:
-                shape, heard = member.network, recipe.features_of(member)
-                name = f"ae {shape.blocks}x{shape.units} k{shape.kernel}, {heard.n_mels} mels of {heard.n_fft}"
+                shape, spec_ = member.network, recipe.features_of(member)
+                name = f"ae {shape.blocks}x{shape.units} k{shape.kernel}, {spec_.n_mels} mels of {spec_.n_fft}"
                 count, steps = machines, member.training.steps
             found.setdefault(key, Measured(name, member, recipe.features_of(member), 0)).steps += count * steps
     return list(found.values())
@@ -124,7 +124,7 @@ def build(one: Measured) -> tuple[nn.Module, Loss]:
     )
     classifier, losses = Classifier(shape), expert.losses
 
-    def telling(batch: list[torch.Tensor]) -> torch.Tensor:
+    def timed_(batch: list[torch.Tensor]) -> torch.Tensor:
         x, normal = batch[0], batch[1].to(batch[0])
         logits, z = classifier.embed(x[:, : net.frames])
         loss = binary_cross_entropy(logits, normal)
@@ -135,11 +135,11 @@ def build(one: Measured) -> tuple[nn.Module, Loss]:
             loss = loss + losses.arcface * arcface(z, classifier.directions, normal, losses.margin, losses.scale)
         return loss.mean()
 
-    return classifier, telling
+    return classifier, timed_
 
 
 def flops(one: Measured) -> float:
-    """Of a step, of products and convolutions alone, counted without computing anything.
+    """Operations of a step, of products and convolutions alone, counted without computing anything.
 
     The backward pass is taken as twice the forward one: torch counts that of grouped convolutions without their groups.
     """
@@ -205,17 +205,17 @@ def ours(one: Measured, samples: np.ndarray, steps: int, device: str, *, shown: 
     names = [str(i) for i in range(len(samples))]
     times: dict[int, float] = {}
 
-    def told(step: int, *_: float) -> None:  # called when the device has done all steps so far
+    def at_step(step: int, *_: float) -> None:  # called when the device has done all steps so far
         times[step] = time.perf_counter()
 
     with tempfile.TemporaryDirectory() as folder, _profiled(shown, device):
         if isinstance(expert, AutoencoderExpert):
             features = np.stack([log_mel(x.astype(np.float32) / 32768.0, one.spec) for x in samples])
             values = np.zeros(len(samples), np.float32)
-            train_autoencoder(features, values, names, recipe, Path(folder), seed=0, progress=told, expert=expert)
+            train_autoencoder(features, values, names, recipe, Path(folder), seed=0, progress=at_step, expert=expert)
         else:
             normal, other = (hear(samples[i::2], names[i::2], one.spec) for i in range(2))
-            train_classifier(normal, other, recipe, expert, Path(folder), seed=0, progress=told)
+            train_classifier(normal, other, recipe, expert, Path(folder), seed=0, progress=at_step)
     return steps / (times[WARM + steps] - times[WARM])
 
 
@@ -265,7 +265,7 @@ def compare(given: argparse.Namespace) -> None:
             for _ in range(given.rounds):
                 one.ours.append(ours(one, samples, given.steps, device.type))
                 one.plain.append(plain(one, paths, given.steps, given.workers, device))
-            _tell(one, given.peak_tflops)
+            _print_row(one, given.peak_tflops)
             if given.profile:
                 ours(one, samples, given.steps, device.type, shown=True)
     hours = {way: sum(one.steps / np.median(getattr(one, way)) for one in every) / 3600 for way in ("ours", "plain")}
@@ -278,7 +278,7 @@ def compare(given: argparse.Namespace) -> None:
     )
 
 
-def _tell(one: Measured, peak: float | None) -> None:
+def _print_row(one: Measured, peak: float | None) -> None:
     ratios = [a / b for a, b in zip(one.ours, one.plain, strict=True)]
     rate = float(np.median(one.ours))
     used = f", {one.flops * rate / peak / 1e12:.1%} of the peak" if peak else ""

@@ -35,7 +35,7 @@ FAULTS = (
     Fault(start=240, end=285, fault="rub", severity=1.0),
 )
 BITS = 12
-"""The recording is rounded to so many bits, which halves its FLAC and lies far below its noise."""
+"""The recording is rounded to so many bits, which halves its FLAC and is far below its noise."""
 
 
 def main(work: Path) -> None:

@@ -29,7 +29,7 @@ from asd_agent.commands import (  # noqa: E402
 from asd_agent.commands.console import run_command  # noqa: E402
 
 app = typer.Typer(
-    help="Listens to a machine and says over MQTT when it sounds different.",
+    help="Listen to a machine and report over MQTT when it sounds different.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,

@@ -26,7 +26,7 @@ USER, PASSWORD = "box", "open sesame"
 
 
 def program(name: str) -> str:
-    """Where a program lies; a test that needs it fails without it."""
+    """Path of a program; a test that needs it fails without it."""
     found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
     assert found, f"{name} is missing: apt-get install mosquitto mosquitto-clients openssl"
     return found
@@ -114,7 +114,7 @@ class Broker:
         raise AssertionError(f"the broker does not listen: {self.log()}")
 
     def stop(self) -> None:
-        """SIGTERM: it says goodbye and stores what it keeps."""
+        """Stop it by SIGTERM: it disconnects its clients and stores what it keeps."""
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
@@ -128,11 +128,11 @@ class Broker:
             self.process = None
 
     def log(self) -> str:
-        """What it logged."""
+        """Lines that it logged."""
         return (self.folder / "log").read_text(errors="replace")
 
     def settings(self, **changes: Any) -> MqttSettings:
-        """How an agent reaches it, quick to reconnect."""
+        """Settings of an agent that reconnects to it quickly."""
         fields: dict[str, Any] = {"host": "localhost", "port": self.port, "reconnect_seconds": (0.05, 0.2)}
         if self.tls:
             fields["tls"] = Tls(ca=self.folder / "ca.pem")
@@ -202,7 +202,7 @@ class Listener:
         self._client.loop_stop()
 
     def publish(self, topic: str, payload: str, *, retain: bool = False) -> None:
-        """Say something oneself, and wait until the broker has it."""
+        """Publish a message, and wait until the broker has it."""
         self._client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(PATIENCE)
 
     def wait_subscribed(self, timeout: float = PATIENCE) -> None:

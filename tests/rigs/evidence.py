@@ -24,7 +24,7 @@ ALERT = {
 def make_job(
     scorer: BundleScorer, name: str, sound: np.ndarray, *, monitor: str = "m", gaps: tuple[Gap, ...] = ()
 ) -> Job:
-    """Of an alarm `alarm-<name>` that was raised by the middle of this sound, whose samples count from 1000."""
+    """Evidence of an alarm `alarm-<name>` raised by the middle of this sound, whose samples count from 1000."""
     first, third = 1000, len(sound) // 3
     window = (first + third, first + 2 * third)
     return Job(

@@ -51,7 +51,7 @@ class VirtualMicrophone:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a process needs in its environment to hear the device."""
+        """Environment of a process that opens the device."""
         return {"ALSA_CONFIG_PATH": str(self.folder / "asound.conf")}
 
     def start(self) -> None:
@@ -169,5 +169,5 @@ class VirtualMicrophone:
 
 
 def _pause() -> None:
-    """The server says nothing when it is ready, so it is asked again after a moment."""
+    """The server reports nothing when it is ready, so it is asked again after a moment."""
     time.sleep(0.05)

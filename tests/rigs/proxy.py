@@ -59,7 +59,7 @@ class Proxy:
             self._whole = True
 
     def withhold_answers(self) -> None:
-        """Keep back what the broker says; what is said to it still passes."""
+        """Hold back what the broker sends; what is sent to it still passes."""
         self._answers.clear()
 
     def release_answers(self) -> None:

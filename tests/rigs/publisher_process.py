@@ -1,4 +1,4 @@
-"""An agent reduced to its outbox and publisher, to be killed: commits an alert whenever it is told to.
+"""An agent reduced to its outbox and publisher, to be killed: commits an alert on request.
 
 Run as `python -m rigs.publisher_process SETTINGS_JSON OUTBOX_FILE`; each line `MONITOR` on its standard input commits
 that monitor's next number, answered by `MONITOR NUMBER disk`, or `MONITOR NUMBER memory` where the disk is full. The

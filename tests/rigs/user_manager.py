@@ -62,12 +62,12 @@ class UserManager:
 
     @property
     def log(self) -> str:
-        """What the manager said."""
+        """Lines that the manager logged."""
         return self._log.read_text(errors="replace") if self._log.exists() else ""
 
     @property
     def said(self) -> str:
-        """What the service said."""
+        """Lines that the service logged."""
         return self._said.read_text(errors="replace") if self._said.exists() else ""
 
     def systemctl(self, *arguments: str, check: bool = True, timeout: float = PATIENCE) -> str:
@@ -92,7 +92,7 @@ class UserManager:
             _pause()
 
     def wait_said(self, words: str, timeout: float = PATIENCE, *, times: int = 1) -> None:
-        """Wait until the service has said so."""
+        """Wait until the service has logged it."""
         until = time.monotonic() + timeout
         while self.said.count(words) < times:
             assert time.monotonic() < until, f"{words!r} was not said\n{self.log[-3000:]}{self.said[-3000:]}"

@@ -1,4 +1,4 @@
-"""The units say nothing that systemd does not understand, and open no more than they must."""
+"""The units hold nothing that systemd does not understand, and open no more than they must."""
 
 import subprocess
 from pathlib import Path

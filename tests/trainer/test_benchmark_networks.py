@@ -1,4 +1,4 @@
-"""What the benchmark of a recipe's networks multiplies: steps over machines and sections, operations of a step."""
+"""Factors that the benchmark of a recipe's networks multiplies: steps over machines and sections, and operations."""
 
 import importlib.util
 import sys

@@ -44,7 +44,7 @@ def trainer(*arguments: object) -> str:
 
 
 def told(*arguments: object) -> str:
-    """What the trainer says where nothing is trained, without a process of its own."""
+    """Output of the trainer where nothing is trained, without a process of its own."""
     return quiet(call_here(main, *arguments))
 
 

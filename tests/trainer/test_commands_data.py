@@ -41,7 +41,7 @@ def write(path: Path, samples: np.ndarray, rate: int = RATE, subtype: str = "PCM
 
 
 def broken_files(root: Path) -> dict[str, str]:
-    """Eleven files with one thing wrong each, beside one good one; what has to be said of each by its name."""
+    """Eleven files with one thing wrong each, beside one good one; what has to be reported for each by its name."""
     made = [training_clip(root, i) for i in range(12)]
     write(made[0], noise(10, 0))
     made[1].write_bytes(b"")

@@ -18,7 +18,7 @@ SAMPLE_RATE = 16_000
 """Hz; the rate of every window inside the agent and the trainer."""
 
 _BLOCK_VALUES = 2**18
-"""Values (samples times channels) read at a time: 1 MB, whatever a header says of rate and channels."""
+"""Values (samples times channels) read at a time: 1 MB, whatever rate and channels a header claims."""
 _UNKNOWN_LENGTH = 2**62
 """libsndfile gives about 2^63 samples to a stream whose header names no length."""
 _STREAMED_LENGTH = 0xFFFF_FF00

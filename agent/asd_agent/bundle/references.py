@@ -19,7 +19,7 @@ from asd_agent.errors import BundleError
 Float = npt.NDArray[np.float64]
 EXPORT_AGAIN = "Export the bundle again with this version of asd-trainer."
 TOLERANCE = 1e-6
-"""Of mean and spread, in spreads: both were computed from the same array in float64."""
+"""Tolerance of mean and spread, in spreads: both were computed from the same array in float64."""
 
 
 LEAST_SPREAD = 1e-6
@@ -84,7 +84,7 @@ def _is_overwritten(bundle: Bundle, expert: ExpertUse, use: MemberUse) -> bool:
 
 
 def _fits(scores: Float, by: Standardisation) -> bool:
-    """Whether an array has the mean and the spread that it was standardised by."""
+    """Return whether an array has the mean and the spread that it was standardised by."""
     mean = float(np.mean(scores))
     spread = float(np.std(scores, ddof=1)) if len(scores) > 1 else by.std
     spread = max(spread, LEAST_SPREAD * max(1.0, abs(mean)))

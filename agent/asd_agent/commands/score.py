@@ -27,7 +27,7 @@ def score(
     ] = Path("/var/lib/asd-agent"),
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
-    """Score recordings and say what stood out in them.
+    """Score recordings and show what stood out in them.
 
     A clip longer than 10 s gets the mean of its windows. Exit code 1 when a clip could not be scored.
 

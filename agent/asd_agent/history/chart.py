@@ -23,7 +23,7 @@ def chart(series: Series, start: float, end: float, *, width: int = 80, zone: tz
         zone: Time zone of the lower scale; the box's own where it is not given.
 
     Returns:
-        Lines of at most `width` columns; without any score a line that says so.
+        Lines of at most `width` columns; without any score a line that states it.
     """
     scored = series.rows["scored"] > 0
     if not scored.any():
@@ -36,7 +36,7 @@ def chart(series: Series, start: float, end: float, *, width: int = 80, zone: tz
         low[column], high[column] = rows["low"].min(), rows["high"].max()
         mean[column], level[column] = np.average(rows["mean"], weights=rows["scored"]), rows["level"].max()
     bottom = float(np.nanmin(np.fmin(low, level)))
-    # A fault may lie a hundred times above the level: the scale ends where the level is still told from the floor.
+    # A fault may be a hundred times above the level: the scale ends where the level still differs from the floor.
     top = min(float(np.nanmax(np.fmax(high, level))), bottom + 4.0 * max(float(np.nanmax(level)) - bottom, 1e-6))
     scale = max(top - bottom, 1e-6)
     cells = [[" "] * columns for _ in range(HEIGHT)]

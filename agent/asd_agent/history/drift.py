@@ -22,7 +22,7 @@ DRAWS = 500
 LEAST_SHARE = 0.25
 """Share of the way from the usual score to the raise level that a trend must cover: less is no reason to look."""
 CONFIDENCE = 0.999
-"""Of the interval: it is asked every day, of every monitor, at several lengths; 95 % would report something weekly."""
+"""Confidence of the interval: many monitors are asked every day, at several lengths; 95 % would report weekly."""
 
 
 @dataclass(frozen=True)

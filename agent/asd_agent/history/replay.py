@@ -37,7 +37,7 @@ class ReplayedAlarm:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What other settings would have changed.
+    """Changes that other settings would have made.
 
     Attributes:
         alarms: Alarms of the replay.
@@ -113,7 +113,7 @@ def compare(
     Args:
         replayed: Alarms of the replay.
         given: Alarms of the history, with `alarm_id`, `raised_utc`, `cleared_utc` and `verdict`; tests are left out.
-        tolerance_seconds: How far apart they may lie.
+        tolerance_seconds: Time in seconds by which they may differ.
     """
     kept: list[str] = []
     gone: dict[str, list[str]] = {"lost": [], "spared": [], "absent": []}

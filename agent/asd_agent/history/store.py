@@ -83,7 +83,7 @@ class AlarmRow:
 
 @dataclass(frozen=True)
 class Batch:
-    """What one commit stores."""
+    """Content of one commit."""
 
     windows: Sequence[tuple[str, ScoredWindow]] = ()
     alarms: Sequence[AlarmRow] = ()

@@ -63,7 +63,7 @@ class BlobError(AsdError):
 
 @dataclass(frozen=True)
 class Context:
-    """What stays the same over many windows of a monitor.
+    """Properties that stay the same over many windows of a monitor.
 
     Attributes:
         threshold: Raise level, None where nothing was scored.
@@ -183,7 +183,7 @@ class WindowBlock:
         return (self.window(place) for place in range(len(self.rows)))
 
     def to_bytes(self) -> bytes:
-        """Return the compressed form; columns lie one after the other, by the bytes of their numbers."""
+        """Return the compressed form; columns follow one after the other, by the bytes of their numbers."""
         header = json.dumps([self.monitors, [list(vars(c).values()) for c in self.contexts]]).encode()
         return _packed(header, self.rows)
 
@@ -253,7 +253,7 @@ def minutes_of(block: WindowBlock, hour: int) -> Columns:
 
 def _packed(header: bytes, rows: Columns) -> bytes:
     columns = [np.ascontiguousarray(rows[name]) for name in rows.dtype.names or ()]
-    # Bytes of one significance lie together: times and levels, which hardly change, compress to almost nothing.
+    # Bytes of one significance are stored together: times and levels, which hardly change, compress to almost nothing.
     shuffled = b"".join(c.view(np.uint8).reshape(len(rows), -1).T.tobytes() for c in columns) if len(rows) else b""
     return _HEADER.pack(_FORMAT, len(header), len(rows)) + zlib.compress(header + shuffled, 6)
 

@@ -35,7 +35,7 @@ DAMAGED_KEPT = 1
 
 @dataclass(frozen=True)
 class HistoryStats:
-    """How the writing of the history fares.
+    """State of the writing of the history.
 
     Attributes:
         bytes: Size of the database in use.
@@ -109,7 +109,7 @@ class HistoryWriter:
 
     @property
     def stats(self) -> HistoryStats:
-        """How the writing fares; may be asked from any thread."""
+        """State of the writing; may be read from any thread."""
         waiting = len(self._windows) + len(self._rows)
         return HistoryStats(self._bytes, waiting, self._lost, self._commits, self._fault, self._drift)
 

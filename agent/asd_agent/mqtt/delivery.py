@@ -87,11 +87,13 @@ class Delivery:
         self._held: dict[str, float] = {}
         self._refusals: dict[str, int] = {}
         self._strikes: dict[str, int] = {}
+        self._too_large: set[str] = set()
 
     def begin(self, connection: Connection) -> None:
         """Use a new connection; nothing is in flight on it yet."""
         self._connection, self._since = connection, self._clock.monotonic()
         self._flights.clear()
+        self._too_large.clear()  # the broker may have been given another limit
         limits = connection.limits
         if limits.qos < 1 or not limits.retain:
             lacks = [what for lacking, what in ((limits.qos < 1, "QoS 1"), (not limits.retain, "retain")) if lacking]
@@ -131,7 +133,7 @@ class Delivery:
 
     def idle(self) -> bool:
         """Return whether nothing is in flight and no row could be."""
-        return not self._flights and self._outbox.next(self.holding()) is None
+        return not self._flights and self._outbox.next(self.holding(), self._too_large) is None
 
     def stuck(self) -> bool:
         """Return whether an answer is overdue."""
@@ -160,16 +162,16 @@ class Delivery:
         """Publish the next row, unless one is in flight."""
         if self._connection is None or any(f.row is not None for f in self._flights.values()):
             return
-        row = self._outbox.next(self.holding())
+        row = self._outbox.next(self.holding(), self._too_large)
         if row is None:
             return
         late, limits = self._late(row), self._connection.limits
         whole = _text(row, late=late)
         text = limits.shortened(row.message.topic, whole)
         if text is None:
-            # It can never be sent to this broker, and those behind it can: the gap in `seq` shows the loss.
+            # It stays stored until a broker accepts it; those behind it go first.
             self._name_too_large(row.message.topic, whole)
-            self._outbox.done(row)
+            self._too_large.add(row.message.id)
             self.counts.refused += 1
             return
         mid = self._connection.publish(row.message.topic, text, qos=1, retain=False)
@@ -184,7 +186,9 @@ class Delivery:
     def _name_too_large(self, topic: str, text: str) -> None:
         limit = self._connection.limits.packet_bytes if self._connection else None
         what = f"a message of {packet_size(topic, text)} bytes for {topic} exceeds the broker's limit of {limit}"
-        self._faults.set("packet size", BrokerFault(what, "It is not sent. Raise max_packet_size at the broker"))
+        self._faults.set(
+            "packet size", BrokerFault(what, "It is kept and not sent. Raise max_packet_size at the broker")
+        )
 
     def settle(self) -> Settled:
         """Take the broker's answers and return those about retained topics."""

@@ -114,19 +114,26 @@ class Outbox:
             overdue = any(now - since >= STATE_EVERY_SECONDS for since in self._unsaved.values())
             return self._store(()) if self._memory or overdue or self._sent or self._fault else True
 
-    def next(self, held: Collection[str] = ()) -> OutboxRow | None:
-        """Return the oldest waiting message whose topic is not held back; answers to commands come last."""
+    def next(self, held: Collection[str] = (), skip: Collection[str] = ()) -> OutboxRow | None:
+        """Return the oldest waiting message; answers to commands come last.
+
+        Args:
+            held: Topics that are held back.
+            skip: Ids of messages that are left out.
+        """
         with self._lock:
             skip_topics = ",".join("?" * len(held))
+            skip_ids = ",".join("?" * len(skip))
             skip_keys = ",".join(str(k) for k in self._sent)
             found = self._read(
                 f"SELECT {COLUMNS} FROM outbox WHERE sent_utc IS NULL AND topic NOT IN ({skip_topics})"  # noqa: S608
-                f" AND key NOT IN ({skip_keys}) ORDER BY topic LIKE '%/command/result', key LIMIT 1",
-                tuple(held),
+                f" AND id NOT IN ({skip_ids}) AND key NOT IN ({skip_keys})"
+                " ORDER BY topic LIKE '%/command/result', key LIMIT 1",
+                (*held, *skip),
             )
             if found:
                 return row_of(found[0])
-            return next((r for r in self._memory if r.message.topic not in held), None)
+            return next((r for r in self._memory if r.message.topic not in held and r.message.id not in skip), None)
 
     def done(self, row: OutboxRow) -> None:
         """Record that a broker has acknowledged a row."""

@@ -112,7 +112,7 @@ def read_proof(path: Path) -> ChainProof | None:
 
 
 def anomalous(monitor: Monitor) -> WindowScore:
-    """Return the score of a golden window that lies over the monitor's level; a normal one is given knocks.
+    """Return the score of a golden window over the monitor's level; a normal one is given knocks.
 
     Raises:
         AsdError: There is no golden window, or none is over the level even with knocks.

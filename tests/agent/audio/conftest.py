@@ -1,4 +1,4 @@
-"""What the tests of capture share: recordings."""
+"""Recordings that the tests of capture share."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def noise() -> np.ndarray:
 
 @pytest.fixture
 def recording(tmp_path: Path, noise: np.ndarray) -> Path:
-    """That noise as a wav file."""
+    """The same noise as a wav file."""
     path = tmp_path / "noise.wav"
     soundfile.write(path, noise, 16_000)
     return path

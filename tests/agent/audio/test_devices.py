@@ -46,7 +46,7 @@ def no_devices(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def no_portaudio(tmp_path: Path) -> dict[str, str]:
-    """What `import sounddevice` does where the library is not installed; and libraries are chatty."""
+    """A stand-in for `import sounddevice` where the library is not installed; and libraries are chatty."""
     (tmp_path / "sounddevice.py").write_text(
         "import os\nos.write(1, b'Expression failed\\n')\nraise OSError('PortAudio library not found')\n"
     )

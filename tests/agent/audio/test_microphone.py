@@ -49,7 +49,7 @@ def source_of(
 
 
 def place_of(stretch: Stretch, sound: np.ndarray) -> int:
-    """Index at which the first sample of `sound` lies, judged by this stretch of it (cross-correlation)."""
+    """Index of the first sample of `sound`, judged by this stretch of it (cross-correlation)."""
     size = 1 << (len(sound) + len(stretch.samples)).bit_length()
     spectrum = np.fft.rfft(sound.astype(np.float64), size) * np.conj(np.fft.rfft(stretch.samples[:, 0], size))
     shift = int(np.argmax(np.fft.irfft(spectrum, size)))

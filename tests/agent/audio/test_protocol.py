@@ -1,4 +1,4 @@
-"""What goes into the pipe comes out of it, however it is cut."""
+"""Frames come out of the pipe as they went in, however they are cut."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which windows may be scored."""
+"""Windows that may be scored, and those that may not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the child does to sound on its way out: resampling without smear, and drops that are counted."""
+"""Sound on its way out of the child: resampling without smear, and drops that are counted."""
 
 from __future__ import annotations
 

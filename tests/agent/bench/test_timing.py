@@ -1,4 +1,4 @@
-"""What quantiles and ratios of times are, and how often something is repeated."""
+"""Quantiles and ratios of times, and the number of repetitions."""
 
 import numpy as np
 import pytest

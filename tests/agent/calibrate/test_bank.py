@@ -1,4 +1,4 @@
-"""Banks of embeddings by hand: radii within a part, distances told in them, and reference scores of unheard clips."""
+"""Banks of embeddings by hand: radii within a part, distances in units of them, and reference scores of new clips."""
 
 import numpy as np
 import pytest

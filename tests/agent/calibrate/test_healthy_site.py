@@ -99,7 +99,7 @@ def embedding(folder: Path) -> ExpertPlan:
 
 
 def fitted(folder: Path, plans: Sequence[ExpertPlan]) -> BundleScorer:
-    """The scorer of a bundle of these experts, which says how each was fitted, as the trainer's do."""
+    """The scorer of a bundle of these experts, which states how each was fitted, as the trainer's do."""
     fitter = Fitter("hum", plans, {}, ThresholdSettings())
     fitter.fit({"00": clip_windows("source", 0, FITTED)}, {"00": clip_windows("target", 40_000, 3)})
     provenance = Provenance(

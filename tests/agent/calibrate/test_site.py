@@ -1,4 +1,4 @@
-"""What is fitted on the spot: bound to its bundle, reversible, and as good as its promise."""
+"""Conditions fitted on the spot: bound to its bundle, reversible, and as good as its promise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a played recording to proof on disk: the very samples, the alert that names them, and what was not heard."""
+"""From a played recording to evidence on disk: the very samples, the alert that names them, and lost sound."""
 
 from __future__ import annotations
 

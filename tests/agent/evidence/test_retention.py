@@ -1,4 +1,4 @@
-"""What is kept stays within its bounds, and what goes first is what is missed least."""
+"""Stored evidence stays within its bounds, and the least missed is deleted first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a broker announces is honoured: a message that fits is sent, one that cannot be made to fit is named."""
+"""Limits that a broker announces are honoured: a message that fits is sent, one that cannot be made to fit is named."""
 
 from __future__ import annotations
 

@@ -85,14 +85,14 @@ class Box:
         return self.file
 
     def check(self) -> list[Finding]:
-        """What `asd-agent check` says, each error and warning with its line."""
+        """Findings of `asd-agent check`, each error and warning with its line."""
         words = {"error": "problem", "warning": "warning", "note": "ok"}
         rows = inspect(self.write())
         assert all(r["line"] or r["level"] == "note" or not r["key"] for r in rows), "a finding has no line"
         return [Finding(words[r["level"]], r["key"], r["text"], r["remedy"]) for r in rows]
 
     def doctor(self, *names: str) -> list[Finding]:
-        """What `asd-agent doctor` says under these checks; bundles are always opened first."""
+        """Findings of `asd-agent doctor` under these checks; bundles are always opened first."""
         path = self.write()
         examination = DoctorRun(load_config(path), path, Surroundings(**self.around))
         checks = [c for c in examination.checks() if c.name in {"bundles", *names}]

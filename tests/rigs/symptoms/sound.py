@@ -19,7 +19,7 @@ _CARD = "proc/asound/card0"
 
 
 def _listen(box: Box, signal: np.ndarray | None = None, **source: Any) -> list[Finding]:
-    """What the doctor says of a microphone in whose air this is played."""
+    """Findings of the doctor about a microphone in whose air this is played."""
     microphone: VirtualMicrophone = box.request.getfixturevalue("symptom_microphone")
     for name, value in microphone.environment.items():
         box.patch.setenv(name, value)

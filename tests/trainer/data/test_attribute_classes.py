@@ -1,4 +1,4 @@
-"""Which clips one network for all machines learns, and the classes that it tells apart."""
+"""Clips that one network for all machines learns, and the classes that it separates."""
 
 from pathlib import Path
 

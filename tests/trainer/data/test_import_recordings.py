@@ -1,4 +1,4 @@
-"""Long recordings become clips: what is kept, what is left out and said, what a second call does."""
+"""Long recordings become clips: what is kept, what is left out and reported, what a second call does."""
 
 from pathlib import Path
 

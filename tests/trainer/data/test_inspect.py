@@ -1,4 +1,4 @@
-"""What a data set holds and permits, and what is wrong with its files."""
+"""Contents of a data set, what it permits, and faults of its files."""
 
 import itertools
 import os

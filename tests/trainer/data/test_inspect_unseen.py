@@ -1,4 +1,4 @@
-"""What inspect says of sound that no recipe notices: links, other formats, overload, faults among training clips."""
+"""Findings of inspect about sound that no recipe notices: links, formats, overload, faults among training clips."""
 
 from pathlib import Path
 

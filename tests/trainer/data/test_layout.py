@@ -1,4 +1,4 @@
-"""Every official way of naming clips, and what each name says."""
+"""Every official way of naming clips, and what each name states."""
 
 import os
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Rows by their numbers are the same whether they lie on the device or are sent to it."""
+"""Rows by their numbers are the same whether they are on the device or are sent to it."""
 
 import numpy as np
 import pytest

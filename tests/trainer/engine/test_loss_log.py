@@ -1,4 +1,4 @@
-"""Steps that are read late change nothing: not the weights, not the metrics, not what is said of a step gone wrong."""
+"""Steps that are read late change nothing: not the weights, not the metrics, not the report of a step that fails."""
 
 import json
 from pathlib import Path

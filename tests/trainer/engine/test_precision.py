@@ -44,7 +44,7 @@ Lesson = Callable[[str], tuple[nn.Module, Losses]]
 
 @pytest.fixture
 def as_on_cuda(monkeypatch):
-    """What is done on CUDA alone is done on the CPU."""
+    """Steps that are done on CUDA alone are done on the CPU."""
     monkeypatch.setattr(computing, "LOW_PRECISION_ON", ("cuda", "cpu"))
 
 

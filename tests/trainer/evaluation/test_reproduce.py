@@ -1,4 +1,4 @@
-"""A bundle is trained again from what it says of itself."""
+"""A bundle is trained again from its own description."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs are scored once, told completely, and never shown with the measures of another bundle."""
+"""Runs are scored once, reported completely, and never shown with the measures of another bundle."""
 
 import json
 import shutil

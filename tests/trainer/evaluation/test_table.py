@@ -1,4 +1,4 @@
-"""How recipes compare: the numbers of a cell, pairing, verdicts, and when the paper stands beside them."""
+"""Comparison of recipes: the numbers of a cell, pairing, verdicts, and when the paper stands beside them."""
 
 import io
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What a member's scorers are fitted to: clips that this member has not learnt, of one condition or of the machine."""
+"""Clips that a member's scorers are fitted to: those it has not learnt, of one condition or of the machine."""
 
 from datetime import datetime, timezone
 

@@ -42,7 +42,7 @@ def test_labels_are_looked_at_only_where_the_recipe_asks(by_labels):
 
 
 def test_the_best_configurations_of_each_development_section_are_used_in_all_sections():
-    """Of classifiers, "N × S models": what is best in 00 and what is best in 01, together."""
+    """For classifiers, "N × S models": what is best in 00 and what is best in 01, together."""
 
     def cell(section: str, domain: str, *values: float) -> dict[str, list[float]]:
         return {f"bc-{n}-{section}-{domain}": [v, v] for n, v in enumerate(values)}

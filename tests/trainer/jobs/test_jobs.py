@@ -1,4 +1,4 @@
-"""Jobs: what is done stays done, what is killed goes on, what fails is told."""
+"""Jobs: what is done stays done, what is killed goes on, what fails is reported."""
 
 import io
 import json

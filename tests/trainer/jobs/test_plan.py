@@ -1,4 +1,4 @@
-"""What a plan asks for: jobs stay the same while what decides them does; data that does not permit them is refused."""
+"""Jobs of a plan: they stay the same while what decides them does; data that does not permit them is refused."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Recipes: the packaged ones hold, and mistakes are told with file, line and what was meant."""
+"""Recipes: the packaged ones hold, and mistakes are reported with file, line and what was meant."""
 
 from pathlib import Path
 

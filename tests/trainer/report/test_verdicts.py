@@ -1,4 +1,4 @@
-"""What the page says of a cell follows from the cell's figures."""
+"""Sentences of the page about a cell follow from the cell's figures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LEVEL = 2.0
 
 
 def cell(normal, anomalous, *, width=0.1, domain="source", provisional=False, faults=("",)):
-    """A cell with these scores; its AUC's interval is as wide as is said, either way."""
+    """A cell with these scores; its AUC's interval is as wide as asked, either way."""
     judged = [_judged(s, False, i, "") for i, s in enumerate(normal)]
     judged += [_judged(s, True, i, faults[i % len(faults)]) for i, s in enumerate(anomalous)]
     value = auc(np.array(normal, dtype=float), np.array(anomalous, dtype=float))

@@ -1,4 +1,4 @@
-"""Sound of one simulated run: the same for the same seed, continuous, and changed by faults as physics says."""
+"""Sound of one simulated run: the same for the same seed, continuous, and changed by faults as physics demands."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""AUC and partial AUC against scikit-learn, ties included, and intervals that hold what they say."""
+"""AUC and partial AUC against scikit-learn, ties included, and intervals that keep their promise."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Training an autoencoder: it learns, repeats, resumes, and says what went wrong."""
+"""Training an autoencoder: it learns, repeats, resumes, and reports what went wrong."""
 
 import json
 from pathlib import Path

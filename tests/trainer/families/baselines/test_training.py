@@ -1,4 +1,4 @@
-"""Training the official baselines: they learn, resume to the same weights, and say what is wrong."""
+"""Training the official baselines: they learn, resume to the same weights, and report what is wrong."""
 
 import json
 from pathlib import Path
