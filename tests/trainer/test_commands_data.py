@@ -128,7 +128,7 @@ def test_imported_recordings_are_a_data_set_that_inspect_finds_whole(tmp_path: P
         f"{recordings[0]}: 2 clips written, 0 kept",
         f"{recordings[1]}: 2 clips written, 0 kept",
     ]
-    assert f"warning: {recordings[0]}: the last 5.0 s are no whole clip and were left out" in done.stderr
+    assert f"warning: {recordings[0]}: the last 5.0 s are not a whole clip and were left out" in done.stderr
     assert [(c.machine, c.section, c.recording) for c in scan(out).clips] == [
         ("press", "02", r) for r in ("monday", "monday", "tuesday", "tuesday")
     ]
@@ -141,11 +141,11 @@ def test_imported_recordings_are_a_data_set_that_inspect_finds_whole(tmp_path: P
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [
-        (["--machine", "my press"], 2, "machine 'my press' cannot stand in a name"),
-        (["--machine", "press", "--label", "anomaly"], 2, "training takes normal clips alone"),
+        (["--machine", "my press"], 2, "machine 'my press' cannot be part of a name"),
+        (["--machine", "press", "--label", "anomaly"], 2, "training takes only normal clips"),
         (["--machine", "press", "--seconds", "5"], 2, "clips of 5 s are too short"),
-        (["--machine", "press", "--seconds", "30"], 1, "no clip came of any recording"),
-        (["--machine", "press", "--channel", "1"], 1, "has no channel 1, only 1"),
+        (["--machine", "press", "--seconds", "30"], 1, "no clip could be cut from any recording"),
+        (["--machine", "press", "--channel", "1"], 1, "has no channel 1, only 1 channel"),
     ],
 )
 def test_what_cannot_be_imported_is_refused_with_what_would_be_right(tmp_path: Path, options, code, words):

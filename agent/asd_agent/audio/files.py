@@ -71,7 +71,11 @@ def read_format(path: Path) -> SoundFormat:
 
 
 def read_blocks(
-    path: Path, *, rate: int | None = SAMPLE_RATE, channels: Sequence[int] | None = None
+    path: Path,
+    *,
+    rate: int | None = SAMPLE_RATE,
+    channels: Sequence[int] | None = None,
+    block_values: int = _BLOCK_VALUES,
 ) -> Iterator[Signal]:
     """Read a wav or flac file in blocks, up to its true end: the length in its header is not used.
 
@@ -81,6 +85,8 @@ def read_blocks(
         path: The file.
         rate: Wanted rate in Hz; another one is resampled (soxr, high quality). None keeps the file's.
         channels: Channels to return, counted from 0; None returns all of them.
+        block_values: Values (samples times channels) read at a time, at most 2^18; what precedes damage is returned up
+            to the start of a block.
 
     Yields:
         Samples in order, shape (samples, channels), full scale ±1; never empty.
@@ -101,7 +107,7 @@ def read_blocks(
         # soundfile seeks after each read where it can, and a flac without a length cannot.
         file.seekable = lambda: False
         convert = resampler(found.rate, rate or found.rate, len(columns))
-        size = max(1, _BLOCK_VALUES // found.channels)
+        size = max(1, min(block_values, _BLOCK_VALUES) // found.channels)
         last = False
         while not last:
             try:
@@ -135,7 +141,7 @@ def read_clip(path: Path, rate: int = SAMPLE_RATE, channel: int | None = None) -
     if not blocks:
         raise AudioError(f"{path}: holds no samples", "Record or copy the file again.")
     data = np.concatenate(blocks)
-    missing = _missing(path, (found.declared or 0) - len(data))
+    missing = missing_part(path, (found.declared or 0) - len(data))
     if missing:
         raise AudioError(
             f"{path}: truncated, it ends {missing} early",
@@ -225,8 +231,8 @@ def _not_readable(path: Path, error: BaseException) -> AudioError:
     return AudioError(f"{path}: not readable as audio ({reason})", remedy)
 
 
-def _missing(path: Path, missing_samples: int) -> str:
-    """Return how much a file lacks of what its header promises, in words; empty if it is whole.
+def missing_part(path: Path, missing_samples: int) -> str:
+    """Return how much a file lacks of what its header declares, in words; empty if it is whole.
 
     libsndfile reads a truncated wav without complaint, so the RIFF header is read as well.
     """

@@ -10,7 +10,8 @@ import soundfile
 
 from asd_agent.errors import DataError
 from asd_trainer.data.dataset import Problem, scan
-from asd_trainer.data.inspect import BROKEN, gathered, inspect
+from asd_trainer.data.file_check import BROKEN
+from asd_trainer.data.inspect import grouped, inspect
 from asd_trainer.data.layout import Clip, Domain, Label, Split
 from asd_trainer.data.permits import permits
 
@@ -97,7 +98,7 @@ def test_a_test_clip_that_is_trained_on_is_named_with_its_twin(tmp_path: Path):
     (problem,) = inspect(tmp_path).problems
     assert problem.kind == "duplicate"
     assert {problem.path, Path(problem.text.removeprefix("has the same content as "))} == {path, twin}
-    assert "trained on proves nothing" in problem.remedy
+    assert "makes its score meaningless" in problem.remedy
 
 
 def test_wav_and_flac_are_broken_off_alike(tmp_path: Path):
@@ -112,10 +113,29 @@ def test_wav_and_flac_are_broken_off_alike(tmp_path: Path):
 def test_a_rate_that_many_files_of_a_folder_share_takes_one_line_and_damage_one_line_each():
     rates = [Problem(Path(f"fan/train/{i}.wav"), "rate", "has a rate of 8000 Hz") for i in range(11)]
     torn = [Problem(Path(f"fan/train/{i}.wav"), "truncated", "truncated") for i in range(11)]
-    told = gathered([*rates, *torn])
+    told = grouped([*rates, *torn])
     assert str(told[0]) == "fan/train: each of 11 files has a rate of 8000 Hz"
     assert told[1:] == torn
-    assert gathered(rates[:10]) == rates[:10]
+    assert grouped(rates[:10]) == rates[:10]
+
+
+def test_many_duplicates_take_one_line_that_counts_them():
+    twins = [
+        Problem(
+            Path(f"fan/train/{i}.wav"), "duplicate", f"has the same content as fan/train/{i + 500}.wav", "Remove one."
+        )
+        for i in range(142)
+    ]
+    (line,) = grouped(twins)
+    assert str(line) == ("fan/train: 142 files, such as 0.wav: has the same content as fan/train/500.wav. Remove one.")
+
+
+def test_a_machine_that_nothing_can_be_fitted_to_is_named(tmp_path: Path):
+    for i in range(4):
+        clip(tmp_path, normal(i))
+    clip(tmp_path, normal(0).replace("fan", "pump"))
+    report = inspect(tmp_path)
+    assert (report.unfit, report.broken, report.ok) == (("pump",), [], False)
 
 
 def test_no_clip_at_all_is_an_error(tmp_path: Path):

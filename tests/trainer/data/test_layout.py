@@ -140,7 +140,7 @@ def test_attribute_files_speak_of_their_own_machine_alone(tmp_path):
         (tmp_path / machine).mkdir()
         rows = f"file_name,d1p,d1v,d2p,d2v\n{machine}/test/section_00_0000.wav,spd,{speed},,\n"
         (tmp_path / machine / "attributes_00.csv").write_text(rows, encoding="utf-8-sig")
-    files = attribute_files(tmp_path)
+    files = attribute_files(sorted(tmp_path.rglob("*")))
     assert attributes_of(tmp_path / "fan/test/section_00_0000.wav", files) == {"spd": "9"}
     assert attributes_of(tmp_path / "pump/test/section_00_0000.wav", files) == {"spd": "7"}
     assert attributes_of(tmp_path / "pump/test/section_00_0001.wav", files) == {}

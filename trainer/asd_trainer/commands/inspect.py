@@ -1,4 +1,4 @@
-"""asd-trainer inspect: what a data set holds, what it permits, and what is wrong with its files."""
+"""asd-trainer inspect: content of a data set, what it permits, and problems of its files."""
 
 from __future__ import annotations
 
@@ -14,41 +14,45 @@ from asd_agent.commands.console import print_json, warn
 from asd_trainer.engine.progress import progress_bars
 
 if TYPE_CHECKING:
-    from asd_trainer.data.inspect import Report
+    from asd_trainer.data.inspect import InspectionReport
 
 _VALUES = 4
-"""Values of an attribute that are listed; more are counted."""
+"""Number of values of an attribute that are listed; more are counted."""
 
 
 def inspect(
     data: Annotated[Path, typer.Argument(help="Data set: a folder for each machine.")],
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
-    """Count what a data set holds, say what it permits, and name every file that something is wrong with.
+    """Count the clips of a data set, show what they permit, and name every file with a problem.
 
-    Exit code 1 when a file is unreadable, empty, truncated, too short or holds NaN; warnings alone give 0.
+    Exit code 1 when a file is unreadable, empty, truncated, too short or has NaN, or when nothing can be fitted to a
+    machine. Warnings alone give 0.
 
     Example: asd-trainer inspect data
     """
-    from asd_trainer.data.inspect import BROKEN, gathered
-    from asd_trainer.data.inspect import inspect as look_into
+    from asd_trainer.data.file_check import BROKEN
+    from asd_trainer.data.inspect import grouped
+    from asd_trainer.data.inspect import inspect as inspect_data
 
     with progress_bars("inspect") as progress:
-        report = look_into(data, progress)
+        report = inspect_data(data, progress)
     if json:
         print_json(report.document())
     else:
         _print(report)
-    for problem in gathered(report.problems):
+    for problem in grouped(report.problems):
         if problem.kind in BROKEN:
             sys.stderr.write(f"error: {problem}\n")
         else:
             warn(str(problem))
-    if report.broken:
+    for machine in report.unfit:
+        sys.stderr.write(f"error: nothing can be fitted to {machine}; see what its clips permit\n")
+    if not report.ok:
         raise typer.Exit(1)
 
 
-def _print(report: Report) -> None:
+def _print(report: InspectionReport) -> None:
     table = Table(
         "machine", "split", "section", "domain", "label", "clips", "recordings", "minutes", "Hz", "attributes"
     )

@@ -1,7 +1,7 @@
-"""Arrays computed from clips, kept on disk under what they were computed from; several processes may share it.
+"""Cache on disk of arrays computed from clips; several processes may share it.
 
-The key is a digest of the clip's content and of everything that decides the array, so that nothing ever goes stale:
-a file that is renamed is found again, one that is altered is not.
+The key is a digest of the content of the clip, of everything that decides the array, and of the version of the
+arithmetic. An array is therefore never stale: a renamed file is found again, a changed one is not.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from asd_agent.bundle.manifest import ARITHMETIC_VERSION
 Array = npt.NDArray[Any]
 GIB = 1 << 30
 _LEFT_BY_THE_DEAD = 3600.0
-"""Seconds after which a half-written file belongs to nobody."""
+"""Seconds after which a half-written file was left by a process that died."""
 _CHECK = 32
-"""Bytes of the digest that stands before each array, so that damage of any kind is found."""
+"""Bytes of the digest before each array, which shows damage of any kind."""
 
 
 @dataclass(frozen=True)
-class Usage:
-    """What a cache holds.
+class CacheUsage:
+    """Content of a cache.
 
     Attributes:
-        arrays: How many.
-        size: Of all of them, in bytes.
+        arrays: Number of arrays.
+        size: Size of all arrays in bytes.
     """
 
     arrays: int
@@ -46,33 +46,33 @@ class Usage:
 
 
 class Cache:
-    """Arrays on disk, the least recently used of which go when there are too many.
+    """Arrays on disk; the least recently used are removed when they exceed a limit.
 
-    Each process looks after writing a twentieth of the limit, so that the limit is passed by no more than that.
+    Each process checks the size after writing a twentieth of the limit, so that the limit is exceeded by no more.
 
     Args:
-        folder: Where they lie; made when the first is kept.
-        limit: Bytes that they may take. Several processes should agree on it.
+        folder: Folder of the arrays; made with the first.
+        limit: Limit in bytes. All processes that share the folder should use the same.
     """
 
     def __init__(self, folder: Path, limit: int = 20 * GIB) -> None:
         self.folder = folder
         self.limit = limit
-        self._written = limit  # so that the first call looks how much there is
+        self._written = limit  # so that the first call checks the size
 
     def array(self, clip_digest: str, spec: BaseModel | Mapping[str, Any], make: Callable[[], Array]) -> Array:
-        """The array for a clip and a specification; `make` is called where it is not there or damaged.
+        """Return the array for a clip and a specification; compute it where it is missing or damaged.
 
         Args:
             clip_digest: SHA-256 of the clip's file.
-            spec: Everything else that decides the array, in JSON's terms; name the computation and its version too.
-            make: Computes it; any shape, no objects.
+            spec: Everything else that decides the array, as JSON values; include the name of the computation.
+            make: Computes the array; any shape, no objects.
 
         Returns:
-            The array, equal to what `make` gives. A folder that cannot be written costs time and nothing else.
+            The array, equal to the result of `make`. A folder that cannot be written costs only time.
 
         Raises:
-            ValueError: `make` gave Python objects.
+            ValueError: `make` returned Python objects.
         """
         path = self._path(clip_digest, spec)
         found = _read(path)
@@ -84,10 +84,10 @@ class Cache:
                 self._keep(path, made)
         return made
 
-    def usage(self) -> Usage:
-        """What is there now."""
+    def usage(self) -> CacheUsage:
+        """Return the current content."""
         sizes = [size for _, size, _ in self._files()]
-        return Usage(len(sizes), sum(sizes))
+        return CacheUsage(len(sizes), sum(sizes))
 
     def _path(self, clip_digest: str, spec: BaseModel | Mapping[str, Any]) -> Path:
         plain = spec.model_dump(mode="json") if isinstance(spec, BaseModel) else dict(spec)
@@ -96,7 +96,7 @@ class Cache:
         return self.folder / key[:2] / f"{key}.npy"
 
     def _keep(self, path: Path, made: Array) -> None:
-        """Write an array, whole or not at all, under a name of this process's own until it is there."""
+        """Write an array whole or not at all, under a name of this process until it is complete."""
         content = io.BytesIO()
         np.save(content, made, allow_pickle=False)
         data = content.getvalue()
@@ -115,7 +115,7 @@ class Cache:
             self._tidy()
 
     def _tidy(self) -> None:
-        """Bring the cache to nine tenths of its limit, the least recently used first; one process at a time."""
+        """Shrink the cache to nine tenths of its limit, least recently used first; one process at a time."""
         with _alone(self.folder / ".lock") as now:
             files = sorted(self._files())
             size = sum(s for _, s, _ in files)
@@ -131,7 +131,7 @@ class Cache:
                         partial.unlink()
 
     def _files(self) -> Iterator[tuple[int, int, Path]]:
-        """Time of last use, size and place of each array; others may be removing them."""
+        """Yield time of last use, size and path of each array; other processes may remove them meanwhile."""
         for path in self.folder.glob("??/*.npy"):
             with suppress(FileNotFoundError):
                 found = path.stat()
@@ -139,7 +139,7 @@ class Cache:
 
 
 def _read(path: Path) -> Array | None:
-    """An array, marked as used; None where it is not there or was damaged."""
+    """Return an array and mark it as used; None where it is missing or damaged."""
     try:
         content = path.read_bytes()
     except OSError:
@@ -155,7 +155,7 @@ def _read(path: Path) -> Array | None:
 
 @contextmanager
 def _alone(path: Path) -> Iterator[float]:
-    """Hold a lock, which the operating system takes back from the dead; gives the time by the files' own clock."""
+    """Hold a lock, which the operating system releases when a process dies; yield the time of the file system."""
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         os.utime(path)

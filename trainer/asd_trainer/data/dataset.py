@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from asd_agent.errors import DataError
-from asd_agent.whole_files import STAGE
 from asd_trainer.data.layout import (
     SUFFIXES,
     Clip,
@@ -18,7 +18,10 @@ from asd_trainer.data.layout import (
     hold_out_for_test,
     parse,
     with_attributes,
+    without_copies,
 )
+from asd_trainer.data.sound_files import FolderFiles, folder_files
+from asd_trainer.text import counted
 
 _OFFICIAL = "Name it as in DCASE Task 2, such as fan/train/section_00_source_train_normal_0000.wav."
 
@@ -87,10 +90,9 @@ def scan(root: Path) -> DataSet:
         raise DataError(f"{root}: no such folder", "Give the folder that holds a folder for each machine.")
     clips: list[Clip] = []
     problems: list[Problem] = []
-    attributes = attribute_files(root)
-    for path in sorted(p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()):
-        if path.name.startswith(STAGE):
-            continue  # a file that a kill left unfinished
+    found = folder_files(root)
+    attributes = attribute_files(found.files)
+    for path in (p for p in found.files if p.suffix.lower() in SUFFIXES and p.is_file()):
         clip = parse(path)
         if clip is None:
             problems.append(
@@ -100,9 +102,26 @@ def scan(root: Path) -> DataSet:
             clips.append(with_attributes(clip, attributes_of(path, attributes)))
     if not clips:
         raise DataError(f"{root}: holds no clips in a known layout", _OFFICIAL)
+    clips, copies = without_copies(clips)
+    problems += _left_out(found, copies)
     clips = list(hold_out_for_test(clips))
     clips.sort(key=lambda c: (c.machine, c.split, c.section, c.domain or "", c.label or "", c.index, c.path.name))
     return DataSet(root, tuple(clips), tuple(problems))
+
+
+def _left_out(found: FolderFiles, copies: Sequence[Clip]) -> Iterator[Problem]:
+    """Yield one problem for each kind of file that is left out on purpose."""
+    hidden = [path for path in found.hidden if path.suffix.lower() in SUFFIXES]
+    if hidden:
+        text = f"is left out: {counted(len(hidden), 'hidden sound file')} in all"
+        yield Problem(hidden[0], "hidden", text, "Names that start with a dot are no clips; remove or rename them.")
+    if copies:
+        text = f"is left out: {counted(len(copies), 'copy', 'copies')} in all of clips that another folder has"
+        yield Problem(copies[0].path, "copy", text)
+    for folder, reason in found.closed:
+        yield Problem(folder, "unreadable", f"cannot be listed ({reason})", "See its permissions.")
+    for link in found.repeated:
+        yield Problem(link, "link", "links to a folder that is read already, and is left out")
 
 
 def labelled_clips(data: DataSet, machine: str) -> list[Clip]:

@@ -1,4 +1,4 @@
-"""What a set of clips holds, as one digest; a file is read again only when its size or time of change is another."""
+"""Digests of sets of clips; a file is read again only when its size or time of change differs."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ REMEMBERED = "digests.json"
 
 
 class Digests:
-    """Digests of files, remembered from call to call.
+    """Digests of files, stored from call to call.
 
     Args:
-        folder: Where they are remembered, in digests.json; None remembers nothing.
+        folder: Folder of digests.json, in which they are stored; None stores nothing.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -30,16 +30,16 @@ class Digests:
         if self._path is not None and self._path.is_file():
             try:
                 self._known = dict(json.loads(self._path.read_text(encoding="utf-8")))
-            except ValueError:  # only a memory: what is lost is read again
+            except ValueError:  # only a cache: lost digests are computed again
                 self._known = {}
 
     def of(self, clips: Iterable[Clip], root: Path, progress: StageProgress | None = None) -> str:
-        """SHA-256 over the names, recordings and contents of clips, in the order of their names.
+        """Return the SHA-256 over names, recordings and contents of clips, in the order of their names.
 
         Args:
             clips: The clips.
-            root: Names are taken from here, so that a data set that has moved is the same.
-            progress: Told of each clip.
+            root: Folder that names are relative to, so that a moved data set has the same digest.
+            progress: Called for each clip.
         """
         root = root.resolve()
         digest = hashlib.sha256()
@@ -53,16 +53,16 @@ class Digests:
         return digest.hexdigest()
 
     def of_files(self, paths: Iterable[Path], root: Path) -> str:
-        """SHA-256 over the names, taken from `root`, and contents of files."""
+        """Return the SHA-256 over the names, relative to `root`, and contents of files."""
         digest = hashlib.sha256()
         for path in sorted(p.resolve() for p in paths):
             digest.update(f"{path.relative_to(root.resolve()).as_posix()}\0{self._file(path)}\n".encode())
         return digest.hexdigest()
 
     def remember(self) -> None:
-        """Write what was learnt."""
+        """Store new digests."""
         if self._path is not None and self._grown:
-            with suppress(FileNotFoundError):  # another process wrote its own just now
+            with suppress(FileNotFoundError):  # another process may write its own at the same time
                 write_json(self._path, self._known)
             self._grown = False
 

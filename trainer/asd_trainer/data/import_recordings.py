@@ -1,4 +1,4 @@
-"""Long own recordings, cut into clips with the names and folders of DCASE 2021 Task 2; a block is held at a time."""
+"""Import of long recordings: cut into clips with the names and folders of DCASE 2021 Task 2, one block in memory."""
 
 from __future__ import annotations
 
@@ -6,32 +6,36 @@ import io
 import re
 import wave
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from asd_agent.audio.files import SAMPLE_RATE, Signal
+from asd_agent.audio.files import SAMPLE_RATE, Signal, count_samples, missing_part, read_blocks, read_format, resampler
 from asd_agent.audio.quality import QualityLimits, assess
 from asd_agent.errors import AudioError, DataError, UsageError
-from asd_agent.whole_files import whole_file
+from asd_agent.whole_files import write_whole
 from asd_trainer.data.clip_windows import WINDOW_SECONDS
 from asd_trainer.data.layout import Domain, Label, Split, parse
 from asd_trainer.engine.progress import StageProgress
+from asd_trainer.text import counted
 
-_WHY = {
+RECORDING_MINUTES = 5.0
+"""Length that a long recording is divided into, as `asd-agent record` does: a recording is held out as a whole."""
+_REASONS = {
     "silence": "digital silence",
     "dc": "a constant offset instead of sound",
     "not_finite": "NaN or infinite samples",
 }
 _FULL_SCALE = 32768.0
+_PART = re.compile(r"(?P<name>.+)-b\d+\Z")
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where clips of one kind lie in a data set.
+class ClipDestination:
+    """Folder and name of imported clips in a data set.
 
     Attributes:
         out: Root of the data set.
@@ -39,10 +43,10 @@ class Place:
         section: Two digits.
         domain: Condition of the recordings.
         split: `train` or `test`.
-        label: Training takes normal sound alone.
+        label: Label; training takes normal sound only.
 
     Raises:
-        UsageError: Something does not fit into a name, or anomalies were to be trained on.
+        UsageError: A value does not fit into a name, or anomalies are given for training.
     """
 
     out: Path
@@ -54,7 +58,7 @@ class Place:
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9-]+", self.machine):
-            raise UsageError(f"machine {self.machine!r} cannot stand in a name", "Use letters, digits and `-`.")
+            raise UsageError(f"machine {self.machine!r} cannot be part of a name", "Use letters, digits and `-`.")
         if not re.fullmatch(r"[0-9]{2}", self.section):
             raise UsageError(f"section {self.section!r} is not two digits", "Write it such as 00 or 01.")
         if self.domain not in ("source", "target"):
@@ -64,248 +68,282 @@ class Place:
         if self.label not in ("normal", "anomaly"):
             raise UsageError(f"label {self.label!r} is not one of normal, anomaly")
         if self.split == "train" and self.label == "anomaly":
-            raise UsageError("training takes normal clips alone", "Give anomalous recordings --split test.")
+            raise UsageError("training takes only normal clips", "Give anomalous recordings --split test.")
 
     @property
     def folder(self) -> Path:
-        """Where the clips lie."""
+        """Folder of the clips."""
         return self.out / self.machine / ("train" if self.split == "train" else f"{self.domain}_test")
 
     def path(self, number: int, recording: str) -> Path:
-        """A clip's file."""
+        """Return the file of a clip."""
         kind = f"{self.domain}_{self.split}_{self.label}"
         return self.folder / f"section_{self.section}_{kind}_{number:04d}_rec_{recording}.wav"
 
 
 @dataclass(frozen=True)
-class CutRecording:
-    """What came of one recording.
+class ImportedRecording:
+    """Result of importing one file.
 
     Attributes:
-        path: The recording.
-        name: Its name among the clips' attributes.
-        written: Clips written.
-        kept: Clips that were there already.
-        told: What was left out or changed, one sentence each.
+        path: The file.
+        name: Its name among the attributes of the clips.
+        written: Clips written by this call.
+        kept: Clips that existed before.
+        parts: Number of recordings that it was divided into.
+        notes: Sentences about what was left out or converted.
+        problems: Sentences about sound that cannot be read.
     """
 
     path: Path
     name: str
-    written: int
-    kept: int
-    told: tuple[str, ...] = field(default=())
+    written: int = 0
+    kept: int = 0
+    parts: int = 1
+    notes: tuple[str, ...] = field(default=())
+    problems: tuple[str, ...] = field(default=())
 
 
 def recording_names(recordings: Sequence[Path]) -> dict[Path, str]:
-    """Names that recordings have among the clips' attributes: letters, digits and `-`.
+    """Return the names of recordings among the attributes of clips: letters, digits and `-`.
 
     Raises:
-        UsageError: A recording has no such letters in its name, or two of them get the same.
+        UsageError: A file has no such letters in its name, or two files would get the same name.
     """
     names: dict[Path, str] = {}
     for path in recordings:
         name = re.sub(r"[^A-Za-z0-9]+", "-", path.stem).strip("-")
         if not name:
             raise UsageError(f"{path}: no letter or digit in its name", "Rename it.")
-        for other in (p for p, n in names.items() if n == name):
-            raise UsageError(f"{path} and {other} would both be called {name!r}", "Rename one of them.")
+        for other in (p for p, n in names.items() if _base(n) == _base(name)):
+            raise UsageError(f"{path} and {other} would both be called {_base(name)!r}", "Rename one of them.")
         names[path] = name
     return names
 
 
-def cut(
+def import_recordings(
     recordings: Sequence[Path],
-    place: Place,
+    destination: ClipDestination,
     *,
     channel: int | None = None,
     seconds: float = WINDOW_SECONDS,
+    recording_minutes: float = RECORDING_MINUTES,
     progress: StageProgress | None = None,
-) -> list[CutRecording]:
+) -> list[ImportedRecording]:
     """Cut recordings of any rate and number of channels into clips of 16 kHz, mono, 16 bit.
 
-    Clips that are there already are kept, so that an interrupted call goes on; partial last clips, silent ones and
-    ones with NaN are left out.
+    Clips that exist are kept, so that an interrupted call is resumed. Partial last clips, silent ones and ones with NaN
+    are left out. A file that cannot be read, or only in part, is reported; the others are imported.
 
     Args:
-        recordings: Files that libsndfile reads.
-        place: Where the clips go.
-        channel: Take this channel, counted from 0; None averages all of them.
+        recordings: wav or flac files.
+        destination: Folder and names of the clips.
+        channel: Channel to take, counted from 0; None averages all channels.
         seconds: Length of a clip, a window or more.
-        progress: Told of the seconds that were read.
+        recording_minutes: A longer file is divided into recordings of about this length.
+        progress: Called with the seconds that were read.
 
     Raises:
-        AudioError: A recording cannot be read or has no such channel; nothing was written.
-        UsageError: Two recordings have the same name, or clips would be shorter than a window.
-        DataError: A clip is there already with other content.
+        AudioError: A recording has no such channel; nothing was written.
+        UsageError: Two recordings have the same name, or a length is too short.
+        DataError: A clip exists with other content or under another name.
     """
     if not seconds >= WINDOW_SECONDS:
         raise UsageError(f"clips of {seconds:g} s are too short", f"A window has {WINDOW_SECONDS:g} s.")
+    if not recording_minutes * 60 >= seconds:
+        raise UsageError(f"recordings of {recording_minutes:g} min are shorter than a clip", "Give more minutes.")
     names = recording_names(recordings)
-    lengths = [_seconds(path, channel) for path in recordings]
-    numbers, free = _numbers(place)
-    found: list[CutRecording] = []
-    for index, (path, name) in enumerate(names.items()):
-        first = numbers.get(name, free)
+    lengths = {path: _seconds(path, channel) for path in recordings}
+    numbers = _Numbers(destination)
+    found: list[ImportedRecording] = []
+    for path, name in names.items():
+        before = sum(lengths[p] for p in recordings[: len(found)])
 
-        def told(done: float, before: float = sum(lengths[:index])) -> None:
+        def report(done: float, before: float = before) -> None:
             if progress:
-                progress("seconds read", round(before + done), round(sum(lengths)))
+                progress("seconds read", round(before + done), round(sum(lengths.values())))
 
-        stream = _Stream(path, channel, seconds)
+        stream = _RecordingStream(path, channel, seconds)
         written = kept = 0
-        for clip in stream.clips():
-            fresh = _write(place.path(first + written + kept, name), clip, path)
+        first, parts = numbers.first(name), max(1, round(lengths[path] / (60 * recording_minutes)))
+        if parts > 1 and numbers.whole(name):
+            stream.notes.append(
+                f"exists as one recording, from an import without parts; to get {parts} recordings, remove its clips"
+            )
+            parts = 1
+        per_part = max(1, round(60 * recording_minutes / seconds))
+        for position, clip in stream.clips():
+            own = name if parts == 1 else f"{name}-b{min(position // per_part, parts - 1)}"
+            fresh = numbers.write(first + written + kept, own, clip, path)
             written, kept = written + fresh, kept + (not fresh)
-            told(stream.read)
-        told(lengths[index])
-        free = max(free, first + written + kept)
-        found.append(CutRecording(path, name, written, kept, tuple(stream.told)))
+            report(stream.read)
+        report(lengths[path])
+        found.append(ImportedRecording(path, name, written, kept, parts, tuple(stream.notes), tuple(stream.problems)))
     return found
 
 
-class _Stream:
-    """One recording as clips, read a second at a time.
+class _RecordingStream:
+    """One recording as clips, read block by block.
 
     Attributes:
-        read: Seconds that were read.
-        told: What was left out or changed.
+        read: Seconds read so far.
+        notes: Sentences about what was left out or converted.
+        problems: Sentences about sound that cannot be read.
     """
 
     def __init__(self, path: Path, channel: int | None, seconds: float) -> None:
         self._path, self._channel, self._seconds = path, channel, seconds
         self.read = 0.0
-        self.told: list[str] = []
+        self.notes: list[str] = []
+        self.problems: list[str] = []
         self._not_finite: Counter[int] = Counter()
         self._clipped: Counter[int] = Counter()
 
-    def clips(self) -> Iterator[Signal]:
-        """Clips worth keeping, shape (samples,), 16 kHz."""
+    def clips(self) -> Iterator[tuple[int, Signal]]:
+        """Yield the clips to keep with their position in the recording, shape (samples,), 16 kHz."""
         size = round(self._seconds * SAMPLE_RATE)
         held: list[Signal] = []
-        number = 0
+        position = 0
         for block in self._resampled():
             held.append(block)
             while sum(map(len, held)) >= size:
                 joined = np.concatenate(held)
                 clip, held = joined[:size], [joined[size:]]
-                if self._worth_keeping(clip, number):
-                    yield clip
-                number += 1
+                if self._is_usable(clip, position):
+                    yield position, clip
+                position += 1
         if left := sum(map(len, held)):
-            self.told.append(f"the last {left / SAMPLE_RATE:.1f} s are no whole clip and were left out")
+            self.notes.append(f"the last {left / SAMPLE_RATE:.1f} s are not a whole clip and were left out")
 
-    def _worth_keeping(self, clip: Signal, number: int) -> bool:
+    def _is_usable(self, clip: Signal, position: int) -> bool:
         limits = QualityLimits()
-        reasons = ["not_finite"] if self._not_finite[number] else list(assess(clip, limits=limits).reasons)
-        where = f"{self._clock(number)} to {self._clock(number + 1)}"
-        bad = [r for r in reasons if r in _WHY]
+        reasons = ["not_finite"] if self._not_finite[position] else list(assess(clip, limits=limits).reasons)
+        where = f"{self._clock(position)} to {self._clock(position + 1)}"
+        bad = [r for r in reasons if r in _REASONS]
         if bad:
-            self.told.append(f"{where} was left out: {_WHY[bad[0]]}")
+            self.notes.append(f"{where} was left out: {_REASONS[bad[0]]}")
             return False
-        share = self._clipped[number] / (self._seconds * self._rate)
+        share = self._clipped[position] / (self._seconds * self._rate)
         if share > limits.clip_share:
-            self.told.append(f"{where} clips: {100 * share:.1f} % of its samples are at full scale")
+            self.notes.append(f"{where} clips: {100 * share:.1f} % of its samples are at full scale")
         return True
 
-    def _clock(self, number: int) -> str:
-        return f"{number * self._seconds:g} s"
+    def _clock(self, position: int) -> str:
+        return f"{position * self._seconds:g} s"
 
     def _resampled(self) -> Iterator[Signal]:
-        """The chosen signal at 16 kHz, as long as the whole resampled at once."""
-        import soxr
-
-        stream = None
+        """Yield the chosen signal at 16 kHz, equal to the whole resampled at once."""
+        convert = None
         for block in self._blocks():
-            if self._rate == SAMPLE_RATE:
-                yield block
-                continue
-            if stream is None:
-                stream = soxr.ResampleStream(self._rate, SAMPLE_RATE, 1, dtype="float32", quality="HQ")
-            yield stream.resample_chunk(block)
-        if stream is not None:
-            yield stream.resample_chunk(np.empty(0, np.float32), last=True)
+            if convert is None:
+                convert = resampler(self._rate, SAMPLE_RATE, 1)
+            yield convert(block[:, None], False)[:, 0]
+        if convert is not None:
+            yield convert(np.empty((0, 1), np.float32), True)[:, 0]
 
     def _blocks(self) -> Iterator[Signal]:
-        """The chosen channel or the mean, finite, at the recording's own rate, a second at a time."""
-        import soundfile
+        """Yield the chosen channel or the mean, finite, at the rate of the recording."""
+        position = 0
+        try:
+            found = read_format(self._path)
+            self._rate: int = found.rate
+            if found.channels > 1 and self._channel is None:
+                self.notes.append(f"{found.channels} channels were averaged to one")
+            if found.rate != SAMPLE_RATE:
+                self.notes.append(f"resampled from {found.rate} Hz to {SAMPLE_RATE} Hz")
+            second = found.rate * found.channels  # so that no more than a second before damage is lost
+            channels = None if self._channel is None else [self._channel]
+            for block in read_blocks(self._path, rate=None, channels=channels, block_values=second):
+                yield self._mixed(block, position)
+                position += len(block)
+                self.read = position / found.rate
+        except AudioError as error:
+            reason = error.what.removeprefix(f"{self._path}: ")
+            self.problems.append(reason if position == 0 else f"damaged from {self.read:.1f} s on: {reason}")
+            return
+        if missing := missing_part(self._path, (found.declared or 0) - position):
+            self.problems.append(f"truncated: it ends {missing} early, at {self.read:.1f} s")
 
-        with soundfile.SoundFile(self._path) as file:
-            self._rate: int = file.samplerate
-            if file.channels > 1 and self._channel is None:
-                self.told.append(f"{file.channels} channels were averaged to one")
-            if self._rate != SAMPLE_RATE:
-                self.told.append(f"resampled from {self._rate} Hz to {SAMPLE_RATE} Hz")
-            position = 0
-            try:
-                for block in file.blocks(self._rate, dtype="float32", always_2d=True):
-                    yield self._judged(block, position)
-                    position += len(block)
-                    self.read = position / self._rate
-            except soundfile.SoundFileError:
-                pass
-            if position < file.frames:
-                lacking = (file.frames - position) / self._rate
-                self.told.append(f"damaged from {position / self._rate:.1f} s on: {lacking:.1f} s were not read")
-
-    def _judged(self, block: Signal, position: int) -> Signal:
-        chosen = block if self._channel is None else block[:, self._channel : self._channel + 1]
-        finite = np.isfinite(chosen)
+    def _mixed(self, block: Signal, position: int) -> Signal:
+        finite = np.isfinite(block)
         per_clip = self._seconds * self._rate
         for mask, count in (
             (~finite.all(axis=1), self._not_finite),
-            ((np.abs(chosen) >= QualityLimits().clip_level).any(axis=1), self._clipped),
+            ((np.abs(block) >= QualityLimits().clip_level).any(axis=1), self._clipped),
         ):
             numbers, times = np.unique((np.flatnonzero(mask) + position) // per_clip, return_counts=True)
             count.update(dict(zip(numbers.astype(int).tolist(), times.tolist(), strict=True)))
-        signal: Signal = np.where(finite, chosen, np.float32(0)).mean(axis=1, dtype=np.float32)
+        signal: Signal = np.where(finite, block, np.float32(0)).mean(axis=1, dtype=np.float32)
         return signal
 
 
+class _Numbers:
+    """Numbers of the clips at a destination, those that exist included."""
+
+    def __init__(self, destination: ClipDestination) -> None:
+        self._destination = destination
+        self._taken: dict[int, Path] = {}
+        self._firsts: dict[str, int] = {}
+        self._whole: set[str] = set()
+        for path in destination.folder.glob(f"section_{destination.section}_*.wav"):
+            clip = parse(path)
+            if clip is None or (clip.domain, clip.label) != (destination.domain, destination.label):
+                continue
+            self._taken[clip.index] = path
+            if name := clip.attributes.get("rec"):
+                base = _base(name)
+                self._firsts[base] = min(clip.index, self._firsts.get(base, clip.index))
+                if name == base:
+                    self._whole.add(name)
+        self._free = max(self._taken, default=-1) + 1
+
+    def first(self, name: str) -> int:
+        """Return the number of the first clip of a recording."""
+        return self._firsts.get(_base(name), self._free)
+
+    def whole(self, name: str) -> bool:
+        """Return True if the recording exists without parts."""
+        return name in self._whole
+
+    def write(self, number: int, recording: str, clip: Signal, source: Path) -> bool:
+        """Write a clip; return False if it exists.
+
+        Raises:
+            DataError: It exists with other content or under another name.
+        """
+        path = self._destination.path(number, recording)
+        self._free = max(self._free, number + 1)
+        content = _wav(np.clip(np.round(clip * _FULL_SCALE), -_FULL_SCALE, _FULL_SCALE - 1).astype("<i2"))
+        existing = self._taken.get(number)
+        if existing is None:
+            write_whole(path, content)
+            return True
+        if existing != path or existing.read_bytes() != content:
+            raise DataError(
+                f"{existing}: exists with other content or another name than {source} gives",
+                "Import into another folder, rename the recording, or repeat the options of the first import.",
+            )
+        return False
+
+
+def _base(name: str) -> str:
+    """Return the name of a recording without the number of its part."""
+    match = _PART.match(name)
+    return match["name"] if match else name
+
+
 def _seconds(path: Path, channel: int | None) -> float:
-    import soundfile
-
+    """Return the length of a recording in s; 0 where it cannot be read, which its import reports."""
     try:
-        info = soundfile.info(path)
-    except (soundfile.SoundFileError, OSError) as error:
-        raise AudioError(f"{path}: cannot be read as audio", "Give wav or flac recordings.") from error
-    if channel is not None and not 0 <= channel < info.channels:
+        found = read_format(path)
+    except AudioError:
+        return 0.0
+    if channel is not None and not 0 <= channel < found.channels:
         raise AudioError(
-            f"{path}: has no channel {channel}, only {info.channels}", f"Use a channel from 0 to {info.channels - 1}."
+            f"{path}: has no channel {channel}, only {counted(found.channels, 'channel')}",
+            f"Use a channel from 0 to {found.channels - 1}.",
         )
-    return float(info.duration)
-
-
-def _numbers(place: Place) -> tuple[Mapping[str, int], int]:
-    """First number of each recording that has clips there already, and the first number that none has."""
-    numbers: dict[str, int] = {}
-    free = 0
-    for path in place.folder.glob(f"section_{place.section}_*.wav"):
-        clip = parse(path)
-        if clip is None or (clip.domain, clip.label) != (place.domain, place.label):
-            continue
-        free = max(free, clip.index + 1)
-        if name := clip.attributes.get("rec"):
-            numbers[name] = min(clip.index, numbers.get(name, clip.index))
-    return numbers, free
-
-
-def _write(path: Path, clip: Signal, recording: Path) -> bool:
-    """Write a clip; False where it is there already.
-
-    Raises:
-        DataError: It is there with other content.
-    """
-    content = _wav(np.clip(np.round(clip * _FULL_SCALE), -_FULL_SCALE, _FULL_SCALE - 1).astype("<i2"))
-    if path.is_file():
-        if path.read_bytes() == content:
-            return False
-        raise DataError(
-            f"{path}: is there already with other content than {recording} gives",
-            "Import into another folder, or rename the recording.",
-        )
-    with whole_file(path) as partial:
-        partial.write_bytes(content)
-    return True
+    return count_samples(path) / SAMPLE_RATE
 
 
 def _wav(samples: npt.NDArray[np.int16]) -> bytes:

@@ -1,4 +1,4 @@
-"""What a data set holds, what it permits, and everything that is wrong with its files."""
+"""Inspection of a data set: its content, what it permits, and every problem of its files."""
 
 from __future__ import annotations
 
@@ -6,75 +6,24 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
-
-from asd_agent.audio.files import SAMPLE_RATE, Signal, read_clip
-from asd_agent.audio.quality import QualityLimits, constant_share
-from asd_agent.bundle.files import file_digest
-from asd_agent.errors import AudioError
-from asd_trainer.data.clip_windows import WINDOW_SAMPLES, WINDOW_SECONDS
+from asd_trainer.data.clip_windows import WINDOW_SECONDS
 from asd_trainer.data.dataset import DataSet, Problem, scan
+from asd_trainer.data.file_check import BROKEN, FileCheck, check_file
 from asd_trainer.data.layout import SUFFIXES, Clip, Domain, Label, Split
 from asd_trainer.data.permits import permits
+from asd_trainer.data.sound_files import folder_files
+from asd_trainer.data.split import LEAST_RECORDINGS, by_section
 from asd_trainer.engine.progress import StageProgress
+from asd_trainer.text import counted
 
-Kind = Literal[
-    "unreadable",
-    "empty",
-    "truncated",
-    "not_finite",
-    "too_short",
-    "rate",
-    "channels",
-    "duplicate",
-    "silence",
-    "misnamed",
-    "format",
-    "clipping",
-    "mislabelled",
-]
-BROKEN: frozenset[str] = frozenset({"unreadable", "empty", "truncated", "not_finite", "too_short"})
-"""Kinds of problems that stop training or scoring; the others are warnings."""
 OTHER_FORMATS = frozenset({".aac", ".aif", ".aiff", ".caf", ".m4a", ".mp3", ".ogg", ".opus", ".wma"})
-"""Suffixes of sound that is not read: what compression removes may be what tells a fault."""
+"""Suffixes of sound that is not read: compression may remove just what shows a fault."""
 LONG_SECONDS = 12.0
-"""The longest clip of the official data sets; longer ones are told of."""
-_GATHERED = frozenset({"rate", "channels", "too_short", "clipping"})
-"""Kinds that whole folders have in common; they are told in one line where many files have the same."""
-_GATHERED_ABOVE = 10
-_SILENT_RUN_SECONDS, _SILENT_SHARE = 0.02, 0.02
-_READ_ERRORS: tuple[tuple[str, Kind], ...] = (
-    ("truncated", "truncated"),
-    ("NaN", "not_finite"),
-    ("holds no samples", "empty"),
-)
-"""Words of `read_clip`'s errors by which its kinds are told apart; whatever else it says is unreadable."""
-
-
-@dataclass(frozen=True)
-class Look:
-    """What opening one file told.
-
-    Attributes:
-        seconds: Length; 0 where it cannot be read.
-        rate: Hz of the file; 0 where it cannot be read.
-        channels: Of the file; 0 where it cannot be read.
-        digest: SHA-256 of the file; empty where it cannot be read.
-        problems: What is wrong with it.
-    """
-
-    seconds: float = 0.0
-    rate: int = 0
-    channels: int = 0
-    digest: str = ""
-    problems: tuple[Problem, ...] = ()
-
-    @property
-    def usable(self) -> bool:
-        """Whether it can be trained on and scored."""
-        return not any(p.kind in BROKEN for p in self.problems)
+"""Length of the longest clip in the official data sets; longer clips are noted."""
+_GROUPED_ABOVE = 10
+"""Most files of a folder with the same kind of warning that get a line each; more share one line."""
 
 
 @dataclass(frozen=True)
@@ -82,12 +31,17 @@ class Group:
     """Clips of one machine, section, domain, split and label.
 
     Attributes:
-        clips: How many.
-        broken: How many of them cannot be used.
-        recordings: How many recordings they come from.
-        seconds: Length of all that can be read.
+        machine: Machine type.
+        split: Training, test or supplemental.
+        section: Two digits.
+        domain: Domain, None where it is unknown.
+        label: Label, None where it is unknown.
+        clips: Number of clips.
+        broken: Number of clips that cannot be used.
+        recordings: Number of recordings that they come from.
+        seconds: Length of all readable clips in s.
         rates: Sampling rates in Hz.
-        attributes: Values by name, sorted.
+        attributes: Values by name of the attribute, sorted.
     """
 
     machine: str
@@ -104,34 +58,42 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Report:
-    """Everything that is known of a data set.
+class InspectionReport:
+    """Inspection of a data set.
 
     Attributes:
-        root: Its folder.
-        groups: In the order of the clips.
-        permits: What can be done with it and what cannot, one sentence each.
-        problems: What is wrong, by file.
+        root: Folder of the data set.
+        groups: Groups of clips, in the order of the clips.
+        permits: Sentences about what the clips permit.
+        problems: Problems by file, those that stop training or scoring first.
+        unfit: Machines that nothing can be fitted to.
     """
 
     root: Path
     groups: tuple[Group, ...]
     permits: tuple[str, ...]
     problems: tuple[Problem, ...]
+    unfit: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """True if every file can be used and something can be fitted to every machine."""
+        return not self.broken and not self.unfit
 
     @property
     def broken(self) -> list[Problem]:
-        """The problems that stop training or scoring."""
+        """Problems that stop training or scoring."""
         return [p for p in self.problems if p.kind in BROKEN]
 
     def document(self) -> dict[str, Any]:
-        """As JSON."""
+        """Return the report for JSON."""
         return {
             "schema": 1,
             "data": str(self.root),
-            "ok": not self.broken,
+            "ok": self.ok,
             "groups": [{**vars(g), "seconds": round(g.seconds, 3)} for g in self.groups],
             "permits": list(self.permits),
+            "unfit": list(self.unfit),
             "problems": [
                 {
                     "path": str(p.path),
@@ -145,148 +107,105 @@ class Report:
         }
 
 
-def inspect(root: Path, progress: StageProgress | None = None) -> Report:
-    """Open every clip of a data set.
+def inspect(root: Path, progress: StageProgress | None = None) -> InspectionReport:
+    """Open every clip of a data set and check it.
 
     Args:
-        root: The folder that holds a folder for each machine.
-        progress: Told of each file.
+        root: Folder that has a folder for each machine.
+        progress: Called for each file.
 
     Raises:
-        DataError: There is no such folder, or no clip in it.
+        DataError: The folder does not exist or has no clip.
     """
     data = scan(root)
-    looks: list[Look] = []
+    checks: list[FileCheck] = []
     for done, clip in enumerate(data.clips, 1):
-        looks.append(look(clip.path))
+        checks.append(check_file(clip.path))
         if progress:
             progress("clips opened", done, len(data.clips))
     problems = [
-        *(p for one in looks for p in one.problems),
-        *_duplicates(data.clips, looks),
+        *(p for one in checks for p in one.problems),
+        *_duplicates(data.clips, checks),
         *_mislabelled(data.clips),
         *_unseen(root),
         *data.problems,
     ]
-    usable = [clip for clip, one in zip(data.clips, looks, strict=True) if one.usable]
-    told = (*permits(data.machines, usable), *_long(data, looks))
+    usable = [clip for clip, one in zip(data.clips, checks, strict=True) if one.usable]
+    sentences = (*permits(data.machines, usable), *_long(data, checks))
     problems.sort(key=lambda p: (p.kind not in BROKEN, p.path))
-    return Report(root, tuple(_groups(data.clips, looks)), told, tuple(problems))
+    unfit = tuple(m for m in data.machines if not _can_be_fitted([c for c in usable if c.machine == m]))
+    return InspectionReport(root, tuple(_groups(data.clips, checks)), sentences, tuple(problems), unfit)
 
 
-def look(path: Path) -> Look:
-    """Open one file, at its own rate, and judge it."""
-    import soundfile
-
-    try:
-        if path.stat().st_size == 0:
-            return _broken(path, "empty", "is empty, 0 bytes")
-        digest = file_digest(path)
-        rate = soundfile.info(path).samplerate
-        audio = read_clip(path, rate=rate)
-    except soundfile.SoundFileError:
-        if text := _is_text(path):
-            return _broken(path, "unreadable", f"is text, not audio: it begins with {text!r}")
-        return _broken(path, "unreadable", "cannot be read as audio")
-    except AudioError as error:
-        kind: Kind = next((known for words, known in _READ_ERRORS if words in error.what), "unreadable")
-        return _broken(path, kind, error.what.removeprefix(f"{path}: "), error.remedy)
-    except OSError as error:
-        return _broken(path, "unreadable", f"cannot be read ({error.strerror})", "See its permissions and its disk.")
-    problems = tuple(_judged(path, audio.samples, rate, audio.channels_in))
-    return Look(len(audio.samples) / rate, rate, audio.channels_in, digest, problems)
-
-
-def gathered(problems: Sequence[Problem]) -> list[Problem]:
-    """Problems for a person to read: rate, channels or length that many files of a folder share, in one line."""
-    many: dict[tuple[Path, str, str], list[Problem]] = defaultdict(list)
+def grouped(problems: Sequence[Problem]) -> list[Problem]:
+    """Return problems for people: one line where more than a few files of a folder have the same kind of problem."""
+    alike: dict[tuple[Path, str, str], list[Problem]] = defaultdict(list)
     for problem in problems:
-        own = problem.path if problem.kind not in _GATHERED else problem.path.parent
-        many[own, problem.kind, problem.text].append(problem)
-    told: list[Problem] = []
-    for (folder, kind, text), found in many.items():
-        if len(found) <= _GATHERED_ABOVE:
-            told += found
+        # Damage is named file by file, since each has to be replaced.
+        single = problem.kind in BROKEN - {"too_short"}
+        alike[problem.path if single else problem.path.parent, problem.kind, problem.remedy].append(problem)
+    shown: list[Problem] = []
+    for (folder, kind, remedy), found in alike.items():
+        if len(found) <= _GROUPED_ABOVE:
+            shown += found
+        elif len({p.text for p in found}) == 1:
+            shown.append(Problem(folder, kind, f"each of {len(found)} files {found[0].text}", remedy))
         else:
-            told.append(Problem(folder, kind, f"each of {len(found)} files {text}", found[0].remedy))
-    return told
+            shown.append(
+                Problem(folder, kind, f"{len(found)} files, such as {found[0].path.name}: {found[0].text}", remedy)
+            )
+    return shown
 
 
-def _judged(path: Path, samples: Signal, rate: int, channels: int) -> Iterator[Problem]:
-    seconds = len(samples) / rate
-    if round(len(samples) * SAMPLE_RATE / rate) < WINDOW_SAMPLES:
-        text = f"is too short: {seconds:.2f} s, a window has {WINDOW_SECONDS:g} s"
-        yield Problem(path, "too_short", text, "Leave it out or record longer.")
-    if rate != SAMPLE_RATE:
-        yield Problem(path, "rate", f"has a rate of {rate} Hz and will be resampled to {SAMPLE_RATE} Hz")
-    if channels > 1:
-        yield Problem(path, "channels", f"has {channels} channels, which will be averaged to one")
-    limits = QualityLimits()
-    if float(np.mean(np.abs(samples) >= limits.clip_level)) > limits.clip_share:
-        text = f"clips: more than {100 * limits.clip_share:g} % of its samples are at full scale"
-        yield Problem(path, "clipping", text, "Record with less gain.")
-    still = constant_share(samples, round(_SILENT_RUN_SECONDS * rate), limits.clip_level)
-    if still > _SILENT_SHARE:
-        text = f"is digital silence for {100 * still:.0f} % of its length"
-        yield Problem(path, "silence", text, "No microphone is so still: see whether it was plugged in.")
+def _can_be_fitted(clips: Sequence[Clip]) -> bool:
+    """Return True if some section of a machine has enough normal recordings of the source domain."""
+    training = [c for c in clips if c.split == "train" and c.label == "normal"]
+    return any(len({c.recording for c in own}) >= LEAST_RECORDINGS for own in by_section(training, "source").values())
 
 
-def _broken(path: Path, kind: Kind, text: str, remedy: str = "Record or copy the file again.") -> Look:
-    return Look(problems=(Problem(path, kind, text, remedy),))
-
-
-def _is_text(path: Path) -> str:
-    """The first words of a file that is text; empty for one that is not."""
-    with path.open("rb") as file:
-        head = file.read(512)
-    try:
-        words = head.decode("utf-8")
-    except UnicodeDecodeError:
-        return ""
-    return " ".join(words.split())[:30] if all(c.isprintable() or c.isspace() for c in words) else ""
-
-
-def _duplicates(clips: Sequence[Clip], looks: Sequence[Look]) -> Iterator[Problem]:
+def _duplicates(clips: Sequence[Clip], checks: Sequence[FileCheck]) -> Iterator[Problem]:
     first: dict[str, Clip] = {}
-    for clip, one in zip(clips, looks, strict=True):
+    for clip, one in zip(clips, checks, strict=True):
         if not one.digest:
             continue
         other = first.setdefault(one.digest, clip)
         if other is not clip:
             crosses = "train" in (clip.split, other.split) and clip.split != other.split
-            remedy = "A test clip that was trained on proves nothing: remove one." if crosses else "Remove one of them."
+            remedy = (
+                "A test clip in the training set makes its score meaningless: remove one." if crosses else "Remove one."
+            )
             yield Problem(clip.path, "duplicate", f"has the same content as {other.path}", remedy)
 
 
 def _mislabelled(clips: Sequence[Clip]) -> Iterator[Problem]:
     for clip in clips:
         if clip.split == "train" and clip.label == "anomaly":
-            text = "is anomalous and lies among the training clips: it is not trained on"
+            text = "is anomalous but among the training clips, and is not trained on"
             yield Problem(clip.path, "mislabelled", text, "Move it to the test clips.")
 
 
 def _unseen(root: Path) -> Iterator[Problem]:
-    """Sound that lies there and is no clip: links to nowhere, and formats that are not read."""
-    for path in sorted(root.rglob("*")):
+    """Yield sound files that are no clips: broken links, and formats that are not read."""
+    for path in folder_files(root).files:
         suffix = path.suffix.lower()
         if suffix in SUFFIXES and not path.exists():
-            yield Problem(path, "unreadable", "is a link to a file that is not there", "Copy the file itself.")
+            yield Problem(path, "unreadable", "is a link to a file that does not exist", "Copy the file itself.")
         elif suffix in OTHER_FORMATS:
             yield Problem(path, "format", f"is {suffix} sound, which is not read", "Give wav or flac.")
 
 
-def _long(data: DataSet, looks: Sequence[Look]) -> Iterator[str]:
-    long = Counter(c.machine for c, one in zip(data.clips, looks, strict=True) if one.seconds > LONG_SECONDS)
+def _long(data: DataSet, checks: Sequence[FileCheck]) -> Iterator[str]:
+    long = Counter(c.machine for c, one in zip(data.clips, checks, strict=True) if one.seconds > LONG_SECONDS)
     for machine, count in sorted(long.items()):
         yield (
-            f"{machine}: {count} clips longer than {LONG_SECONDS:g} s: scored in windows; training takes the first "
-            f"{WINDOW_SECONDS:g} s of each (`asd-trainer import` cuts long recordings into clips)"
+            f"{machine}: {counted(count, 'clip')} longer than {LONG_SECONDS:g} s: scored in windows; training takes "
+            f"the first {WINDOW_SECONDS:g} s of each (`asd-trainer import` cuts long recordings into clips)"
         )
 
 
-def _groups(clips: Sequence[Clip], looks: Sequence[Look]) -> Iterator[Group]:
-    groups: dict[tuple[str, Split, str, Domain | None, Label | None], list[tuple[Clip, Look]]] = {}
-    for clip, one in zip(clips, looks, strict=True):
+def _groups(clips: Sequence[Clip], checks: Sequence[FileCheck]) -> Iterator[Group]:
+    groups: dict[tuple[str, Split, str, Domain | None, Label | None], list[tuple[Clip, FileCheck]]] = {}
+    for clip, one in zip(clips, checks, strict=True):
         key = clip.machine, clip.split, clip.section, clip.domain, clip.label
         groups.setdefault(key, []).append((clip, one))
     for key, found in groups.items():

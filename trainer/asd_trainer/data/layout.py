@@ -1,9 +1,13 @@
-"""The official layouts: clips by their places and names, attribute files beside them, and a split where there is none.
+"""Official layouts: clips by folder and name, attribute files beside them, and a split where a layout has none.
 
 DCASE Task 2 of 2020 (`machine/train/normal_id_00_00000000.wav`), 2021 (`machine/source_test/section_00_source_test_
 normal_0000_….wav`) and 2022 to 2025 (`machine/test/section_00_source_test_normal_0000_….wav`, attribute files beside
 it), MIMII (`0_dB_fan/fan/id_00/abnormal/00000000.wav`) and ToyADMOS
 (`ToyCar/case1/AnomalousSound_IND/1101010001_ToyCar_case1_ab01_IND_ch1_0001.wav`).
+
+The official baseline copies test clips. From an evaluation set of 2023 or later it makes `test_rename/`, which has the
+clips of `test/` under names with domain and label; from a set of 2021 it makes `test/` of `source_test/` and
+`target_test/`. One copy of each counts: the labelled one, and that in the folder of its domain.
 """
 
 from __future__ import annotations
@@ -11,8 +15,9 @@ from __future__ import annotations
 import csv
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Literal
 
@@ -34,30 +39,32 @@ _CASE = re.compile(
     r"\d+_(?P<machine>[A-Za-z]+)_case(?P<section>\d+)_(?P<kind>[A-Za-z]+\d*)_(?P<how>IND|CNT)_ch(?P<channel>\d+)_(?P<index>\d+)\Z"
 )
 _SNR = re.compile(r"(?P<snr>-?\d+)_dB_")
+RENAMED = "test_rename"
+"""Folder of the official baseline with the clips of `test/` under names with domain and label."""
 _FOLDERS: Mapping[str, tuple[Split, Domain | None]] = {
     "train": ("train", None),
     "test": ("test", None),
     "source_test": ("test", "source"),
     "target_test": ("test", "target"),
+    RENAMED: ("test", None),
     "supplemental": ("supplemental", None),
 }
-_SPLIT_FOLDERS = ("train", "test", "source_test", "target_test", "supplemental")
 
 
 @dataclass(frozen=True)
 class Clip:
-    """One recording and what its name says.
+    """One sound file and the content of its name.
 
     Attributes:
         path: The file.
         machine: Machine type.
         section: Two digits.
-        domain: None where an evaluation set does not tell.
+        domain: Domain; None where an evaluation set does not give it.
         split: Training, test, or supplemental sound.
-        label: None where it is not told.
+        label: Label; None where it is unknown.
         index: Number in the name.
-        attributes: Such as speed or microphone, by their names.
-        recording: Clips of one recording have the same; by default every clip is its own.
+        attributes: Attributes by name, such as speed or microphone.
+        recording: Recording that the clip was cut from; by default every clip is its own.
     """
 
     path: Path
@@ -77,7 +84,7 @@ class Clip:
 
 
 def parse(path: Path) -> Clip | None:
-    """What a file's name and folders say; None when they follow no official layout."""
+    """Return the clip of a file from its name and folders; None where they follow no official layout."""
     stem, folder = path.stem, path.parent.name
     if folder == "supplemental":
         return _of_supplement(path, match) if (match := _SUPPLEMENT.match(stem)) else None
@@ -95,14 +102,18 @@ def parse(path: Path) -> Clip | None:
 
 
 def with_attributes(clip: Clip, more: Mapping[str, str]) -> Clip:
-    """The clip with what an attribute file says of it; its name goes before."""
+    """Return a clip with more attributes from an attribute file; those in its name take precedence."""
     return replace(clip, attributes={**more, **clip.attributes}) if more else clip
 
 
 def split_attributes(text: str) -> dict[str, str]:
-    """`vel_730_ac_0.11` as names and values; a word without a value is called `attribute`.
+    """Return the attributes in a name, such as `vel_730_ac_0.11`; a word without a value is called `attribute`.
 
-    In 2021 a value stands before its unit, `25_mm_2000_mV`; the unit is then its name.
+    In names of 2021 a value precedes its unit, `25_mm_2000_mV`; the unit is then the name.
+
+    Examples:
+        >>> split_attributes("vel_730_loc_A")
+        {'vel': '730', 'loc': 'A'}
     """
     if not text or text == "noAttribute":
         return {}
@@ -114,17 +125,17 @@ def split_attributes(text: str) -> dict[str, str]:
     return found | ({"attribute": words[-1]} if len(words) % 2 else {})
 
 
-def attribute_files(root: Path) -> dict[tuple[Path, str], dict[str, str]]:
-    """Attributes of clips, from `fan/attributes_00.csv` files: file_name, d1p, d1v, d2p, d2v, …
+def attribute_files(files: Iterable[Path]) -> dict[tuple[Path, str], dict[str, str]]:
+    """Read the attributes of clips from `fan/attributes_00.csv` files: file_name, d1p, d1v, d2p, d2v, …
 
     Args:
-        root: A data set, a machine's folder, or any folder above.
+        files: Files of a data set; others than attribute files are ignored.
 
     Returns:
-        By the machine's folder and the clip's name: several machines have clips of the same name.
+        Attributes by the folder of the machine and the name of the clip: several machines have clips of one name.
     """
     found: dict[tuple[Path, str], dict[str, str]] = {}
-    for path in sorted(root.rglob("attributes_*.csv")):
+    for path in (f for f in files if fnmatch(f.name, "attributes_*.csv")):
         with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
             for row in csv.DictReader(file):
                 if name := Path(row.get("file_name") or "").name:
@@ -133,17 +144,37 @@ def attribute_files(root: Path) -> dict[tuple[Path, str], dict[str, str]]:
 
 
 def attributes_of(path: Path, files: Mapping[tuple[Path, str], dict[str, str]]) -> dict[str, str]:
-    """What the attribute file of a clip's machine says of it; nothing where there is none."""
+    """Return the attributes of a clip in the attribute file of its machine; empty where there is none."""
     return files.get((path.parent.parent, path.name), {})
 
 
-def hold_out_for_test(clips: Sequence[Clip]) -> Iterator[Clip]:
-    """Give layouts without a split one (MIMII, ToyADMOS), clip by clip in the same order.
+def without_copies(clips: Sequence[Clip]) -> tuple[list[Clip], list[Clip]]:
+    """Return clips without the copies in `test/` that the official baseline makes or made, and these copies.
 
-    As many normal recordings as there are anomalous ones are kept for testing, the lowest numbers; all clips of a
-    recording, whatever their microphone or noise, stay on one side.
+    A clip without a label is a copy where `test_rename/` beside it has clips of its section, and a clip with a label is
+    one where `source_test/` or `target_test/` beside it has a file of its name.
     """
-    unsplit = [c for c in clips if c.path.parent.name not in _SPLIT_FOLDERS]
+    renamed = {(c.path.parent.parent, c.section) for c in clips if c.path.parent.name == RENAMED}
+    by_domain = {
+        (c.path.parent.parent, c.path.name) for c in clips if c.path.parent.name in ("source_test", "target_test")
+    }
+    kept: list[Clip] = []
+    copies: list[Clip] = []
+    for clip in clips:
+        machine = clip.path.parent.parent
+        unlabelled = clip.label is None and (machine, clip.section) in renamed
+        copied = clip.path.parent.name == "test" and (unlabelled or (machine, clip.path.name) in by_domain)
+        (copies if copied else kept).append(clip)
+    return kept, copies
+
+
+def hold_out_for_test(clips: Sequence[Clip]) -> Iterator[Clip]:
+    """Yield clips in the same order, with a split for layouts that have none (MIMII, ToyADMOS).
+
+    As many normal recordings as there are anomalous ones are kept for testing, those with the lowest numbers. All clips
+    of a recording, whatever their microphone or noise, get the same split.
+    """
+    unsplit = [c for c in clips if c.path.parent.name not in _FOLDERS]
     normal: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
     anomalous: dict[tuple[str, str], set[str]] = defaultdict(set)
     for clip in unsplit:
@@ -172,14 +203,14 @@ def _of_section(path: Path, match: re.Match[str], folder: str) -> Clip | None:
         return None
     if domain and match["domain"] and domain != match["domain"]:
         return None
-    said = _domain(match["domain"]) or domain
+    own = _domain(match["domain"]) or domain
     label = _label(match["label"]) or ("normal" if split == "train" else None)
     attributes = split_attributes(match["attributes"] or "")
-    return Clip(path, _ancestor(path, 2), match["section"], said, split, label, int(match["index"]), attributes)
+    return Clip(path, _ancestor(path, 2), match["section"], own, split, label, int(match["index"]), attributes)
 
 
 def _of_supplement(path: Path, match: re.Match[str]) -> Clip:
-    """Clean or noise-only sound of 2025; its name says which, and it belongs to neither class."""
+    """Return a clip of clean machine or noise-only sound of 2025, as in its name; it belongs to neither class."""
     attributes = split_attributes(match["attributes"] or "")
     kind = match["kind"].replace("supplemental", "").strip("_").replace("__", "_")
     if kind:
@@ -190,7 +221,7 @@ def _of_supplement(path: Path, match: re.Match[str]) -> Clip:
 
 
 def _of_mimii(path: Path, match: re.Match[str], folder: str) -> Clip | None:
-    """Noise was added to one and the same recording at each ratio, so that these clips share their recording."""
+    """Return a clip of MIMII; each recording is there once for each ratio of added noise."""
     unit = _ancestor(path, 2)
     if not re.fullmatch(r"id_\d{2}", unit):
         return None
@@ -202,7 +233,7 @@ def _of_mimii(path: Path, match: re.Match[str], folder: str) -> Clip | None:
 
 
 def _of_toyadmos(path: Path, match: re.Match[str], folder: str) -> Clip:
-    """Four microphones heard each event, so that their clips share its recording."""
+    """Return a clip of ToyADMOS; the four clips of the microphones at one event share its recording."""
     normal = folder.startswith("Normal")
     kind, how, index = match["kind"], match["how"], int(match["index"])
     section = f"{int(match['section']):02d}"
@@ -220,7 +251,7 @@ def _of_toyadmos(path: Path, match: re.Match[str], folder: str) -> Clip:
 
 
 def _ancestor(path: Path, levels: int) -> str:
-    """Name of a folder above a file, also where the path is a relative one."""
+    """Return the name of a folder above a file, also for a relative path."""
     parents = path.absolute().parents
     return parents[levels - 1].name if len(parents) >= levels else ""
 
