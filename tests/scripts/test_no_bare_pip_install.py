@@ -11,11 +11,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 BARE = re.compile(r"""\bpip3?\s+install\b[^\n`]*?[\s'"](asd(?:-edge)?)(?=[\['"`\s,.;:)]|==|$)""")
-_TO_COME = pytest.mark.xfail(reason="remedies of the code still name the index", strict=False)
 PLACES = (
-    pytest.param("agent/**/*.py", marks=_TO_COME),
-    pytest.param("trainer/**/*.py", marks=_TO_COME),
-    pytest.param("tests/rigs/**/*.py", marks=_TO_COME),
+    "agent/**/*.py",
+    "trainer/**/*.py",
+    "tests/rigs/**/*.py",
     "benchmarks/*.py",
     "scripts/*",
     "systemd/*",

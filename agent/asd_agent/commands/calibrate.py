@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from asd_agent.commands.console import print_json, warn
+from asd_agent.commands.judged_alarms import JudgedAlarm, JudgedChange, changes, judged_alarms
 from asd_agent.config.file import load_config
 from asd_agent.config.model import MonitorSettings
 from asd_agent.errors import DataError, UsageError
@@ -40,7 +42,10 @@ def calibrate(
     false_alarms_per_day: Annotated[
         float | None, typer.Option(help="Wanted. Default: as the bundle was trained for.", min=0.0001)
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say how the site differs and write nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show how the site differs and write nothing.")] = False,
+    with_false_alarms: Annotated[
+        bool, typer.Option("--with-false-alarms", help="Take sound of alarms judged false as normal.")
+    ] = False,
     undo: Annotated[bool, typer.Option("--undo", help="Take the last calibration back.")] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
@@ -72,8 +77,16 @@ def calibrate(
         return
     _needs_sklearn()
     base = _like(like, wanted)
-    overlay, difference, place = _calibrate(
-        settings, monitor, bundle, base, minutes, clips, false_alarms_per_day, None if dry_run else folder
+    judged: list[JudgedAlarm] = []
+    if with_false_alarms:
+        judged = judged_alarms(settings.paths.state, monitor, bundle.manifest.window_samples)
+        if not any(a.verdict == "false" for a in judged):
+            raise UsageError(
+                f"no alarm of {monitor} with recorded sound is judged false",
+                "Judge alarms first: asd-agent alerts verdict MONITOR false.",
+            )
+    overlay, difference, place, changed = _calibrate(
+        settings, monitor, bundle, base, minutes, clips, false_alarms_per_day, None if dry_run else folder, judged
     )
     level = overlay.condition.threshold
     if json:
@@ -91,10 +104,11 @@ def calibrate(
                 "window_rate": level.window_rate,
                 "false_alarms_per_day": level.false_alarms_per_day,
                 "difference": asdict(difference),
+                "judged_alarms": [asdict(c) for c in changed],
             }
         )
         return
-    _tell(monitor, base, overlay, difference, place, wanted)
+    _print_result(monitor, base, overlay, difference, place, wanted, changed)
 
 
 def _calibrate(
@@ -106,11 +120,12 @@ def _calibrate(
     clips: list[Path] | None,
     per_day: float | None,
     folder: Path | None,
-) -> tuple[SiteOverlay, Difference, Path | None]:
+    judged: Sequence[JudgedAlarm] = (),
+) -> tuple[SiteOverlay, Difference, Path | None, list[JudgedChange]]:
     from rich.console import Console
     from rich.progress import Progress
 
-    from asd_agent.bundle.overlay import SiteOverlay, add_overlay
+    from asd_agent.bundle.overlay import SiteOverlay, add_overlay, apply_overlay
     from asd_agent.bundle.references import EXPORT_AGAIN, overwritten_references, overwritten_text
     from asd_agent.calibrate.difference import compare_site
     from asd_agent.calibrate.site import calibrate_site
@@ -121,7 +136,8 @@ def _calibrate(
     bundle.condition(wanted.section, like)
     console = Console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal) as bars:
-        sound, heard_from = _sound(settings, wanted, minutes, clips, bundle.manifest.window_samples, bars)
+        sound, origin = _sound(settings, wanted, minutes, clips, bundle.manifest.window_samples, bars)
+        sound, origin = _with_false_alarms(sound, origin, judged)
         if damaged := overwritten_references(bundle):
             warn(f"{bundle.path}: {overwritten_text(damaged)}; they are computed anew. {EXPORT_AGAIN}")
         scorer = BundleScorer(bundle, Sessions(settings.providers))
@@ -143,17 +159,35 @@ def _calibrate(
         like=like,
         created=datetime.now(timezone.utc).replace(microsecond=0),
         heard_seconds=len(sound) * bundle.manifest.window_seconds,
-        heard_from=heard_from,
+        heard_from=origin,
         condition=condition,
         report=asdict(difference),
     )
-    return overlay, difference, add_overlay(folder, overlay, arrays) if folder else None
+    changed: list[JudgedChange] = []
+    if judged:
+        after = BundleScorer(apply_overlay(bundle, condition, arrays), Sessions(settings.providers))
+        changed = changes(judged, scorer, after, wanted.section, like)
+    return overlay, difference, add_overlay(folder, overlay, arrays) if folder else None, changed
+
+
+def _with_false_alarms(sound: SiteSound, origin: str, judged: Sequence[JudgedAlarm]) -> tuple[SiteSound, str]:
+    """Return the sound with that of alarms judged false; each alarm is a recording of its own."""
+    import numpy as np
+
+    from asd_agent.calibrate.site import SiteSound
+
+    false = [alarm for alarm in judged if alarm.verdict == "false"]
+    if not false:
+        return sound, origin
+    names = [f"alarm {alarm.alarm_id}" for alarm in false for _ in alarm.windows]
+    windows = np.concatenate([sound.windows, *(alarm.windows for alarm in false)])
+    return SiteSound(windows, [*sound.recordings, *names]), f"{origin} and {len(false)} alarms judged false"
 
 
 def _sound(
     settings: Config, wanted: MonitorSettings, minutes: float, clips: list[Path] | None, samples: int, bars: Progress
 ) -> tuple[SiteSound, str]:
-    """Windows of normal sound; what is no good for scoring is left out and said."""
+    """Return windows of normal sound and their origin; those that cannot be scored are left out and counted."""
     from collections import Counter
 
     import numpy as np
@@ -175,31 +209,35 @@ def _sound(
                     continue
                 windows.append(signal)
                 recordings.append(str(path))
-        heard_from = f"{len(found)} recordings"
+        origin = f"{len(found)} recordings"
     else:
         count = max(1, round(minutes * 60 * SAMPLE_RATE / samples))
-        ears = open_window_source(settings.paths.state, wanted.source, settings.sources[wanted.source], wanted.channel)
-        task = bars.add_task(f"listening to {ears.where}", total=count)
+        window_source = open_window_source(
+            settings.paths.state, wanted.source, settings.sources[wanted.source], wanted.channel
+        )
+        task = bars.add_task(f"listening to {window_source.where}", total=count)
         try:
-            for window in ears.windows(samples):
+            for window in window_source.windows(samples):
                 quality = assess(window.signal, has_gap=window.has_gap)
                 if quality.reasons:
                     refused[quality.reasons[0]] += 1
                 else:
                     windows.append(window.signal)
-                    recordings.append("heard")
+                    recordings.append("live")
                 bars.update(task, advance=1)
                 if len(windows) + refused.total() >= count:
                     break
         finally:
-            ears.close()
-        heard_from = ears.where
+            window_source.close()
+        origin = window_source.where
     if refused:
         why = ", ".join(f"{n} for {reason}" for reason, n in refused.most_common())
         sys.stderr.write(f"{refused.total()} windows are left out: {why}\n")
     if not windows:
-        raise DataError("no window of normal sound was heard", "See `asd-agent doctor` for what the source delivers.")
-    return SiteSound(np.stack(windows), recordings), heard_from
+        raise DataError(
+            "no window of normal sound was received", "See `asd-agent doctor` for what the source delivers."
+        )
+    return SiteSound(np.stack(windows), recordings), origin
 
 
 def _files(paths: list[Path]) -> list[Path]:
@@ -238,16 +276,19 @@ def _needs_sklearn() -> None:
     from importlib.util import find_spec
 
     if find_spec("sklearn") is None:
-        raise UsageError("calibrate needs scikit-learn", "Install it: pip install 'asd[calibrate]'.")
+        raise UsageError(
+            "calibrate needs scikit-learn", "Install it with the agent: make upgrade EXTRAS=metrics,calibrate."
+        )
 
 
-def _tell(
+def _print_result(
     monitor: str,
     like: str,
     overlay: SiteOverlay,
     difference: Difference,
     place: Path | None,
     wanted: MonitorSettings,
+    changed: Sequence[JudgedChange] = (),
 ) -> None:
     condition, level = overlay.condition, overlay.condition.threshold
     low, high = difference.usual_level_dbfs
@@ -256,7 +297,7 @@ def _tell(
         f"level {difference.level_dbfs:.1f} dBFS (the bundle's calibration: {low:.0f} to {high:.0f})",
         f"by the bundle's {like} domain: scores {difference.shift_spreads:+.1f} spreads from its normal clips'",
         f"{100 * difference.over_threshold:.0f} % above its threshold",
-        f"told apart from its normal clips {100 * difference.separation:.0f} times of 100 (50: sounds alike)",
+        f"separated from its normal clips in {100 * difference.separation:.0f} of 100 pairs (50: sounds alike)",
     ]
     if difference.bands:
         lines.append(f"what differs: {difference.bands}")
@@ -266,6 +307,11 @@ def _tell(
         f"threshold {level.raise_level:.2f} spreads{few}: {100 * level.window_rate:.1f} % of normal windows above it, "
         f"{level.false_alarms_per_day:.2g} false alarms a day ({level.wanted_per_day:g} wanted)"
     )
+    for change in changed:
+        lines.append(
+            f"alarm {change.alarm_id}, judged {change.verdict}: "
+            f"{change.over_before} windows over the level now, {change.over_after} with this calibration"
+        )
     if place is None:
         lines.append("nothing was written (--dry-run)")
     else:

@@ -22,9 +22,7 @@ def demo_bundle() -> Path:
         folder = root / "exported_models" / "demo-fan"
         if (folder / "manifest.json").is_file():
             return folder
-    raise AsdError(
-        "the demo's bundle is not installed", "Install asd again: `pip install --force-reinstall 'asd[cpu,demo]'`."
-    )
+    raise AsdError("the demo's bundle is not installed", "Install the agent again: `make upgrade` in its source.")
 
 
 def demo_recording() -> Path:

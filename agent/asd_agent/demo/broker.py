@@ -36,7 +36,7 @@ class DemoBroker:
             from amqtt.broker import Broker
         except ImportError as error:
             raise AsdError(
-                "the demo's broker is not installed", "Install it: `pip install 'asd[cpu,demo]'`."
+                "the demo's broker is not installed", "`make demo` in the source installs all that the demo needs."
             ) from error
         # Clients lose their connection with the broker here on purpose: no log line for each.
         for name in ("amqtt", "transitions"):

@@ -9,7 +9,7 @@ from typing import Any
 
 from asd_agent.errors import AsdError, BundleError
 
-_INSTALL = "Install one: `pip install 'asd[cpu]'`, or 'asd[gpu]' on an x86 CUDA box."
+_INSTALL = "Run `make upgrade RUNTIME=cpu` in the agent's source, or RUNTIME=cuda on an x86 CUDA box."
 _OPTIONS = {"CUDAExecutionProvider": {"use_tf32": "0"}}
 """TF32 keeps 10 bits of a float32's 23: golden scores would be missed."""
 NO_NETWORK = "numpy"

@@ -55,7 +55,8 @@ class MetricsExporter:
             from prometheus_client import CollectorRegistry
         except ImportError:
             log.warning(
-                "metrics: prometheus-client is not installed, so there are none. Run `pip install 'asd[metrics]'`"
+                "metrics: prometheus-client is not installed, so there are none. "
+                "Run `make upgrade EXTRAS=metrics,calibrate` in the agent's source"
             )
             return
         registry = CollectorRegistry()

@@ -232,5 +232,5 @@ SYMPTOMS = {
     "state folder is a file": Symptom(
         lambda b: _set("paths/state", str(b.folder / "sound.wav"))(b), "paths.state", "is no folder", "Name a folder"
     ),
-    "metrics without their library": Symptom(_no_metrics_library, "metrics", "not installed", "asd[metrics]"),
+    "metrics without their library": Symptom(_no_metrics_library, "metrics", "not installed", "EXTRAS=metrics"),
 }

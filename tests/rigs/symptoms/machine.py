@@ -238,7 +238,7 @@ SYMPTOMS = {
         "installed over each other",
         "pip uninstall -y onnxruntime onnxruntime-gpu",
     ),
-    "no ONNX Runtime": Symptom(_no_runtime, "onnxruntime", "not installed", "pip install 'asd[cpu]'"),
+    "no ONNX Runtime": Symptom(_no_runtime, "onnxruntime", "not installed", "RUNTIME=cpu"),
     "provider missing": Symptom(
         _no_gpu, "providers", "CUDAExecutionProvider is not in this ONNX Runtime", "Install the ONNX Runtime", "warning"
     ),

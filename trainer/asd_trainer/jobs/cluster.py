@@ -38,7 +38,10 @@ class Cluster:
         try:
             import ray
         except ImportError as error:
-            raise UsageError("Ray is not installed", "Install it: pip install 'asd[cluster]'.") from error
+            raise UsageError(
+                "Ray is not installed",
+                "Install the extra `cluster` of the trainer's source in this environment: docs/cluster.md.",
+            ) from error
         self._ray = ray
         _see_that_it_listens(address)
         try:

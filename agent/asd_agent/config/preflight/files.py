@@ -37,7 +37,9 @@ def preflight_files(config: Config, utc: float) -> list[Finding]:
                 found.append(problem(f"sources.{name}.path", text, "Name a recording, or a folder of them"))
     if config.metrics is not None and importlib.util.find_spec("prometheus_client") is None:
         text = "the library prometheus-client is not installed"
-        found.append(problem("metrics", text, "Run `pip install 'asd[metrics]'`, or remove 'metrics'"))
+        found.append(
+            problem("metrics", text, "Run `make upgrade EXTRAS=metrics,calibrate` in its source, or remove 'metrics'")
+        )
     if config.metrics is not None and not config.metrics.address.startswith(_LOCAL):
         text = f"anybody who reaches {config.metrics.address} may read it; it has no password"
         found.append(warning("metrics.address", text, "Use 127.0.0.1, or a network that you trust"))
