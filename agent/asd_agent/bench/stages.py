@@ -17,7 +17,8 @@ from asd_agent.features.log_mel import FeatureSpec
 from asd_agent.features.stft import SpectrumSpec, StftSpec, front_end
 from asd_agent.inference.explanation import explain
 from asd_agent.inference.members import WindowFeatures
-from asd_agent.inference.scorer import BundleScorer, member_scores, scorer_arrays
+from asd_agent.inference.scorer import BundleScorer, member_scores
+from asd_agent.inference.scorer_arrays import scorer_arrays
 
 Window = npt.NDArray[np.float32]
 Progress = Callable[[str], None]

@@ -23,10 +23,9 @@ from asd_agent.bundle.files import (
     bundle_files,
     check_name,
     file_digest,
-    open_regular,
     read_regular,
-    stream_digest,
 )
+from asd_agent.bundle.graph import MOST_FIELDS, check_graph
 from asd_agent.bundle.manifest import Condition, Manifest
 from asd_agent.bundle.manifest_reader import read_manifest
 from asd_agent.errors import BundleError
@@ -75,7 +74,7 @@ class Bundle:
         sizes = bundle_files(root, limits)
         raw = read_regular(root / MANIFEST, limits.manifest_bytes)
         manifest = read_manifest(root / MANIFEST, raw)
-        _check_files(root, manifest, set(sizes))
+        _check_files(root, manifest, set(sizes), limits)
         _check_golden(root, manifest, limits)
         return cls(root, manifest, load_arrays(root / SCORERS, limits.scorers_bytes), hashlib.sha256(raw).hexdigest())
 
@@ -162,7 +161,7 @@ def _folder(path: Path) -> Path:
     raise BundleError(f"{path}: no such bundle", "Give the folder that holds its manifest.json.")
 
 
-def _check_files(root: Path, manifest: Manifest, present: set[str]) -> None:
+def _check_files(root: Path, manifest: Manifest, present: set[str], limits: BundleLimits) -> None:
     for name in manifest.files:
         if name.startswith("/") or ".." in name.split("/"):
             raise BundleError(f"{root}: its manifest points outside, at {name!r}", COPY_AGAIN)
@@ -175,10 +174,13 @@ def _check_files(root: Path, manifest: Manifest, present: set[str]) -> None:
         raise BundleError(f"{root / name}: is missing", COPY_AGAIN)
     for name in sorted(present - listed - {MANIFEST}):
         raise BundleError(f"{root / name}: is not listed in the manifest", "Remove it or export the bundle again.")
+    fields = MOST_FIELDS
     for name, digest in manifest.files.items():
-        with open_regular(root / name) as stream:
-            if stream_digest(stream) != digest:
-                raise BundleError(f"{root / name}: differs from what was exported (SHA-256)", COPY_AGAIN)
+        raw = read_regular(root / name, limits.file_bytes)
+        if hashlib.sha256(raw).hexdigest() != digest:
+            raise BundleError(f"{root / name}: differs from what was exported (SHA-256)", COPY_AGAIN)
+        if name not in (SCORERS, GOLDEN):
+            fields -= check_graph(root / name, raw, fields)
 
 
 def _check_golden(root: Path, manifest: Manifest, limits: BundleLimits) -> None:

@@ -36,7 +36,8 @@ from asd_agent.calibrate.condition import (
 from asd_agent.calibrate.settings import Arrays, DensitySettings
 from asd_agent.errors import BundleError, DataError
 from asd_agent.inference.members import WindowFeatures, Windows
-from asd_agent.inference.scorer import BundleScorer, scorer_arrays
+from asd_agent.inference.scorer import BundleScorer
+from asd_agent.inference.scorer_arrays import scorer_arrays
 
 LEAST_WINDOWS = 3
 BATCH = 16

@@ -17,8 +17,7 @@ from asd_agent.bench import Capacity, Effort, Stage, capacity, window_stages
 from asd_agent.bundle import Bundle
 from asd_agent.commands.console import print_json
 from asd_agent.demo.assets import demo_bundle
-from asd_agent.inference.provider_check import check_golden
-from asd_agent.inference.providers import Sessions
+from asd_agent.inference.provider_check import check_providers
 from asd_agent.inference.scorer import BundleScorer
 
 DEMO = "demo"
@@ -46,9 +45,8 @@ def bench(
     effort = Effort(seconds)
     with Console(stderr=True).status("loading") as status:
         begun = time.perf_counter()
-        sessions = Sessions(provider or ("CPUExecutionProvider",))
-        scorer = BundleScorer(Bundle.open(place), sessions)
-        check_golden(scorer)
+        check = check_providers(Bundle.open(place), provider or ("CPUExecutionProvider",))
+        scorer = check.scorer
         loaded = time.perf_counter() - begun
         condition = scorer.bundle.manifest.conditions[0]
         golden = scorer.bundle.golden()
@@ -57,9 +55,9 @@ def bench(
         status.update("as fast as possible")
         carried = capacity(scorer, condition, windows, hop, effort)
     if json:
-        print_json(_document(scorer, sessions.provider(), loaded, stages, carried))
+        print_json(_document(scorer, check.provider, loaded, stages, carried))
     else:
-        _print_table(scorer, sessions.provider(), loaded, stages, carried)
+        _print_table(scorer, check.provider, loaded, stages, carried)
 
 
 def _document(

@@ -129,18 +129,19 @@ def _calibrate(
     from asd_agent.bundle.references import EXPORT_AGAIN, overwritten_references, overwritten_text
     from asd_agent.calibrate.difference import compare_site
     from asd_agent.calibrate.site import calibrate_site
+    from asd_agent.inference.provider_check import check_providers
     from asd_agent.inference.providers import Sessions
     from asd_agent.inference.scorer import BundleScorer
 
     wanted = settings.monitors[monitor]
     bundle.condition(wanted.section, like)
+    scorer = check_providers(bundle, settings.providers).scorer
     console = Console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal) as bars:
         sound, origin = _sound(settings, wanted, minutes, clips, bundle.manifest.window_samples, bars)
         sound, origin = _with_false_alarms(sound, origin, judged)
         if damaged := overwritten_references(bundle):
             warn(f"{bundle.path}: {overwritten_text(damaged)}; they are computed anew. {EXPORT_AGAIN}")
-        scorer = BundleScorer(bundle, Sessions(settings.providers))
         task = bars.add_task("fitting", total=None)
         condition, arrays = calibrate_site(
             scorer,

@@ -16,13 +16,14 @@ import numpy.typing as npt
 
 from asd_agent.audio.quality import level_dbfs
 from asd_agent.bundle.manifest import MaskBank, Member
-from asd_agent.errors import AsdError
+from asd_agent.errors import BundleError
 from asd_agent.features.indicators import indicators
 from asd_agent.features.log_mel import FeatureSpec
 from asd_agent.features.stft import SpectrumSpec, StftSpec, front_end
 from asd_agent.inference.densities import registered
 from asd_agent.inference.providers import Sessions, windows_at_once
 
+_AGAIN = "Export the bundle again."
 ModelOutput = npt.NDArray[np.float32]
 """Output of one member, shape (windows, rows, dimensions); rows are frames, excerpts, or one for the whole window."""
 Windows = npt.NDArray[np.float32]
@@ -117,7 +118,8 @@ def load_member(
     if kind.compute is None:
         return _Network(member, folder, digests, arrays, sessions)
     if member.graph is not None:
-        raise AsdError(f"member {member.id!r} of kind {member.kind} has a graph, which that kind does not run")
+        what = f"member {member.id!r} has a graph, which its kind {member.kind} does not run"
+        raise BundleError(f"{folder}: {what}", _AGAIN)
     compute = kind.compute
     return lambda features, _sections: compute(member, features)
 
@@ -139,7 +141,8 @@ class _Network:
         sessions: Sessions,
     ) -> None:
         if member.graph is None or not member.front_ends:
-            raise AsdError(f"member {member.id!r} of kind {member.kind} lacks its graph or its features")
+            what = f"member {member.id!r} of kind {member.kind} lacks its graph or its features"
+            raise BundleError(f"{folder}: {what}", _AGAIN)
         self._member, self._specs = member, member.front_ends
         self._session = sessions.get(folder / member.graph, digests[member.graph])
         self._inputs = {i.name for i in self._session.get_inputs()}

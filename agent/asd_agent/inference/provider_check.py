@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from asd_agent.bundle import Bundle
-from asd_agent.errors import BundleError
+from asd_agent.bundle.arrays import Arrays
+from asd_agent.errors import AsdError, BundleError
 from asd_agent.inference.providers import Pool, Sessions, load_runtime
 from asd_agent.inference.scorer import BundleScorer
+
+_EXPORT_AGAIN = "Export the bundle again."
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,11 @@ def absent(providers: Sequence[str], runtime: Any = None) -> list[str]:
 
 
 def check_providers(
-    bundle: Bundle, providers: Sequence[str], pool: Pool | None = None, runtime: Any = None
+    bundle: Bundle,
+    providers: Sequence[str],
+    pool: Pool | None = None,
+    runtime: Any = None,
+    progress: Callable[[], None] = lambda: None,
 ) -> ProviderCheck:
     """Load a bundle on the first provider that loads its graphs and gives its golden scores.
 
@@ -51,6 +59,7 @@ def check_providers(
         providers: In order of preference.
         pool: Sessions to share.
         runtime: Replacement for the module `onnxruntime`.
+        progress: Called when the networks are loaded, and after each golden window.
 
     Raises:
         AsdError: ONNX Runtime is not installed, or has none of the providers.
@@ -63,8 +72,7 @@ def check_providers(
     for index, wanted in enumerate(usable):
         sessions = Sessions(usable[index:], pool=pool, runtime=runtime)
         try:
-            scorer = BundleScorer(bundle, sessions)
-            worst = check_golden(scorer)
+            scorer, worst = _load(bundle, sessions, progress)
         except BundleError as error:
             if index == len(usable) - 1:
                 if complaints:
@@ -87,22 +95,70 @@ def check_golden(scorer: BundleScorer) -> float:
     Raises:
         BundleError: A difference is larger than the manifest's tolerance, or there are no golden windows.
     """
-    golden, tolerance = scorer.bundle.golden(), scorer.bundle.manifest.tolerance
-    worst = 0.0
-    if not len(golden.get("windows", ())):
-        raise BundleError(f"{scorer.bundle.path}: holds no golden windows", "Export the bundle again.")
+    return max(golden_differences(scorer))
+
+
+def golden_differences(scorer: BundleScorer) -> Iterator[float]:
+    """Score a bundle's golden windows again, one by one, and explain them, as a monitor does.
+
+    Yields:
+        Largest difference of each window to the scores that the export stored.
+
+    Raises:
+        BundleError: A difference is larger than the manifest's tolerance, or there are no golden windows.
+    """
+    path, tolerance = scorer.bundle.path, scorer.bundle.manifest.tolerance
+    golden = _golden_arrays(scorer)
     for index, (section, domain) in enumerate(zip(golden["sections"], golden["domains"], strict=True)):
         window = golden["windows"][index : index + 1].astype(np.float32) / 32768.0
-        got = scorer.score(window, str(section), str(domain))[0]
+        got = scorer.score(window, str(section), str(domain), explained="all")[0]
         pairs = [("the ensemble", got.score, float(golden["scores"][index]))]
         pairs += [(f"member {m}", got.members[m], float(golden[f"member/{m}"][index])) for m in got.members]
+        worst = 0.0
         for name, value, wanted in pairs:
             difference = abs(value - wanted)
             if not difference <= tolerance * max(1.0, abs(wanted)):
                 raise BundleError(
-                    f"{scorer.bundle.path}: golden window {index} (section {section}, {domain}): {name} gives "
-                    f"{value:.6g}, the export gave {wanted:.6g}",
+                    f"{path}: golden window {index} (section {section}, {domain}): {name} gives {value:.6g}, the "
+                    f"export gave {wanted:.6g}",
                     "The execution provider computes differently here; use another one, or export the bundle again.",
                 )
             worst = max(worst, difference)
-    return worst
+        yield worst
+
+
+def _golden_arrays(scorer: BundleScorer) -> Arrays:
+    """Return the golden windows and their scores, once their shapes fit together."""
+    golden, path = scorer.bundle.golden(), scorer.bundle.path
+    shape = (len(golden.get("sections", ())), scorer.bundle.manifest.window_samples)
+    if not shape[0]:
+        raise BundleError(f"{path}: holds no golden windows", _EXPORT_AGAIN)
+    windows = golden.get("windows")
+    if windows is None or windows.shape != shape or windows.dtype != np.int16:
+        raise BundleError(f"{path}: golden.npz holds no windows of 16-bit samples, shape {shape}", _EXPORT_AGAIN)
+    used = {use.member for c in scorer.bundle.manifest.conditions for e in c.experts for use in e.members}
+    for name in ("domains", "scores", *(f"member/{m}" for m in sorted(used))):
+        if name not in golden or golden[name].shape != shape[:1] or golden[name].dtype.kind not in "fU":
+            raise BundleError(f"{path}: golden.npz holds no {name!r} of {shape[0]} windows", _EXPORT_AGAIN)
+    return golden
+
+
+def _load(bundle: Bundle, sessions: Sessions, progress: Callable[[], None]) -> tuple[BundleScorer, float]:
+    """Load a bundle and check its golden scores; every error of numpy and ONNX Runtime is the bundle's."""
+    try:
+        scorer, worst = BundleScorer(bundle, sessions), 0.0
+        progress()
+        for difference in golden_differences(scorer):
+            worst = max(worst, difference)
+            progress()
+    except (AsdError, MemoryError):
+        raise
+    except Exception as error:  # the exception types of ONNX Runtime are private
+        raise unscorable(bundle.path, error) from error
+    return scorer, worst
+
+
+def unscorable(path: Path, error: BaseException) -> BundleError:
+    """Return the error of a bundle whose scoring raised an error that is not ours."""
+    reason = (str(error).splitlines() or [""])[0][:200]
+    return BundleError(f"{path}: cannot be scored ({type(error).__name__}: {reason})", _EXPORT_AGAIN)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from asd_agent.bundle.files import LIMITS, read_regular
 from asd_agent.errors import AsdError, BundleError
 
 _INSTALL = "Run `make upgrade RUNTIME=cpu` in the agent's source, or RUNTIME=cuda on an x86 CUDA box."
@@ -53,12 +55,12 @@ class Sessions:
 
         Raises:
             AsdError: ONNX Runtime is not installed, or has none of the providers.
-            BundleError: No provider can load the graph.
+            BundleError: The graph has another digest, or no provider can load it.
         """
         key = self._providers, digest
         session = self._pool.get(key)
         if session is None:
-            session = self._create(graph)
+            session = self._create(graph, digest)
         self._pool[key] = session
         self._used[digest] = _first(session)
         return session
@@ -69,13 +71,18 @@ class Sessions:
         known = [p for p in self._providers if p in used]
         return ", ".join([*known, *sorted(used - set(known))]) or NO_NETWORK
 
-    def _create(self, graph: Path) -> Any:
+    def _create(self, graph: Path, digest: str) -> Any:
         runtime = self._runtime or load_runtime()
         there = runtime.get_available_providers()
         usable = [p for p in self._providers if p in there]
         if not usable:
             raise AsdError(f"none of the providers {list(self._providers)} is in this ONNX Runtime", f"It has: {there}")
-        raw, reasons = graph.read_bytes(), []
+        raw = read_regular(graph, LIMITS.file_bytes)
+        if hashlib.sha256(raw).hexdigest() != digest:
+            raise BundleError(
+                f"{graph}: changed after the bundle was checked", "Start again, or copy the bundle again."
+            )
+        reasons: list[str] = []
         for index, wanted in enumerate(usable):
             chain = [(p, _OPTIONS.get(p, {})) for p in usable[index:]]
             try:

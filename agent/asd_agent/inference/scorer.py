@@ -17,6 +17,7 @@ from asd_agent.inference.ensemble import ensemble_score, standardise
 from asd_agent.inference.explanation import ANOMALY_MAPS, UNLIKE_BANK, AnomalyMap, Explanation, explain
 from asd_agent.inference.members import Inference, ModelOutput, WindowFeatures, Windows, load_member
 from asd_agent.inference.providers import Sessions
+from asd_agent.inference.scorer_arrays import checked_scorers
 
 ExplainedWindows = Literal["none", "unusual", "all"]
 """Windows that get an explanation; `unusual` are those at their clear level and above."""
@@ -47,12 +48,6 @@ class WindowScore:
     explanation: Explanation | None = None
 
 
-def scorer_arrays(arrays: dict[str, npt.NDArray[np.floating]], prefix: str) -> dict[str, npt.NDArray[np.floating]]:
-    """Arrays of one scorer, by their names without the prefix."""
-    start = prefix + "/"
-    return {k.removeprefix(start): v for k, v in arrays.items() if k.startswith(start)}
-
-
 def member_scores(
     output: ModelOutput, use: MemberUse, scorer: dict[str, npt.NDArray[np.floating]]
 ) -> npt.NDArray[np.float64]:
@@ -70,21 +65,16 @@ class BundleScorer:
         sessions: Shared ONNX Runtime sessions.
 
     Raises:
-        AsdError: A member or density is not known here, or ONNX Runtime cannot load a graph.
+        AsdError: A member or density is not known here, its arrays do not fit, or ONNX Runtime cannot load a graph.
     """
 
     def __init__(self, bundle: Bundle, sessions: Sessions | None = None) -> None:
         self.bundle = bundle
         self._sessions = sessions or Sessions()
+        self._scorers = checked_scorers(bundle)
         manifest = bundle.manifest
         self._members: dict[str, Inference] = {
             m.id: load_member(m, bundle.path, manifest.files, bundle.scorers, self._sessions) for m in manifest.members
-        }
-        self._scorers = {
-            use.scorer: scorer_arrays(bundle.scorers, use.scorer)
-            for c in manifest.conditions
-            for e in c.experts
-            for use in e.members
         }
 
     def score(

@@ -13,7 +13,8 @@ from asd_agent.calibrate.condition import standardisation
 from asd_agent.inference.densities import posterior_distance
 from asd_agent.inference.ensemble import ensemble_score
 from asd_agent.inference.members import WindowFeatures
-from asd_agent.inference.scorer import BundleScorer, WindowScore, scorer_arrays
+from asd_agent.inference.scorer import BundleScorer, WindowScore
+from asd_agent.inference.scorer_arrays import scorer_arrays
 from asd_trainer.data.layout import Clip
 
 Float = npt.NDArray[np.float64]

@@ -8,8 +8,7 @@ from asd_agent.bundle import Bundle
 from asd_agent.config.finding import Finding, ok, problem, warning
 from asd_agent.config.model import Config
 from asd_agent.errors import AsdError
-from asd_agent.inference.provider_check import check_providers
-from asd_agent.inference.providers import Pool
+from asd_agent.inference.isolated_check import check_isolated
 
 
 def preflight_bundles(config: Config) -> tuple[dict[Path, Bundle], list[Finding]]:
@@ -20,26 +19,25 @@ def preflight_bundles(config: Config) -> tuple[dict[Path, Bundle], list[Finding]
     """
     bundles: dict[Path, Bundle] = {}
     found: list[Finding] = []
-    pool: Pool = {}
     first: dict[Path, str] = {}
     for name, monitor in config.monitors.items():
         first.setdefault(config.bundle_path(monitor.bundle), f"monitors.{name}.bundle")
     for path, key in first.items():
         try:
             bundles[path] = Bundle.open(path)
-            gate = check_providers(bundles[path], config.providers, pool)
+            check = check_isolated(bundles[path], config.providers)
         except AsdError as error:
             found.append(problem(key, error.what, error.remedy))
             continue
         found.append(
             ok(
                 key,
-                f"{path.name}: golden windows on {gate.provider} are off by at most {gate.worst:.2g}",
+                f"{path.name}: golden windows on {check.provider} are off by at most {check.worst:.2g}",
             )
         )
         found += [
-            warning("providers", f"{path.name} runs on {gate.provider}: {complaint}", _INSTALL)
-            for complaint in gate.complaints
+            warning("providers", f"{path.name} runs on {check.provider}: {complaint}", _INSTALL)
+            for complaint in check.complaints
         ]
     return bundles, found
 
