@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from asd_agent.bundle import Bundle
+from asd_agent.bundle.manifest import Condition
 from asd_agent.bundle.references import EXPORT_AGAIN, overwritten_references, overwritten_text
 from asd_agent.commands import bundle_install
-from asd_agent.commands.console import print_json, warn
-from asd_agent.inference.provider_check import check_providers
+from asd_agent.commands.console import one_line, print_json, print_table, warn
+from asd_agent.inference.isolated_check import check_isolated
 
 app = typer.Typer(help="Show bundles, check them on this box, install them.", no_args_is_help=True)
 
@@ -31,34 +32,30 @@ def show(path: _Path, json: _Json = False) -> None:
     if json:
         print_json({"digest": bundle.digest, "manifest": manifest.model_dump(mode="json")})
         return
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(width=None if sys.stdout.isatty() else 140)
     made = manifest.provenance
-    console.print(
-        f"[b]{manifest.name}[/]: machine {manifest.machine}, {len(manifest.members)} members, "
-        f"recipe {made.recipe} seed {made.seed}, made {made.created:%Y-%m-%d %H:%M} UTC\ndigest {bundle.digest}"
+    sys.stdout.write(
+        f"{manifest.name}: machine {manifest.machine}, {len(manifest.members)} members, recipe {one_line(made.recipe)} "
+        f"seed {made.seed}, made {made.created:%Y-%m-%d %H:%M} UTC\ndigest {bundle.digest}\n"
     )
     if made.chosen_by_labels:
-        console.print(f"members chosen by labelled anomalies of sections {', '.join(made.chosen_by_labels)}")
-    table = Table("section", "domain", "experts", "clips", "raise at", "clear at", "false alarms a day", "")
-    for c in manifest.conditions:
-        level = c.threshold
-        rate = f"{level.false_alarms_per_day:.2g} (wanted {level.wanted_per_day:.2g})"
-        experts = ", ".join(f"{e.name} ×{len(e.members)}" for e in c.experts)
-        note = "provisional" if c.provisional else ""
-        table.add_row(
-            c.section,
-            c.domain,
-            experts,
-            str(c.clips),
-            f"{level.raise_level:.2f}",
-            f"{level.clear_level:.2f}",
-            rate,
-            note,
-        )
-    console.print(table)
+        sections = ", ".join(made.chosen_by_labels)
+        sys.stdout.write(f"members chosen by labelled anomalies of sections {sections}\n")
+    columns = ["section", "domain", "experts", "clips", "raise_at", "clear_at", "false_alarms_a_day", "note"]
+    print_table(columns, [_condition_row(c) for c in manifest.conditions], text=("experts", "note"))
+
+
+def _condition_row(condition: Condition) -> dict[str, Any]:
+    level = condition.threshold
+    return {
+        "section": condition.section,
+        "domain": condition.domain,
+        "experts": ", ".join(f"{e.name} ×{len(e.members)}" for e in condition.experts),
+        "clips": condition.clips,
+        "raise_at": level.raise_level,
+        "clear_at": level.clear_level,
+        "false_alarms_a_day": f"{level.false_alarms_per_day:.2g} (wanted {level.wanted_per_day:.2g})",
+        "note": "provisional" if condition.provisional else "",
+    }
 
 
 @app.command()
@@ -72,8 +69,7 @@ def verify(
     Example: asd-agent bundle verify exported_models/fan
     """
     bundle = Bundle.open(path)
-    check = check_providers(bundle, provider or ["CPUExecutionProvider"])
-    windows = len(bundle.golden()["scores"])
+    check = check_isolated(bundle, provider or ["CPUExecutionProvider"])
     damaged = overwritten_references(bundle)
     warnings = [f"{overwritten_text(damaged)}; windows are scored as before. {EXPORT_AGAIN}"] if damaged else []
     if json:
@@ -81,14 +77,14 @@ def verify(
             {
                 "digest": bundle.digest,
                 "provider": check.provider,
-                "windows": windows,
+                "windows": check.windows,
                 "largest_difference": check.worst,
                 "warnings": warnings,
             }
         )
         return
     sys.stdout.write(
-        f"{path}: {len(bundle.manifest.files)} files as exported; {windows} golden windows on {check.provider} "
+        f"{path}: {len(bundle.manifest.files)} files as exported; {check.windows} golden windows on {check.provider} "
         f"differ by at most {check.worst:.2g} (allowed {bundle.manifest.tolerance:g})\n"
     )
     for text in warnings:

@@ -13,11 +13,11 @@ import typer
 from asd_agent.bundle import Bundle
 from asd_agent.bundle.registry import BundleRegistry, InstalledBundle
 from asd_agent.clock import SystemClock, iso_utc
-from asd_agent.commands.console import print_json, warn
+from asd_agent.commands.console import print_json, print_table, warn
 from asd_agent.config.file import load_config
 from asd_agent.config.model import Config
 from asd_agent.control_client import SOCKET_NAME, ask
-from asd_agent.inference.provider_check import check_providers
+from asd_agent.inference.isolated_check import check_isolated
 
 DEFAULT = Path("/etc/asd-agent/agent.yaml")
 _CPU = ("CPUExecutionProvider",)
@@ -58,7 +58,7 @@ class _Installation:
         return [name for name, path in named.items() if path in (place, stored.path)]
 
     def _check(self, bundle: Bundle) -> None:
-        check = check_providers(bundle, self.config.providers if self.config else _CPU)
+        check = check_isolated(bundle, self.config.providers if self.config else _CPU)
         for complaint in check.complaints:
             warn(f"{check.provider} is in use: {complaint}")
 
@@ -138,15 +138,11 @@ def list_(config: _Config = None, bundles: _Bundles = None, json: _Json = False)
     if not rows:
         sys.stdout.write(f"{place.folder}: nothing is installed\n")
         return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("name", "digest", "in use", "installed", "activated", "monitors")
-    for row in rows:
-        use = "yes" if row["active"] else ""
-        monitors = ", ".join(row["monitors"])
-        table.add_row(row["name"], row["digest"], use, row["installed"], row["activated"] or "", monitors)
-    Console(width=None if sys.stdout.isatty() else 140).print(table)
+    print_table(
+        ["name", "digest", "in_use", "installed", "activated", "monitors"],
+        [{**row, "in_use": "yes" if row["active"] else "", "monitors": ", ".join(row["monitors"])} for row in rows],
+        text=("monitors",),
+    )
 
 
 def _done(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
@@ -20,7 +21,17 @@ TRACEBACK = "ASD_TRACEBACK"
 
 def warn(text: str) -> None:
     """Print a warning that does not stop the command."""
-    sys.stderr.write(f"warning: {text}\n")
+    sys.stderr.write(f"warning: {one_line(text)}\n")
+
+
+def report_error(program: str, error: AsdError) -> None:
+    """Print an error as one line on stderr."""
+    sys.stderr.write(f"{program}: {one_line(str(error))}\n")
+
+
+def one_line(text: str) -> str:
+    """Return a text with every control character escaped: a file's name may hold line breaks and terminal codes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
 def log_to_stderr(level: int) -> None:
@@ -76,15 +87,17 @@ def print_table(columns: list[str], rows: list[dict[str, Any]], *, text: Collect
 def _cell(value: object) -> str:
     if value is None:
         return "–"
-    return f"{value:.2f}" if isinstance(value, float) else str(value)
+    return f"{value:.2f}" if isinstance(value, float) else one_line(str(value))
 
 
 def run_command(program: str, app: Callable[[], Any]) -> None:
     """Run a typer application and turn an error into one line and an exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may not be UTF-8; in JSON this is its escape
     try:
         app()
     except AsdError as error:
-        sys.stderr.write(f"{program}: {error}\n")
+        report_error(program, error)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.stderr.write(f"{program}: interrupted\n")
@@ -96,6 +109,6 @@ def run_command(program: str, app: Callable[[], Any]) -> None:
     except Exception as error:  # noqa: BLE001 - no exception may reach a person raw
         if os.environ.get(TRACEBACK):
             traceback.print_exc()
-        text = (str(error).splitlines() or [""])[0]
+        text = one_line((str(error).splitlines() or [""])[0])
         sys.stderr.write(f"{program}: unexpected {type(error).__name__}: {text}. Set {TRACEBACK}=1 to see where.\n")
         sys.exit(EXIT_FAILED)

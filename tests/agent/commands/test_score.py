@@ -10,8 +10,10 @@ import pytest
 import soundfile
 
 from asd_agent.cli import main
+from rigs.agent import write_config
 from rigs.bundles import hum, write_wav
 from rigs.command import call
+from rigs.hostile import of_another_shape, with_network
 
 
 def agent(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -65,7 +67,9 @@ def test_a_bad_clip_among_good_ones_is_named_and_the_others_are_scored(bundle_pa
     ("arguments", "code", "words"),
     [
         (["{tmp}/none.wav"], 1, "no such file. Give the path"),
-        (["{tmp}/short.wav"], 1, "3.0 s is shorter than a window of 10 s"),
+        (["{tmp}/short.wav"], 1, "48000 samples at 16000 Hz (3 s) are fewer than the 160000 of a window (10 s)"),
+        (["{tmp}/short.wav", "--rule", "4 of 3"], 2, "'4 of 3' is no rule. Write it as '3 of 4'"),
+        (["{tmp}/short.wav", "--channel", "7"], 1, "has no channel 7, only 1"),
         (["{tmp}/short.wav", "--section", "09"], 1, "has no section '09'"),
         (["{tmp}/short.wav", "--domain", "moon"], 2, "'moon' is not one of"),
     ],
@@ -75,6 +79,78 @@ def test_mistakes_are_one_line_with_a_remedy(bundle_path: Path, tmp_path: Path, 
     done = agent("score", *[a.format(tmp=tmp_path) for a in arguments], "--bundle", bundle_path)
     assert done.returncode == code
     assert words in one_line(done)
+
+
+def test_a_long_recording_is_listed_window_by_window_and_a_few_faulty_ones_are_an_alarm(
+    bundle_path: Path, tmp_path: Path
+):
+    sound = np.concatenate([hum(60, 1), hum(30, 2, knocks=True), hum(90, 3)])
+    path = write_wav(tmp_path / "long.wav", sound)
+    done = agent("score", path, "--bundle", bundle_path, "--json")
+    assert done.returncode == 0
+    (clip,) = json.loads(done.stdout)["clips"]
+    assert clip["anomalous"]
+    assert (clip["rule"], len(clip["windows"])) == ("3 of 4", 35)
+    assert [w["start"] for w in clip["windows"] if w["verdict"] == "anomalous"] == [55, 60, 65, 70, 75, 80, 85]
+    assert [(a["raised"], a["cleared"]) for a in clip["alarms"]] == [(75, 115)]
+    lines = agent("score", path, "--bundle", bundle_path).stdout.splitlines()
+    assert len(lines) == 1 + 35 + 1
+    assert lines[-1].endswith(
+        "long.wav: anomalous: alarm from 1:15 to 1:55 (7 of 35 windows over the raise level, rule 3 of 4)"
+    )
+
+
+def test_another_rule_and_hop_are_applied(bundle_path: Path, tmp_path: Path):
+    path = write_wav(tmp_path / "long.wav", np.concatenate([hum(30, 1), hum(10, 2, knocks=True), hum(30, 3)]))
+    for rule, anomalous in (("1 of 1", True), ("2 of 4", False)):
+        done = agent("score", path, "--bundle", bundle_path, "--json", "--hop", "10", "--rule", rule)
+        (clip,) = json.loads(done.stdout)["clips"]
+        assert (clip["anomalous"], clip["rule"], len(clip["windows"])) == (anomalous, rule, 7)
+
+
+def test_the_settings_of_a_monitor_are_the_defaults(bundle_path: Path, tmp_path: Path):
+    path = write_wav(tmp_path / "long.wav", hum(30, 1))
+    alarm = {"raise_after": "2 of 3"}
+    config = write_config(tmp_path, bundle_path, {"kind": "file", "path": str(path)}, 1, section="01", alarm=alarm)
+    done = agent("score", path, "--monitor", "m", "-c", config, "--json")
+    assert json.loads(done.stdout)["clips"][0]["rule"] == "2 of 3"
+    done = agent("score", path, "--monitor", "x", "-c", config)
+    assert (done.returncode, "'x' is no monitor of" in one_line(done)) == (2, True)
+    done = agent("score", path)
+    assert (done.returncode, "no bundle is named" in one_line(done)) == (2, True)
+
+
+def test_silence_is_not_scored_and_is_an_error(bundle_path: Path, tmp_path: Path):
+    path = write_wav(tmp_path / "silence.wav", np.zeros(16_000 * 10, np.float32))
+    done = agent("score", path, "--bundle", bundle_path, "--json")
+    assert done.returncode == 1
+    assert "silence.wav: no window could be scored. Check the microphone" in done.stderr
+    (clip,) = json.loads(done.stdout)["clips"]
+    assert (clip["score"], clip["anomalous"], clip["windows"][0]["verdict"]) == (None, None, "invalid")
+    assert clip["windows"][0]["reasons"][0] == "silence"
+
+
+def test_a_recording_at_8_khz_is_refused(bundle_path: Path, tmp_path: Path):
+    path = tmp_path / "k8.wav"
+    soundfile.write(path, hum(10, 1)[::2], 8_000)
+    done = agent("score", path, "--bundle", bundle_path)
+    assert done.returncode == 1
+    assert "k8.wav: recorded at 8000 Hz, so it has no sound above 4 kHz" in one_line(done)
+
+
+def test_a_name_with_terminal_codes_and_markup_is_printed_as_text(bundle_path: Path, tmp_path: Path):
+    good = write_wav(tmp_path / "[red]a\x1b[2J\n.wav", hum(10, 1))
+    done = agent("score", good, tmp_path / "none\x1b[31m.wav", "--bundle", bundle_path)
+    assert done.returncode == 1
+    assert "[red]a\\x1b[2J\\n.wav" in done.stdout
+    assert "none\\x1b[31m.wav: no such file" in one_line(done)
+
+
+def test_a_bundle_that_does_not_give_its_golden_scores_scores_nothing(tmp_path: Path):
+    path = with_network(tmp_path, of_another_shape())
+    done = agent("score", write_wav(tmp_path / "a.wav", hum(10, 1)), "--bundle", path)
+    assert done.returncode == 1
+    assert "demo-fan: cannot be scored" in one_line(done)
 
 
 def test_verify_passes_a_whole_bundle_and_names_a_changed_byte(bundle_path: Path, tmp_path: Path):
