@@ -25,7 +25,7 @@ from rigs.clips import write_data_set
 
 CLASSIFIER = {
     "kind": "classifier",
-    "network": {"backbone": "lcnet_050", "frames": 64, "embedding": 8},
+    "network": {"backbone": "test_resnet", "frames": 64, "embedding": 8},  # the smallest that timm has
     "outliers": {"sources": ["sections"]},
     "training": {"steps": 4, "batch": 8},
     "tuning": {"steps": 2, "target_items": 2},

@@ -1,5 +1,7 @@
 """The full-size networks of the paper and of the official baselines build, take two steps, export, and hold parity."""
 
+from pathlib import Path
+
 import numpy as np
 import onnxruntime
 import pytest
@@ -44,9 +46,15 @@ def test_it_builds_takes_two_steps_exports_and_holds_parity(tmp_path, name, weig
     model = train_member(learnt, recipe, expert, tmp_path, seed=0)
     assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == STEPS
     assert sum(p.numel() for p in model.parameters()) == pytest.approx(weights, rel=0.05)
-    assert export_network(model, tmp_path / "member.onnx") < 1e-3
+    check_graph(model, tmp_path / "member.onnx")
+
+
+def check_graph(model: torch.nn.Module, path: Path) -> None:
+    """Its inputs have the network's names, and it gives torch's numbers at a batch that nothing has seen."""
+    assert export_network(model, path) < 1e-3
+    session = onnxruntime.InferenceSession(path.read_bytes())
+    assert [i.name for i in session.get_inputs()] == list(model.inputs)
     example = model.example(3)  # neither the batch of the training nor that of the trace
-    session = onnxruntime.InferenceSession((tmp_path / "member.onnx").read_bytes())
     (found,) = session.run(["error"], dict(zip(model.inputs, (v.numpy() for v in example), strict=True)))
     with torch.no_grad():
         np.testing.assert_allclose(found, model(*example).numpy(), rtol=1e-3, atol=1e-3)
@@ -60,7 +68,7 @@ def test_the_official_mobilenet_learns_two_excerpts_of_two_sections_and_holds_pa
     for part in model.modules():  # fresh normalisation answers next to nothing, which would prove nothing
         if isinstance(part, torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(part.weight, 0.5, 1.5)
-    assert export_network(model, tmp_path / "member.onnx") < 1e-3
+    check_graph(model, tmp_path / "member.onnx")
 
 
 @pytest.mark.parametrize(

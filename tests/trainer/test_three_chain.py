@@ -26,7 +26,7 @@ RECIPE = {
         },
         {
             "kind": "classifier",
-            "network": {"backbone": "lcnet_050", "frames": 64, "embedding": 8},
+            "network": {"backbone": "test_resnet", "frames": 64, "embedding": 8},
             "outliers": {"sources": ["sections"]},
             "training": {"steps": 2, "batch": 4},
             "tuning": None,

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -14,7 +12,9 @@ from asd_agent.bundle import Bundle
 from asd_agent.demo.assets import demo_bundle
 from asd_agent.errors import BundleError
 from asd_agent.inference.providers import Sessions
+from asd_trainer.cli import main
 from asd_trainer.evaluation.speed_comparison import comparisons, network_of
+from rigs.command import call
 
 
 def test_the_network_in_torch_has_the_shape_of_the_bundles_graph():
@@ -51,8 +51,8 @@ def test_a_member_that_the_recipe_does_not_know_is_refused():
 
 
 def test_asd_trainer_bench_tells_ratios_as_json():
-    command = [sys.executable, "-c", "from asd_trainer.cli import main; main()", "bench", str(demo_bundle())]
-    done = subprocess.run([*command, "--seconds", "0", "--json"], capture_output=True, text=True, check=True)
+    done = call(main, "bench", demo_bundle(), "--seconds", 0, "--json")
+    assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout)["comparisons"]
     assert [r["other"] for r in rows] == ["torch", "librosa", "eager torch"]
     assert all(r["ratio_p5"] <= r["ratio"] <= r["ratio_p95"] for r in rows)
