@@ -1,134 +1,183 @@
-"""From the scores of normal clips to the levels at which an alarm is raised and cleared.
+"""Levels at which an alarm is raised and cleared, from a wanted number of alarms a day on normal sound.
 
-A user states false alarms per day after k-of-n. Windows that overlap share sound, so k windows are worth only
-k' = 1 + ⌊(k-1)·hop / window⌋ independent ones, and n likewise n'; an alarm begins at a bad window with k'-1 more among
-the n'-1 before it. That gives the share of normal windows that may lie above the raise level, and from held-out
-scores the level itself.
+The rate is that of the monitor's own rule. Levels come from contiguous recordings where these are long enough, else
+from loose clips. A threshold carries what it rests on and whether the wanted rate is attainable with that.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from asd_agent.bundle.manifest import Threshold
+from asd_agent.alarm.normal_scores import (
+    CLEAR_BELOW,
+    TAIL_CLIPS,
+    AlarmRate,
+    ClipScores,
+    NormalScores,
+    StreamScores,
+)
+from asd_agent.alarm.rule import Rule
+from asd_agent.bundle.manifest import AlarmRule, Threshold
 from asd_agent.errors import DataError
 
+__all__ = ["Method", "Rule", "default_rate", "fit_threshold", "rate_at", "rate_text"]
+
 Scores = npt.NDArray[np.floating]
-Method = Literal["quantile", "gamma", "tail"]
+Method = Literal["auto", "quantile", "gamma", "tail"]
 
-SECONDS_A_DAY = 86_400.0
-CLEAR_BELOW = 0.5
-"""The clear level lies this many reference spreads below the raise level."""
-TAIL_CLIPS = 100
-"""A tail is not fitted to fewer scores."""
+LEAST_DEFAULT = 1.0
+"""Alarms a day that a person takes from one monitor for nothing, at the most: each costs a walk to the machine."""
 GAMMA_QUANTILE = 0.9
-"""Of the official baselines' decision threshold."""
+"""Quantile of the official baselines' decision threshold."""
 
 
-@dataclass(frozen=True)
-class Rule:
-    """How windows become alarms: k of the last n, one window every hop."""
+def default_rate(normal: NormalScores) -> float:
+    """Return the alarms a day that are wanted where nobody states any: one, or the smallest rate that is supported.
 
-    k: int = 3
-    n: int = 4
-    hop_seconds: float = 5.0
-    window_seconds: float = 10.0
-
-    def independent(self, count: int) -> int:
-        """How many windows without common sound `count` successive ones are worth."""
-        return 1 + math.floor((count - 1) * self.hop_seconds / self.window_seconds + 1e-9)
-
-    def alarms_per_day(self, window_rate: float) -> float:
-        """Expected alarms a day if this share of normal windows is bad."""
-        k, n = self.independent(self.k), self.independent(self.n)
-        others = sum(math.comb(n - 1, i) * window_rate**i * (1 - window_rate) ** (n - 1 - i) for i in range(k - 1, n))
-        return SECONDS_A_DAY / self.hop_seconds * window_rate * others
-
-    def window_rate(self, alarms_per_day: float) -> float:
-        """The share of bad normal windows that gives so many alarms a day; at most a half."""
-        low, high = 0.0, 0.5
-        for _ in range(200):
-            middle = (low + high) / 2
-            low, high = (middle, high) if self.alarms_per_day(middle) < alarms_per_day else (low, middle)
-        return low
+    A fixed wish of 0.1 a day takes 587 loose clips. With fewer the level went to the largest of the scores, which is an
+    odd clip more often than not, and the monitor was deaf.
+    """
+    return max(LEAST_DEFAULT, normal.least_per_day)
 
 
 def fit_threshold(
-    reference: Scores, *, alarms_per_day: float, rule: Rule | None = None, method: Method = "quantile"
+    reference: Scores,
+    *,
+    alarms_per_day: float | None = None,
+    rule: Rule | None = None,
+    method: Method = "auto",
+    streams: StreamScores | None = None,
+    recordings: int | None = None,
 ) -> Threshold:
-    """Raise and clear level from scores of normal clips that no fit has seen.
+    """Return raise and clear level from scores of normal clips that no fit has seen.
 
     Args:
         reference: Standardised scores, shape (clips,), in any order.
-        alarms_per_day: Wanted false alarms a day after k-of-n.
-        rule: k of n, hop and window.
-        method: `quantile` takes an order statistic and never lies beyond the largest score; `tail` goes on with a
-            generalised Pareto distribution; `gamma` is the official baselines' way (90th percentile, rate not asked).
+        alarms_per_day: Wanted false alarms a day by the rule; see `default_rate` where it is not given.
+        rule: Rule of the monitor: k of n, hop, window, and what clears.
+        method: `quantile` takes an order statistic and never exceeds the largest score; `tail` goes on with a
+            generalised Pareto distribution; `auto` does so with 60 clips and more; `gamma` is the official baselines'
+            way (90th percentile, whatever rate is wanted).
+        streams: Scores of contiguous recordings; they are used where they are long enough for the wanted rate.
+        recordings: Recordings that the clips come from.
 
     Raises:
-        DataError: No finite scores, or fewer than 100 for `tail`.
+        DataError: No finite scores, or fewer than 60 for `tail`.
+
+    >>> level = fit_threshold(np.linspace(-2, 2, 200), alarms_per_day=1.0)
+    >>> level.basis, level.attainable
+    ('clips', True)
     """
     rule = rule or Rule()
     scores = np.sort(np.asarray(reference, dtype=np.float64))
     if len(scores) == 0 or not np.isfinite(scores).all():
         raise DataError("no finite scores of normal clips to set a threshold by", "Give more normal recordings.")
-    n = len(scores)
-    wanted = rule.window_rate(alarms_per_day)
-    extrapolated = wanted < 3.0 / n
-    if method == "quantile":
-        # With the m-th largest of n as level, a fresh score exceeds it with probability m / (n + 1).
-        m = max(1, math.floor(wanted * (n + 1)))
-        level, rate = float(scores[n - m]), m / (n + 1)
-        extrapolated = False
-    elif method == "tail":
-        level, rate = _pareto_level(scores, wanted), wanted
-    else:
-        level, rate, extrapolated = _gamma_level(scores), 1 - GAMMA_QUANTILE, False
+    if method == "tail" and len(scores) < TAIL_CLIPS:
+        raise DataError(
+            f"{len(scores)} normal clips are too few to fit a tail, which takes {TAIL_CLIPS}",
+            "Use the method 'auto' or 'quantile'.",
+        )
+    clips = ClipScores(scores, rule, tailed=method in ("auto", "tail"))
+    if method == "gamma":
+        level = _gamma_level(scores)
+        return _threshold(level, "gamma", rule.alarms_per_day(1 - GAMMA_QUANTILE), clips, scores, recordings)
+    wanted = alarms_per_day if alarms_per_day is not None else _default(clips, streams)
+    if streams is not None and streams.supports(wanted):
+        level = streams.level(wanted)
+        named: Literal["quantile", "tail"] = "tail" if level > float(streams.levels[0]) else "quantile"
+        return _threshold(level, named, wanted, streams, scores, len(streams.stretches))
+    level = clips.level(wanted)
+    if streams is not None and len(streams.levels):
+        level = max(level, float(streams.levels[0]))
+    counted = clips.tail is None or level < clips.tail.start
+    return _threshold(level, "quantile" if counted else "tail", wanted, clips, scores, recordings)
+
+
+def rate_at(
+    level: float, reference: Scores, rule: Rule, streams: StreamScores | None = None
+) -> tuple[AlarmRate, NormalScores]:
+    """Return the alarms a day at a level that is there already, by the rule of a monitor, and what they rest on.
+
+    Args:
+        level: Raise level.
+        reference: Standardised scores of normal clips, shape (clips,).
+        rule: Rule of the monitor.
+        streams: Scores of contiguous recordings at the rule's hop; they are preferred where they support the rate.
+    """
+    clips = ClipScores(np.sort(np.asarray(reference, dtype=np.float64)), rule)
+    if streams is not None:
+        found = streams.rate(level)
+        if streams.supports(found.expected):
+            return found, streams
+    return clips.rate(level), clips
+
+
+def rate_text(threshold: Threshold) -> str:
+    """Return what to expect of a threshold in words, without a number that its data do not support."""
+    wanted = f"{threshold.wanted_per_day:.2g} wanted"
+    if threshold.basis is None:
+        return f"{threshold.false_alarms_per_day:.2g} a day expected, {wanted}"
+    sound = _sound(threshold)
+    if not threshold.attainable and threshold.least_per_day is not None:
+        return f"{sound} support no rate under {threshold.least_per_day:.2g} a day, {wanted}"
+    limit = f", at most {threshold.upper_per_day:.2g} (95 %)" if threshold.upper_per_day is not None else ""
+    return f"{threshold.false_alarms_per_day:.2g} a day expected{limit}, {wanted}; from {sound}"
+
+
+def _sound(threshold: Threshold) -> str:
+    hours = threshold.hours or 0.0
+    length = f"{hours:.1f} h" if hours >= 1 else f"{60 * hours:.0f} min"
+    kind = "contiguous sound" if threshold.basis == "streams" else "loose clips"
+    return f"{length} of {kind}"
+
+
+def _default(clips: ClipScores, streams: StreamScores | None) -> float:
+    if streams is None or streams.least_per_day > clips.least_per_day:
+        return default_rate(clips)
+    return default_rate(streams)
+
+
+def _threshold(
+    level: float,
+    method: Literal["quantile", "gamma", "tail"],
+    wanted: float,
+    normal: NormalScores,
+    scores: npt.NDArray[np.float64],
+    recordings: int | None,
+) -> Threshold:
+    rate = normal.rate(level)
+    rule = normal.rule
     return Threshold(
         raise_level=level,
         clear_level=level - CLEAR_BELOW,
         method=method,
-        window_rate=rate,
-        false_alarms_per_day=rule.alarms_per_day(rate),
-        wanted_per_day=alarms_per_day,
-        extrapolated=extrapolated,
+        window_rate=min(1.0, rate.window_rate),
+        false_alarms_per_day=rate.expected,
+        wanted_per_day=wanted,
+        extrapolated=level > float(scores[-1]),
+        upper_per_day=rate.upper,
+        least_per_day=normal.least_per_day,
+        attainable=wanted >= normal.least_per_day * (1 - 1e-9),
+        basis=normal.basis,
+        hours=normal.hours,
+        recordings=recordings,
+        rule=AlarmRule(
+            k=rule.k,
+            n=rule.n,
+            hop_seconds=rule.hop_seconds,
+            window_seconds=rule.window_seconds,
+            clear_after=rule.clear_after,
+        ),
     )
-
-
-def _pareto_level(scores: npt.NDArray[np.float64], rate: float) -> float:
-    """Peaks over the 90th percentile, generalised Pareto by probability-weighted moments (Hosking & Wallis 1987)."""
-    n = len(scores)
-    if n < TAIL_CLIPS:
-        raise DataError(
-            f"{n} normal clips are too few to fit a tail, which takes {TAIL_CLIPS}",
-            "Use the method 'quantile'.",
-        )
-    start = scores[n - n // 10 - 1]
-    share = (n // 10) / n
-    if rate >= share:
-        return float(np.quantile(scores, 1 - rate))
-    excess = scores[n - n // 10 :] - start
-    m = len(excess)
-    b0 = float(excess.mean())
-    b1 = float((excess * (1 - (np.arange(1, m + 1) - 0.35) / m)).mean())
-    if b0 - 2 * b1 <= 1e-12:
-        return float(scores[-1])
-    shape = min(2.0 - b0 / (b0 - 2 * b1), 0.5)
-    scale = 2 * b0 * b1 / (b0 - 2 * b1)
-    ratio = rate / share
-    beyond = -scale * math.log(ratio) if abs(shape) < 1e-6 else scale / shape * (ratio**-shape - 1)
-    return float(start + beyond)
 
 
 def _gamma_level(scores: npt.NDArray[np.float64]) -> float:
     from scipy import stats
 
-    # A gamma distribution lives above zero; standardised scores do not, so its location is fitted as well.
+    # A gamma distribution is above zero; standardised scores are not, so its location is fitted as well.
     low = float(scores.min()) - 1e-3 - 0.1 * float(scores.std())
     shape, _, scale = stats.gamma.fit(scores - low, floc=0.0)
     return float(low + stats.gamma.ppf(GAMMA_QUANTILE, shape, scale=scale))

@@ -186,6 +186,16 @@ class ExpertUse(ManifestPart):
         return self
 
 
+class AlarmRule(ManifestPart):
+    """Rule that a rate holds for: k of the last n windows raise, some successive ones below the clear level clear."""
+
+    k: int = Field(ge=1, le=1000)
+    n: int = Field(ge=1, le=1000)
+    hop_seconds: float = Field(gt=0, le=3600)
+    window_seconds: float = Field(gt=0, le=3600)
+    clear_after: int = Field(ge=1, le=1000)
+
+
 class Threshold(ManifestPart):
     """Levels of a section and domain, in units of the reference spread.
 
@@ -196,7 +206,14 @@ class Threshold(ManifestPart):
         window_rate: Share of normal windows that should exceed it.
         false_alarms_per_day: Expected rate after k-of-n, by the rule in `asd_agent.alarm.rate`.
         wanted_per_day: Wanted rate; more than attainable when the reference is small.
-        extrapolated: The level is beyond the highest 3 % of the reference scores.
+        extrapolated: The level is beyond the highest reference score.
+        upper_per_day: Upper 95 % limit of the rate; this and all below are absent in earlier bundles.
+        least_per_day: Smallest rate that the normal sound supports.
+        attainable: Whether the wanted rate is at least that.
+        basis: Contiguous recordings (`streams`) or loose `clips`.
+        hours: Hours of that sound.
+        recordings: Recordings that it comes from.
+        rule: Rule that the rates hold for.
     """
 
     raise_level: Finite
@@ -206,6 +223,13 @@ class Threshold(ManifestPart):
     false_alarms_per_day: Rate
     wanted_per_day: Rate
     extrapolated: bool = False
+    upper_per_day: Rate | None = None
+    least_per_day: Rate | None = None
+    attainable: bool | None = None
+    basis: Literal["streams", "clips"] | None = None
+    hours: float | None = Field(default=None, ge=0)
+    recordings: int | None = Field(default=None, ge=1)
+    rule: AlarmRule | None = None
 
     @model_validator(mode="after")
     def _clears_below(self) -> Threshold:

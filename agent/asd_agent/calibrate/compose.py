@@ -38,8 +38,8 @@ LEVEL_MARGIN_DB = 10.0
 class ThresholdSettings:
     """What the user asks of thresholds."""
 
-    method: Method = "quantile"
-    false_alarms_per_day: float = 1.0
+    method: Method = "auto"
+    false_alarms_per_day: float | None = None
     rule: Rule = field(default_factory=Rule)
 
 

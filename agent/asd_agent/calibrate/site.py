@@ -122,13 +122,25 @@ def calibrate_site(
         )
         for expert in base.experts
     ]
-    wanted = base.threshold.wanted_per_day if false_alarms_per_day is None else false_alarms_per_day
+    wanted = stated_rate(bundle, base) if false_alarms_per_day is None else false_alarms_per_day
     heard = Heard(len(sound), [level_dbfs(w) for w in sound.windows], provisional=len(sound) < PROVISIONAL_BELOW)
-    asked = ThresholdSettings(base.threshold.method, wanted)
+    asked = ThresholdSettings("gamma" if base.threshold.method == "gamma" else "auto", wanted)
     if heard.provisional:
         moved = {m.member: m for e in experts for m in e.members}
         return compose_moved(base, bundle.scorers, "site", moved, heard, asked)
     return compose(section, "site", experts, base.combination, heard, asked)
+
+
+def stated_rate(bundle: Bundle, base: Condition) -> float | None:
+    """Return the rate that a bundle's recipe states; None where it leaves it to the data.
+
+    Bundles without a rule in their thresholds carry the default of their time, 0.1 a day. It is not attainable with the
+    clips of most bundles, and nobody chose it.
+    """
+    if base.threshold.rule is None:
+        return None
+    stated = bundle.manifest.provenance.recipe_settings.get("thresholds", {}).get("false_alarms_per_day")
+    return float(stated) if isinstance(stated, int | float) else None
 
 
 def density_settings(bundle: Bundle, expert: ExpertUse) -> DensitySettings:

@@ -38,15 +38,16 @@ TABLE = FOLDER / "table.yaml"
 
 
 class Thresholds(Settings):
-    """See `asd_agent.alarm.rate`.
+    """Wanted rate and method of thresholds; see `asd_agent.alarm.rate`.
 
     Attributes:
-        method: From held-out scores to the level.
-        false_alarms_per_day: Wanted, after k-of-n.
+        method: From held-out scores to the level; `auto` fits a tail with 60 clips and more.
+        false_alarms_per_day: Wanted rate after k-of-n; by default one a day, or the smallest rate that the normal clips
+            of a section and domain support.
     """
 
-    method: Literal["quantile", "gamma", "tail"] = "quantile"
-    false_alarms_per_day: float = Field(default=0.1, gt=0)
+    method: Literal["auto", "quantile", "gamma", "tail"] = "auto"
+    false_alarms_per_day: float | None = Field(default=None, gt=0)
 
 
 class Dimension(Settings):

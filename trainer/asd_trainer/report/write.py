@@ -172,7 +172,7 @@ def _chosen(run: RunReport) -> tuple[str, ...]:
     made = manifest.provenance
     methods = {(c.threshold.method, c.threshold.wanted_per_day) for c in manifest.conditions}
     lines = [
-        f"Thresholds: {method} of held-out normal clips, for a wanted rate of {wanted:g} false alarms a day."
+        f"Thresholds: {method} of held-out normal clips, for a wanted rate of {wanted:.2g} false alarms a day."
         for method, wanted in sorted(methods)
     ]
     lines.append("No choice was made by test labels; only the metrics on this page use them.")
