@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import sys
+from types import FrameType
+
 import typer
 
 from asd_agent.commands.console import run_command
@@ -18,6 +22,11 @@ from asd_trainer.commands import (
     table,
     train,
 )
+
+INTERRUPTED = (130, 143)
+"""Exit codes after SIGINT and SIGTERM: 128 and the number of the signal."""
+RESUMABLE = frozenset({"simulate", "import", "train", "evaluate", "table", "search", "reproduce"})
+"""Commands that keep what is done, so that the same command continues."""
 
 app = typer.Typer(
     help="Learns what a healthy machine sounds like and exports bundles for asd-agent.",
@@ -47,4 +56,14 @@ def _main() -> None:
 
 def main() -> None:
     """Entry point of `asd-trainer`."""
-    run_command("asd-trainer", app)
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        run_command("asd-trainer", app)
+    except SystemExit as error:
+        if error.code in INTERRUPTED and RESUMABLE & set(sys.argv[1:2]):
+            sys.stderr.write("asd-trainer: interrupted. Run the same command again to continue from here.\n")
+        raise
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(128 + signal.SIGTERM)

@@ -56,7 +56,14 @@ def train(
         )
         schedule = TrainingSchedule(STEPS, 0.05, constant(), clip_norm=clip_norm)
         train_steps(
-            task, schedule, checkpoints, folder=out, checkpoint_every=checkpoint_every, read_every=every, **more
+            task,
+            schedule,
+            checkpoints,
+            folder=out,
+            checkpoint_every=checkpoint_every,
+            read_every=every,
+            clock=lambda: 0.0,  # no checkpoints by time
+            **more,
         )
     return checkpoints.final
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from asd_trainer.engine.checkpoint import Checkpoints, State
+from asd_trainer.engine.interruption import deferred_signals, exit_code
 from asd_trainer.engine.loss_log import STEPS_PER_READ, DivergedError, LoggedStep, LossLog
 from asd_trainer.engine.metrics_file import MetricsLog
 from asd_trainer.engine.progress import StepProgress
@@ -23,6 +24,11 @@ from asd_trainer.engine.randomness import Sampler, TrainingRandomness
 from asd_trainer.engine.schedule import TrainingSchedule
 
 __all__ = ["ClipLosses", "DivergedError", "TrainingSchedule", "TrainingTask", "train_steps"]
+
+CHECKPOINT_SECONDS = 30.0
+"""Longest time between two checkpoints: what a kill or a power cut may cost."""
+CHECKPOINT_SHARE = 0.02
+"""Largest share of the time that checkpoints by time may take."""
 
 ClipLosses = Callable[[npt.NDArray[np.int64]], Tensor]
 """Maps indices of clips, shape (batch,), to the loss of each, shape (batch,)."""
@@ -69,14 +75,15 @@ def train_steps(
     """Train to the last step, from the newest checkpoint if there is one, and leave the final checkpoint.
 
     A checkpoint is written only when every step before it has been read and found finite. Neither weights nor metrics
-    depend on how often steps are read.
+    depend on how often steps are read. On SIGINT or SIGTERM a checkpoint is written after the current step, where
+    `exit_on_signals` was called.
 
     Args:
         task: Network, losses and batches.
         schedule: Optimiser settings.
         checkpoints: Checkpoints of this training.
         folder: Folder of the metrics.
-        checkpoint_every: Steps between checkpoints.
+        checkpoint_every: Most steps between checkpoints; after `CHECKPOINT_SECONDS` one is written in any case.
         progress: See `StepProgress`.
         clock: Seconds, monotonic.
         read_every: Steps between two reads of the losses; by default what suits the device.
@@ -84,6 +91,7 @@ def train_steps(
     Raises:
         DivergedError: A loss or gradient is not finite; the last checkpoint is kept.
         CheckpointError: The folder holds another training.
+        SystemExit: A signal was received, and the checkpoint is written.
     """
     optimisation = _Optimisation(task, schedule)
     first, size = 0, 0
@@ -94,13 +102,15 @@ def train_steps(
     if read_every is None:
         read_every = STEPS_PER_READ.get(next(task.model.parameters()).device.type, 1)
     losses = LossLog(task.names, first, read_every)
-    started = clock()
+    started = saved = clock()
+    pause = CHECKPOINT_SECONDS
     task.model.train()
-    with closing(MetricsLog(folder, size, first)) as log:
+    with deferred_signals(), closing(MetricsLog(folder, size, first)) as log:
         for step in range(first + 1, schedule.steps + 1):
             task.prepare(step)
             optimisation.step(step, losses)
-            last, keeps = step == schedule.steps, step % checkpoint_every == 0
+            last, code = step == schedule.steps, exit_code()
+            keeps = step % checkpoint_every == 0 or code is not None or clock() - saved >= pause
             if not (last or keeps or losses.due):
                 continue
             logged = _write_metrics(log, losses)
@@ -109,7 +119,12 @@ def train_steps(
                 task.prepare(step + 1)
                 checkpoints.finish({"step": step, "model": task.model.state_dict(), **task.description})
             elif keeps:
+                begun = clock()
                 checkpoints.save(optimisation.state(step, log.sync()))
+                saved = clock()
+                pause = max(CHECKPOINT_SECONDS, (saved - begun) / CHECKPOINT_SHARE)
+                if code is not None:
+                    raise SystemExit(code)
             if progress is not None and logged is not None:
                 left = (clock() - started) / (step - first) * (schedule.steps - step)
                 progress(step, schedule.steps, logged.loss, left)

@@ -33,6 +33,8 @@ class Launcher(Protocol):
         """Start the job that a folder describes."""
 
 
+GRACE_SECONDS = 10.0
+"""Time for the current step of a training and its checkpoint, after which a worker is killed."""
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 """Numbers or UUIDs of the GPUs that a process may see, with commas between them; all of them where it is not set."""
 _DRIVER = (Path("/proc/driver/nvidia"), Path("/dev/dxg"))
@@ -119,8 +121,12 @@ class LocalProcess:
 
     def end(self) -> None:
         """Kill it; returns when it is gone."""
-        self._process.kill()
-        self._process.wait()
+        self._process.terminate()
+        try:
+            self._process.wait(GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
     def wait(self) -> int:
         """Its exit code."""

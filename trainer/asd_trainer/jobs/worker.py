@@ -1,6 +1,7 @@
 """The process that does one job: `python -m asd_trainer.jobs.worker FOLDER`.
 
-It ends at once when its standard input closes, which happens when whoever started it dies.
+It ends when its standard input closes, which happens when whoever started it dies, and on SIGINT or SIGTERM: a
+training writes a checkpoint first.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import importlib
 import math
 import os
+import signal
 import sys
 import threading
 import time
@@ -18,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from asd_agent.errors import AsdError
+from asd_trainer.engine.interruption import exit_on_signals
+from asd_trainer.jobs.launch import GRACE_SECONDS
 from asd_trainer.jobs.store import JobFolder, Result, folder_of
 
 DONE, FAILED, BUSY = 0, 1, 75
@@ -99,9 +103,12 @@ class _Reporter:
 
 def _end_with_parent() -> None:
     os.read(0, 1)  # not sys.stdin, whose lock this thread would hold when the interpreter ends
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(GRACE_SECONDS)
     os._exit(FAILED)
 
 
 if __name__ == "__main__":
+    exit_on_signals()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     sys.exit(work(JobFolder(Path(sys.argv[1]))))
