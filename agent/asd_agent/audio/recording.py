@@ -13,7 +13,8 @@ import numpy as np
 import soundfile
 
 from asd_agent.audio.files import SAMPLE_RATE
-from asd_agent.audio.quality import SoundQuality, assess
+from asd_agent.audio.machine_gate import with_stops
+from asd_agent.audio.quality import SoundQuality
 from asd_agent.audio.window_source import SoundWindow
 from asd_agent.errors import AudioError
 from asd_agent.whole_files import STAGE, write_whole
@@ -77,7 +78,11 @@ class ClipCounts:
 
 
 def record_clips(
-    windows: Iterable[SoundWindow], folder: ClipFolder, wanted: int, counts: ClipCounts
+    windows: Iterable[SoundWindow],
+    folder: ClipFolder,
+    wanted: int,
+    counts: ClipCounts,
+    level_above_dbfs: float | None = None,
 ) -> Iterator[tuple[SoundWindow, SoundQuality]]:
     """Write good windows as clips until so many were written, and yield each window with its quality.
 
@@ -86,6 +91,7 @@ def record_clips(
         folder: Folder that the clips go to.
         wanted: Number of clips to write.
         counts: Counted up.
+        level_above_dbfs: The machine runs while its sound is louder than this; None where nothing tells.
 
     Raises:
         AudioError: A clip cannot be written; those before are there.
@@ -95,10 +101,9 @@ def record_clips(
     first = number = max(folder.numbers(), default=-1) + 1
     if counts.kept >= wanted:
         return
-    for window in windows:
-        quality = assess(window.signal, has_gap=window.has_gap)
-        if quality.reasons:
-            counts.refused[quality.reasons[0]] += 1
+    for window, quality, stop in with_stops(windows, level_above_dbfs):
+        if stop is not None or quality.reasons:
+            counts.refused[stop or quality.reasons[0]] += 1
         else:
             try:
                 write_whole(folder.path(number, first), _wav(window))

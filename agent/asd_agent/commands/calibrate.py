@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
@@ -14,13 +14,14 @@ import typer
 from asd_agent.commands.console import print_json, warn
 from asd_agent.commands.judged_alarms import JudgedAlarm, JudgedChange, changes, judged_alarms
 from asd_agent.config.file import load_config
-from asd_agent.config.model import MonitorSettings
+from asd_agent.config.model import LevelGate, MonitorSettings, TopicGate
 from asd_agent.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
     from asd_agent.audio.files import Signal
+    from asd_agent.audio.window_source import SoundWindow
     from asd_agent.bundle import Bundle
     from asd_agent.bundle.manifest import DomainName
     from asd_agent.bundle.overlay import SiteOverlay
@@ -194,22 +195,32 @@ def _sound(
     import numpy as np
 
     from asd_agent.audio.files import SAMPLE_RATE
-    from asd_agent.audio.quality import assess
+    from asd_agent.audio.machine_gate import with_stops
     from asd_agent.audio.window_source import open_window_source
     from asd_agent.calibrate.site import SiteSound
 
+    gate = wanted.active_when
+    if isinstance(gate, TopicGate):
+        warn("`active_when` names a topic, which is not read here: let the machine run all the time")
+    above = gate.level_above_dbfs if isinstance(gate, LevelGate) else None
     refused: Counter[str] = Counter()
-    windows, recordings = [], []
+    windows: list[Signal] = []
+    recordings: list[str] = []
+
+    def take(heard: Iterable[SoundWindow], recording: str) -> Iterator[None]:
+        for window, quality, stop in with_stops(heard, above):
+            if stop is not None or quality.reasons:
+                refused[stop or quality.reasons[0]] += 1
+            else:
+                windows.append(window.signal)
+                recordings.append(recording)
+            yield
+
     if clips:
         found = _files(clips)
         for path in bars.track(found, description="reading"):
-            for signal in _windows_of(path, wanted.channel, samples):
-                quality = assess(signal)
-                if quality.reasons:
-                    refused[quality.reasons[0]] += 1
-                    continue
-                windows.append(signal)
-                recordings.append(str(path))
+            for _ in take(_windows_of(path, wanted.channel, samples), str(path)):
+                pass
         origin = f"{len(found)} recordings"
     else:
         count = max(1, round(minutes * 60 * SAMPLE_RATE / samples))
@@ -218,13 +229,7 @@ def _sound(
         )
         task = bars.add_task(f"listening to {window_source.where}", total=count)
         try:
-            for window in window_source.windows(samples):
-                quality = assess(window.signal, has_gap=window.has_gap)
-                if quality.reasons:
-                    refused[quality.reasons[0]] += 1
-                else:
-                    windows.append(window.signal)
-                    recordings.append("live")
+            for _ in take(window_source.windows(samples), "live"):
                 bars.update(task, advance=1)
                 if len(windows) + refused.total() >= count:
                     break
@@ -255,13 +260,15 @@ def _files(paths: list[Path]) -> list[Path]:
     return found
 
 
-def _windows_of(path: Path, channel: int, samples: int) -> list[Signal]:
+def _windows_of(path: Path, channel: int, samples: int) -> Iterator[SoundWindow]:
     from asd_agent.audio.files import read_clip
+    from asd_agent.audio.window_source import SoundWindow
 
     # A recording of one channel is what `record` made of the monitor's own, whatever its number.
     audio = read_clip(path)
     signal = (read_clip(path, channel=channel) if audio.channels_in > 1 else audio).samples
-    return [signal[s : s + samples] for s in range(0, len(signal) - samples + 1, samples)]
+    for first in range(0, len(signal) - samples + 1, samples):
+        yield SoundWindow(signal[first : first + samples], has_gap=False, first=first)
 
 
 def _like(like: str | None, wanted: MonitorSettings) -> DomainName:

@@ -12,9 +12,10 @@ import typer
 from asd_agent.audio.quality import FLOOR_DBFS
 from asd_agent.audio.recording import CLIP_SAMPLES, CLIP_SECONDS, ClipCounts, ClipFolder, record_clips
 from asd_agent.audio.window_source import open_window_source
-from asd_agent.commands.console import print_json
+from asd_agent.commands.console import print_json, warn
 from asd_agent.config.base import NAME
 from asd_agent.config.file import load_config
+from asd_agent.config.model import LevelGate, TopicGate
 from asd_agent.config.sources import FileSettings, MicrophoneSettings, SourceKind
 from asd_agent.errors import UsageError
 
@@ -39,12 +40,13 @@ def record(
     """Record 10 s clips of a healthy machine, laid out so that asd-trainer trains from the folder as it is.
 
     Where the service runs, it delivers the sound and goes on undisturbed. Windows with a gap, silence, clipping or NaN
-    are refused and counted. The same command continues an interrupted recording.
+    are refused and counted, and those of a stop by `active_when`. The same command continues an interrupted recording.
 
     Example: asd-agent record -c agent.yaml --machine fan --section 00 --minutes 20 --out data
     """
     folder = _folder(out, machine, section, domain)
     state, name, settings = _source(config, source, device, file, channel)
+    gate = _gate(config, name, channel)
     wanted = max(1, round(minutes * 60 / CLIP_SECONDS))
     there = len(folder.numbers())
     if there:
@@ -52,7 +54,7 @@ def record(
     counts = ClipCounts()
     try:
         if there < wanted:
-            _listen(state, name, settings, channel, folder, wanted - there, counts)
+            _listen(state, name, settings, channel, folder, wanted - there, counts, gate)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; the same command continues\n")
     whole = there + counts.kept
@@ -106,6 +108,17 @@ def _source(
     return settings.paths.state, source, settings.sources[source]
 
 
+def _gate(config: Path | None, source: str, channel: int) -> float | None:
+    """Return the level above which the machine of a channel runs; the highest where monitors differ."""
+    if config is None:
+        return None
+    settings = load_config(config)
+    found = [m.active_when for m in settings.monitors.values() if (m.source, m.channel) == (source, channel)]
+    if any(isinstance(gate, TopicGate) for gate in found):
+        warn("`active_when` names a topic, which is not read here: let the machine run all the time")
+    return max((gate.level_above_dbfs for gate in found if isinstance(gate, LevelGate)), default=None)
+
+
 def _listen(
     state: Path | None,
     name: str,
@@ -114,6 +127,7 @@ def _listen(
     folder: ClipFolder,
     wanted: int,
     counts: ClipCounts,
+    gate: float | None,
 ) -> None:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -124,7 +138,7 @@ def _listen(
     try:
         with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
             task = bars.add_task(f"listening to {window_source.where}", total=wanted)
-            for _window, quality in record_clips(window_source.windows(CLIP_SAMPLES), folder, wanted, counts):
+            for _window, quality in record_clips(window_source.windows(CLIP_SAMPLES), folder, wanted, counts, gate):
                 level = "silence" if quality.level_dbfs <= FLOOR_DBFS else f"{quality.level_dbfs:.1f} dBFS"
                 verdict = f"refused: {', '.join(quality.reasons)}" if quality.reasons else "kept"
                 bars.update(task, completed=counts.kept, description=f"{window_source.where}: {level}, {verdict}")

@@ -87,6 +87,21 @@ def test_of_a_stereo_recording_the_monitors_channel_is_taken(bundle_path: Path, 
     assert call(main, "calibrate", "m", "-c", config, "--clips", mono, "--dry-run").returncode == 0
 
 
+def test_a_stopped_machine_becomes_normal_neither_by_calibrate_nor_by_record(bundle_path: Path, tmp_path: Path):
+    rest = (1e-4 * np.random.default_rng(0).normal(size=60 * 16_000)).astype(np.float32)
+    sound = write_wav(tmp_path / "day.wav", np.concatenate([hum(60, 1), rest, hum(60, 2)]))
+    source = {"kind": "file", "path": str(sound), "speed": 1000}
+    config = write_config(tmp_path, bundle_path, source, 1, active_when={"level_above_dbfs": -50})
+    done = call(main, "calibrate", "m", "-c", config, "--clips", sound, "--dry-run", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["windows"] == 10  # of 18, without six at rest and two beside them
+    assert "8 windows are left out: 6 for stopped, 2 for beside_stop" in done.stderr
+    out = tmp_path / "data"
+    made = call(main, "record", "-c", config, "--machine", "hum", "--out", out, "--minutes", "3", "--json")
+    assert json.loads(made.stdout)["refused"] == {"stopped": 6, "beside_stop": 2}
+    assert json.loads(made.stdout)["clips"] == 10
+
+
 @pytest.mark.parametrize(
     ("arguments", "words", "code"),
     [
