@@ -260,7 +260,8 @@ class Monitor:
         gate = self.settings.active_when
         if isinstance(gate, TopicGate):
             return self._gate_stopped
-        broken = {"gap", "not_finite"} & set(quality.reasons)
+        # A dead microphone delivers zeros or a constant, quieter than any machine at rest: that is no stop.
+        broken = {"gap", "not_finite", "silence", "dc"} & set(quality.reasons)
         return gate is not None and not broken and quality.level_dbfs <= gate.level_above_dbfs
 
 

@@ -152,6 +152,18 @@ class GapFiller:
         self._expected = 0
         self._watch: tuple[int, float] | None = None
 
+    def begin(self, monotonic: float) -> None:
+        """Count time from here on, although no sound has arrived yet.
+
+        A source that never delivers then has gaps like one that was lost, and its windows fall due and are invalid.
+
+        Args:
+            monotonic: Seconds at which the first attempt to open the source began.
+        """
+        if not self.sample_clock.anchored:
+            self._anchor(monotonic)
+            self.sample_clock.add(0, monotonic)
+
     def reopened(self) -> None:
         """Note that a new child records; its count starts anew."""
         self._fresh = True
@@ -170,8 +182,7 @@ class GapFiller:
         samples = block.samples
         start = block.end_time - len(samples) / self.sample_clock.rate
         if not self.sample_clock.anchored:
-            self._wall = self._clock.utc() - self._clock.monotonic()
-            self._start_utc = start + self._wall
+            self._anchor(start)
         elif self._fresh:
             gap = self.sample_clock.index(start) - self._ring.end
             samples = samples[max(0, 1 - gap) :]
@@ -210,6 +221,10 @@ class GapFiller:
         if self.sample_clock.anchored and steady and abs(wall - self._wall) > _WALL_STEP_SECONDS:
             self._wall = wall
             self.wall_steps += 1
+
+    def _anchor(self, start: float) -> None:
+        self._wall = self._clock.utc() - self._clock.monotonic()
+        self._start_utc = start + self._wall
 
     def _lose(self, count: int) -> None:
         if count <= 0:

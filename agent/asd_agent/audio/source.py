@@ -21,7 +21,10 @@ from asd_agent.audio.source_state import SourceAction, SourceStateMachine, Sourc
 from asd_agent.clock import Clock, SystemClock
 from asd_agent.config.sources import SourceKind
 from asd_agent.errors import AsdError
+from asd_agent.notices import AgentNotice
 
+_NOTICES_KEPT = 1000
+"""Recordings that are reported as skipped, each once; of more only the count is kept."""
 _POLL_SECONDS = 0.1
 """A tenth of the shortest time-out, so that a stop or a kill is noticed in time."""
 
@@ -60,6 +63,10 @@ class CaptureSource:
         self._counters = SourceCounters()
         self._level = LevelMeter(len(settings.channels))
         self._opened: dict[str, Any] = {}
+        self._notices: list[AgentNotice] = []
+        self._skipped: set[str] = set()
+        self._first_attempt: float | None = None
+        self._played_from: float | None = None
         self._child: subprocess.Popen[bytes] | None = None
         self._unreaped: list[subprocess.Popen[bytes]] = []
         self._needed: int | None = None
@@ -182,6 +189,12 @@ class CaptureSource:
         with self._lock:
             return self._states.take_changes()
 
+    def take_notices(self) -> list[AgentNotice]:
+        """Return the notices since the last call, oldest first: recordings that were skipped, each of them once."""
+        with self._lock:
+            taken, self._notices = self._notices, []
+        return taken
+
     def wait(self, timeout: float) -> bool:
         """Wait for new samples; return False when `timeout` seconds passed first."""
         return self.ring.wait_for(self.ring.end + 1, timeout)
@@ -215,7 +228,9 @@ class CaptureSource:
         with self._lock:
             self._spawn.clear()
             self._abandon.clear()
-            self._states.spawned(self._clock.monotonic())
+            now = self._clock.monotonic()
+            self._first_attempt = now if self._first_attempt is None else self._first_attempt
+            self._states.spawned(now)
             self._gap_filler.reopened()
             request = self._request()
         try:
@@ -267,6 +282,8 @@ class CaptureSource:
         with self._lock:
             if len(block.samples):
                 self._states.block(self._clock.monotonic(), seconds, zeros=not block.samples.any())
+            if self._played_from is None:
+                self._played_from = block.end_time - len(block.samples) / self._gap_filler.sample_clock.rate
             written = self._gap_filler.place(block)
             self._level.add(block.samples)
             self._counters = replace(
@@ -282,17 +299,25 @@ class CaptureSource:
                 self._opened = notice.detail
             elif notice.kind == "skipped":
                 self._counters = replace(self._counters, skipped=self._counters.skipped + 1)
+                self._note_skipped(str(notice.detail["what"]))
             elif notice.kind == "ended":
                 self._states.ended(self._clock.monotonic())
             elif notice.kind == "error":
                 return str(AsdError(notice.detail["what"], notice.detail["remedy"]))
         return None
 
+    def _note_skipped(self, text: str) -> None:
+        if text not in self._skipped and len(self._skipped) < _NOTICES_KEPT:
+            self._skipped.add(text)
+            self._notices.append(AgentNotice("recording_skipped", self.name, text))
+
     def _gone(self, reason: str) -> None:
         if self._stopping.is_set():
             return  # stopped on purpose
         with self._lock:
             self._states.exited(self._clock.monotonic(), reason)
+            if self._first_attempt is not None and self._states.current.state != "ended":
+                self._gap_filler.begin(self._first_attempt)
             self._gap_filler.left()
             self._level.reset()
         self.ring.wake()
@@ -303,6 +328,6 @@ class CaptureSource:
             "capture": self.settings.capture_module,
             "settings": self.settings.model_dump(mode="json"),
         }
-        if not self.settings.is_live and self._gap_filler.sample_clock.anchored:
-            request["anchor"] = self._gap_filler.sample_clock.monotonic(0)
+        if not self.settings.is_live and self._played_from is not None:
+            request["anchor"] = self._played_from
         return request

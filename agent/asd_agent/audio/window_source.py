@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from asd_agent.audio.files import SAMPLE_RATE, Signal
+from asd_agent.audio.files import Signal
 from asd_agent.audio.ring import Missing, Ring
 from asd_agent.audio.source import CaptureSource
 from asd_agent.config.sources import SourceKind
@@ -96,25 +96,26 @@ class OwnWindowSource:
 
     def windows(self, samples: int) -> Iterator[SoundWindow]:
         """See `WindowSource`."""
-        source, first, last = self._source, 0, time.monotonic()
+        source, first, last, delivered = self._source, 0, time.monotonic(), 0
         ring = source.ring
         while True:
             now = time.monotonic()
             source.tick(now)
+            if source.counters.samples > delivered:
+                delivered, last = source.counters.samples, now
+            elif now - last > TIMEOUT_SECONDS:
+                raise _nothing(self.where, source.status.state, source.status.reason)
             source.keep_from(first)
             if isinstance(found := _read(ring, first, samples, self._column), SoundWindow):
-                first, last = first + samples, now
+                first += samples
                 yield found
+                last += time.monotonic() - now  # the reader's own time does not count
                 continue
             if found is Missing.OVERWRITTEN:
                 first = ring.begin
                 continue
-            status = source.status
-            if status.state == "ended" and ring.end < first + samples:
+            if source.status.state == "ended" and ring.end < first + samples:
                 return
-            if now - last > TIMEOUT_SECONDS + samples / SAMPLE_RATE:
-                reason = f": {status.reason}" if status.reason else ""
-                raise AudioError(f"{self.where} is {status.state}{reason}", "See `asd-agent devices`.")
             source.wait(CYCLE_SECONDS)
 
     def close(self) -> None:
@@ -152,18 +153,22 @@ class ServiceWindowSource:
 
     def windows(self, samples: int) -> Iterator[SoundWindow]:
         """See `WindowSource`."""
-        first, last = self._ask(None, 0)["end"], time.monotonic()
+        first, last, delivered = self._ask(None, 0)["end"], time.monotonic(), -1
         while True:
             answer = self._ask(first, samples)
+            now = time.monotonic()
+            if answer["delivered"] != delivered:
+                delivered, last = answer["delivered"], now
+            elif now - last > TIMEOUT_SECONDS:
+                raise _nothing(self.where, answer["state"], answer["reason"])
             if answer.get("samples") is not None:
                 signal = np.frombuffer(base64.b64decode(answer["samples"]), dtype="<f4").astype(np.float32)
                 yield SoundWindow(signal, bool(answer["has_gap"]), first)
-                first, last = first + samples, time.monotonic()
+                first += samples
+                last += time.monotonic() - now
                 continue
             if answer["begin"] > first:
                 first = answer["begin"]
-            elif time.monotonic() - last > TIMEOUT_SECONDS + samples / SAMPLE_RATE:
-                raise AudioError(f"{self.where} delivers nothing", "See `asd-agent doctor`.")
             else:
                 self._pause.wait(ASK_SECONDS)
 
@@ -183,8 +188,8 @@ def answer_sound(source: CaptureSource | None, document: dict[str, Any]) -> dict
         document: `channel`, `first` (index, or None to ask only for the range that is kept) and `count`.
 
     Returns:
-        `begin` and `end` of the range that is kept, and `samples` (base64 of little-endian float32) with `has_gap`
-        where all of them are there.
+        `begin` and `end` of the range that is kept; `delivered` (samples since the start, gaps left out), `state` and
+        `reason` of the source; and `samples` (base64 of little-endian float32) with `has_gap` where all are there.
 
     Raises:
         ValueError: The request is not valid.
@@ -197,7 +202,15 @@ def answer_sound(source: CaptureSource | None, document: dict[str, Any]) -> dict
     if channel not in source.settings.channels:
         raise ValueError(f"source {source.name} has no channel {channel}")
     ring = source.ring
-    answer: dict[str, Any] = {"begin": ring.begin, "end": ring.end, "samples": None}
+    answer: dict[str, Any] = {
+        "begin": ring.begin,
+        "end": ring.end,
+        "delivered": source.counters.samples,
+        "state": source.status.state,
+        "reason": source.status.reason,
+        "opened": source.opened,
+        "samples": None,
+    }
     if first is None or not 0 < count <= ring.capacity:
         return answer
     found = _read(ring, first, count, source.column(channel))
@@ -205,6 +218,11 @@ def answer_sound(source: CaptureSource | None, document: dict[str, Any]) -> dict
         packed = base64.b64encode(found.signal.astype("<f4").tobytes()).decode()
         answer |= {"samples": packed, "has_gap": found.has_gap}
     return answer
+
+
+def _nothing(where: str, state: str, reason: str) -> AudioError:
+    text = f"{where} delivers nothing: it is {state}" + (f", {reason}" if reason else "")
+    return AudioError(text, "See `asd-agent devices` and `asd-agent doctor`.")
 
 
 def _read(ring: Ring, first: int, count: int, column: int) -> SoundWindow | Missing:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asd_agent.commands.console import print_json, warn
+from asd_agent.commands.console import MinuteLines, print_json, warn
 from asd_agent.commands.judged_alarms import JudgedAlarm, JudgedChange, changes, judged_alarms
 from asd_agent.config.file import load_config
 from asd_agent.config.model import LevelGate, MonitorSettings, TopicGate
@@ -228,9 +228,12 @@ def _sound(
             settings.paths.state, wanted.source, settings.sources[wanted.source], wanted.channel
         )
         task = bars.add_task(f"listening to {window_source.where}", total=count)
+        lines = MinuteLines(terminal=bars.console.is_terminal)
+        lines.write(f"listening to {window_source.where} for {minutes:g} min")
         try:
             for _ in take(window_source.windows(samples), "live"):
                 bars.update(task, advance=1)
+                lines.write(f"{window_source.where}: {len(windows)} of {count} windows, {refused.total()} left out")
                 if len(windows) + refused.total() >= count:
                     break
         finally:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import json
 import logging
+import math
 import os
 import sys
+import time
 import traceback
 from collections.abc import Callable, Collection
 from datetime import datetime
@@ -40,6 +42,27 @@ def log_to_stderr(level: int) -> None:
     handler.setFormatter(formatter(sys.stderr))
     handler.addFilter(RepeatLimit())
     logging.basicConfig(level=level, handlers=[handler], force=True)
+
+
+class MinuteLines:
+    """Lines on stderr for work that takes long where no terminal shows a bar: one at the start, then one a minute.
+
+    Args:
+        terminal: A progress bar is shown; no line is written then.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(self, *, terminal: bool, clock: Callable[[], float] = time.monotonic) -> None:
+        self._terminal, self._clock = terminal, clock
+        self._next = -math.inf
+
+    def write(self, text: str) -> None:
+        """Write a line where one is due."""
+        now = self._clock()
+        if not self._terminal and now >= self._next:
+            self._next = now + 60.0
+            sys.stderr.write(f"{text}\n")
+            sys.stderr.flush()
 
 
 def print_json(document: Any) -> None:

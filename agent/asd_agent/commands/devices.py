@@ -18,6 +18,8 @@ from asd_agent.config.sources import MicrophoneSettings
 from asd_agent.errors import AudioError, UsageError
 
 _TICK_SECONDS = 0.2
+_METER_SECONDS = 10.0
+"""Length of the level meter where nobody sits at a terminal to end it: enough to open every device."""
 _BAR = 40
 _BAR_FLOOR_DBFS = -80.0
 
@@ -26,7 +28,10 @@ def devices(
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
     level: Annotated[bool, typer.Option("--level", help="Show how loud each microphone is, until Ctrl-C.")] = False,
     device: Annotated[list[str] | None, typer.Option(help="Only this device; may be repeated.")] = None,
-    seconds: Annotated[float, typer.Option(help="End the level meter by itself after this long.")] = float("inf"),
+    seconds: Annotated[
+        float | None,
+        typer.Option(help="End the level meter by itself after this long; 10 s where there is no terminal."),
+    ] = None,
 ) -> None:
     """List the microphones with the names to give them in agent.yaml.
 
@@ -47,7 +52,8 @@ def devices(
     if json:
         print_json({"devices": [{**asdict(entry), "stable": entry.stable} for entry in found]})
     elif level:
-        _show_levels(found, seconds)
+        endless = float("inf") if sys.stdout.isatty() else _METER_SECONDS
+        _show_levels(found, endless if seconds is None else seconds)
     else:
         _show(found)
 

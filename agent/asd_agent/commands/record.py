@@ -12,12 +12,12 @@ import typer
 from asd_agent.audio.quality import FLOOR_DBFS
 from asd_agent.audio.recording import CLIP_SAMPLES, CLIP_SECONDS, ClipCounts, ClipFolder, record_clips
 from asd_agent.audio.window_source import open_window_source
-from asd_agent.commands.console import print_json, warn
+from asd_agent.commands.console import MinuteLines, print_json, warn
 from asd_agent.config.base import NAME
 from asd_agent.config.file import load_config
 from asd_agent.config.model import LevelGate, TopicGate
 from asd_agent.config.sources import FileSettings, MicrophoneSettings, SourceKind
-from asd_agent.errors import UsageError
+from asd_agent.errors import AudioError, UsageError
 
 
 def record(
@@ -35,12 +35,17 @@ def record(
     device: Annotated[str | None, typer.Option(help="A microphone, by a name that `devices` lists.")] = None,
     file: Annotated[Path | None, typer.Option(help="A recording or a folder of them, instead of a microphone.")] = None,
     channel: Annotated[int, typer.Option(help="Channel of the device.", min=0)] = 0,
+    give_up_minutes: Annotated[
+        float,
+        typer.Option(help="End after so many minutes of sound in a row of which nothing is fit to keep.", min=0.1),
+    ] = 10.0,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
     """Record 10 s clips of a healthy machine, laid out so that asd-trainer trains from the folder as it is.
 
     Where the service runs, it delivers the sound and goes on undisturbed. Windows with a gap, silence, clipping or NaN
     are refused and counted, and those of a stop by `active_when`. The same command continues an interrupted recording.
+    Exit code 1 where there are fewer clips than wanted.
 
     Example: asd-agent record -c agent.yaml --machine fan --section 00 --minutes 20 --out data
     """
@@ -54,7 +59,7 @@ def record(
     counts = ClipCounts()
     try:
         if there < wanted:
-            _listen(state, name, settings, channel, folder, wanted - there, counts, gate)
+            _listen(state, name, settings, channel, folder, wanted - there, counts, gate, give_up_minutes)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; the same command continues\n")
     whole = there + counts.kept
@@ -128,19 +133,34 @@ def _listen(
     wanted: int,
     counts: ClipCounts,
     gate: float | None,
+    give_up_minutes: float,
 ) -> None:
+    """Record until so many clips are there, the recording is over, or nothing is fit to keep for too long."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     window_source = open_window_source(state, name, settings, channel)
     console = Console(stderr=True)
+    lines = MinuteLines(terminal=console.is_terminal)
+    unfit = 0
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     try:
         with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
             task = bars.add_task(f"listening to {window_source.where}", total=wanted)
+            lines.write(f"listening to {window_source.where}, {wanted} clips are wanted")
             for _window, quality in record_clips(window_source.windows(CLIP_SAMPLES), folder, wanted, counts, gate):
                 level = "silence" if quality.level_dbfs <= FLOOR_DBFS else f"{quality.level_dbfs:.1f} dBFS"
                 verdict = f"refused: {', '.join(quality.reasons)}" if quality.reasons else "kept"
-                bars.update(task, completed=counts.kept, description=f"{window_source.where}: {level}, {verdict}")
+                text = f"{window_source.where}: {level}, {verdict}"
+                bars.update(task, completed=counts.kept, description=text)
+                lines.write(f"{counts.kept} of {wanted} clips; {text}")
+                unfit = unfit + 1 if quality.reasons else 0
+                # A recording ends by itself, however long it is silent in between.
+                if settings.is_live and unfit * CLIP_SECONDS >= 60 * give_up_minutes:
+                    raise AudioError(
+                        f"{window_source.where}: nothing was fit to keep for {give_up_minutes:g} min "
+                        f"({', '.join(quality.reasons)}); {counts.kept} of {wanted} clips are recorded",
+                        "Is the microphone muted, overloaded or unplugged? `asd-agent doctor` tests it.",
+                    )
     finally:
         window_source.close()

@@ -78,7 +78,8 @@ def listen(name: str, config: Config, seconds: float = LISTEN_SECONDS) -> Listen
         opened = source.opened
         nothing = "it was opened and delivers nothing" if opened else "it does not open"
         fault = "" if status.state in {"healthy", "silent", "ended"} else status.reason or nothing
-        samples = None if isinstance(stretch, Missing) else stretch.samples.copy()
+        # Before the first sample the ring holds gaps alone.
+        samples = None if isinstance(stretch, Missing) or not source.counters.samples else stretch.samples.copy()
         return ListenResult(
             samples,
             fault,

@@ -29,6 +29,14 @@ class SourceHealth(Payload):
     """Steps of the wall clock that the times of samples followed."""
     drift_ppm: float
     """Excess of a sample's duration over the nominal one by the monotonic clock; 0 during the first minute."""
+    skipped: int = 0
+    """Recordings that could not be read and were skipped."""
+    opened_rate: int | None = None
+    """Rate in Hz that the source was opened with; null before the first time."""
+    opened_channels: int | None = None
+    """Number of channels that it was opened with."""
+    resampler: str | None = None
+    """Part that converts to 16 kHz: `none`, `soxr` or `sound server`."""
     samples: int = 0
     """Samples of each channel that were delivered."""
 

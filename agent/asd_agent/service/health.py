@@ -89,7 +89,7 @@ def _monitor_health(monitor: Monitor) -> MonitorHealth:
 
 
 def _source_health(source: CaptureSource) -> SourceHealth:
-    counters = source.counters
+    counters, opened = source.counters, source.opened
     return SourceHealth(
         state=source.state,
         frames=counters.samples,
@@ -102,6 +102,10 @@ def _source_health(source: CaptureSource) -> SourceHealth:
         restarts=counters.restarts,
         wall_steps=counters.wall_steps,
         drift_ppm=round(counters.drift_ppm, 2),
+        skipped=counters.skipped,
+        opened_rate=opened.get("rate"),
+        opened_channels=opened.get("opened_channels"),
+        resampler=opened.get("resampler"),
     )
 
 

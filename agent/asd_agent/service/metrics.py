@@ -179,6 +179,7 @@ def _sources(sources: Mapping[str, SourceHealth]) -> Iterator[Any]:
         "drops": "Times that the capture process lost sound",
         "restarts": "Times that the capture process was replaced",
         "wall_steps": "Steps of the wall clock",
+        "skipped": "Recordings that could not be read and were skipped",
     }
     for field, text in counters.items():
         values = {(n,): float(getattr(s, field)) for n, s in sources.items()}

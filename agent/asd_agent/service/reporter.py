@@ -110,7 +110,10 @@ class Reporter:
         self._publisher.publish_score(self._topics.score(monitor.name), score_of(window, monitor.identity))
 
     def publish_source(self, source: CaptureSource) -> None:
-        """Log and publish changes of a source's state, and store a notice when it is lost and when it is back."""
+        """Log and publish changes of a source's state; store its notices, and one when it is lost or back."""
+        for notice in source.take_notices():
+            log.warning("source %s: a recording is skipped: %s", source.name, notice.text)
+            self.store_notice(notice)
         changes = source.take_changes()
         for change in changes:
             reason = f": {change.reason}" if change.reason else ""

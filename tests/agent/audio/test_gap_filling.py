@@ -107,7 +107,22 @@ def test_while_a_source_is_away_windows_fall_due_as_gap():
     assert mic.gap_filler.losses.gaps == 1
 
 
-def test_a_source_that_delivers_or_was_never_heard_is_not_filled():
+def test_a_source_that_never_delivered_is_filled_from_its_first_attempt_on():
+    mic = Microphone()
+    began = mic.hands.now
+    mic.gap_filler.begin(began)
+    mic.hands.now += 100
+    mic.gap_filler.fill(mic.hands.now)
+    assert mic.ring.end == 99 * RATE  # all but the last second, in which sound may still arrive
+    mic.gap_filler.begin(mic.hands.now)  # a later attempt counts nothing anew
+    mic.open()
+    mic.record(5)
+    assert mic.gaps == (Gap(0, 100 * RATE),)
+    assert mic.misplaced() == 0
+    assert mic.gap_filler.utc(100 * RATE) == pytest.approx(1_700_000_000 + began + 100)
+
+
+def test_a_source_that_delivers_or_was_never_tried_is_not_filled():
     never = Microphone()
     never.hands.now += 100
     never.gap_filler.fill(never.hands.now)

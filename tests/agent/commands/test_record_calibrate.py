@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -166,3 +167,35 @@ def test_a_microphone_is_recorded_beside_the_service_and_without_it(bundle_path:
     assert alone.returncode == 0, alone.stderr
     assert json.loads(alone.stdout)["recorded"] == 1
     shutil.rmtree(tmp_path / "data")
+
+
+@pytest.mark.rig
+def test_recording_a_muted_microphone_ends_and_names_the_silence(tmp_path: Path):
+    with VirtualMicrophone() as microphone:
+        done = agent(
+            *("record", "--device", DEVICE, "--machine", "fan", "--out", tmp_path / "data", "--give-up-minutes", "0.3"),
+            environment=microphone.environment,
+        )
+    assert done.returncode == 1
+    lines = done.stderr.splitlines()
+    assert lines[0].startswith(f"listening to source {DEVICE}, 120 clips are wanted")
+    assert "nothing was fit to keep for 0.3 min (silence); 0 of 120 clips are recorded" in lines[-1]
+    assert "asd-agent doctor" in lines[-1]
+
+
+@pytest.mark.rig
+@pytest.mark.parametrize("beside", [False, True], ids=["alone", "beside the service"])
+def test_recording_a_microphone_that_is_gone_ends_and_names_it(bundle_path: Path, tmp_path: Path, beside: bool):
+    with VirtualMicrophone() as microphone, Broker(tmp_path) as broker:
+        microphone.unplug()
+        config = write_config(tmp_path, bundle_path, {"kind": "microphone", "device": DEVICE}, broker.port)
+        call = ("record", "-c", config, "--machine", "fan", "--out", tmp_path / "data")
+        with contextlib.ExitStack() as stack:
+            if beside:
+                service = stack.enter_context(running(config, microphone.environment))
+                service.wait_log("waiting for it")
+            done = agent(*call, environment=microphone.environment)
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert "delivers nothing" in last
+    assert f"no microphone '{DEVICE}'" in last
