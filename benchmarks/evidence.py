@@ -22,24 +22,24 @@ from asd_agent.bundle import Bundle
 from asd_agent.clock import SystemClock
 from asd_agent.config.model import EvidenceSettings
 from asd_agent.demo.assets import demo_bundle, demo_recording
-from asd_agent.evidence.clip import Cut
-from asd_agent.evidence.job import Job
-from asd_agent.evidence.store import held
-from asd_agent.evidence.writer import EvidenceWriter, Outcome
+from asd_agent.evidence.clip import ClipSound
+from asd_agent.evidence.job import EvidenceJob
+from asd_agent.evidence.store import list_evidence
+from asd_agent.evidence.writer import EvidenceWriter, WriteOutcome
 from asd_agent.inference.scorer import BundleScorer
 
 SECONDS = 40
 
 
-def job(scorer: BundleScorer, sound: np.ndarray, number: int, first: int) -> Job:
+def job(scorer: BundleScorer, sound: np.ndarray, number: int, first: int) -> EvidenceJob:
     window = (first + 20 * SAMPLE_RATE, first + 30 * SAMPLE_RATE)
     alert = {"alarm_id": f"{number:024x}", "machine": "fan", "severity": 500, "score": 5.0, "threshold": 4.0}
-    return Job(
+    return EvidenceJob(
         id=f"20270115T080000Z-{number:024x}",
         agent="bench",
         monitor="fan",
         alert=alert,
-        cut=Cut(sound[first : first + SECONDS * SAMPLE_RATE], first, (), ()),
+        sound=ClipSound(sound[first : first + SECONDS * SAMPLE_RATE], first, (), ()),
         window=window,
         scores=((*window, "scored", 5.0, 4.0),),
         utc=(1.8e9, 1.8e9 + SECONDS),
@@ -61,7 +61,7 @@ def main() -> int:
     scorer = BundleScorer(Bundle.open(demo_bundle()))
     sound = read_clip(demo_recording()).samples
     places = np.linspace(0, len(sound) - SECONDS * SAMPLE_RATE, options.alarms).astype(int)
-    outcomes: list[Outcome] = []
+    outcomes: list[WriteOutcome] = []
     done = threading.Event()
     largest, began = 0, time.perf_counter()
     with tempfile.TemporaryDirectory() as place:
@@ -81,7 +81,7 @@ def main() -> int:
             if number % 50 == 49:
                 print(f"{number + 1} alarms, {keeper.standing.kept} kept, largest {largest / 1e6:.2f} MB", flush=True)
         keeper.stop(60.0)
-        left = held(folder)
+        left = list_evidence(folder)
     seconds = time.perf_counter() - began
     lost = sum(o.proof is None for o in outcomes)
     noted = sum(h.acknowledged for h in left)

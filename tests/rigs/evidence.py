@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from asd_agent.audio.ring import Gap
-from asd_agent.evidence.clip import Cut
-from asd_agent.evidence.job import Job
+from asd_agent.evidence.clip import ClipSound
+from asd_agent.evidence.job import EvidenceJob
 from asd_agent.inference.scorer import BundleScorer
 from rigs.bundles import RATE
 
@@ -23,16 +23,16 @@ ALERT = {
 
 def make_job(
     scorer: BundleScorer, name: str, sound: np.ndarray, *, monitor: str = "m", gaps: tuple[Gap, ...] = ()
-) -> Job:
+) -> EvidenceJob:
     """Evidence of an alarm `alarm-<name>` raised by the middle of this sound, whose samples count from 1000."""
     first, third = 1000, len(sound) // 3
     window = (first + third, first + 2 * third)
-    return Job(
+    return EvidenceJob(
         id=name,
         agent="box",
         monitor=monitor,
         alert={**ALERT, "alarm_id": f"alarm-{name}", "evidence_id": name},
-        cut=Cut(sound.astype(np.float32), first, gaps, ()),
+        sound=ClipSound(sound.astype(np.float32), first, gaps, ()),
         window=window,
         scores=((first, first + third, "scored", 1.0, 2.0), (*window, "scored", 4.5, 2.0)),
         utc=(1.8e9, 1.8e9 + len(sound) / RATE),

@@ -1,4 +1,4 @@
-"""asd-agent evidence: the recordings that prove alarms, listed and copied out."""
+"""asd-agent evidence: recordings of alarms, listed and exported."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import typer
 from asd_agent.commands.console import print_json, print_table
 from asd_agent.config.file import load_config
 from asd_agent.errors import UsageError
-from asd_agent.evidence.export import export_to
-from asd_agent.evidence.store import FOLDER, Held, held
+from asd_agent.evidence.store import FOLDER, StoredEvidence, export_evidence, list_evidence
 
-app = typer.Typer(help="Recordings that prove alarms: list, export.", no_args_is_help=True)
+app = typer.Typer(help="Recordings of alarms: list, export.", no_args_is_help=True)
 ConfigPath = Annotated[Path, typer.Option("--config", "-c", help="The configuration.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 DEFAULT = Path("/etc/asd-agent/agent.yaml")
@@ -23,15 +22,15 @@ _COLUMNS = ["id", "monitor", "time", "severity", "score", "acknowledged", "kB", 
 @app.command("list")
 def list_(
     config: ConfigPath = DEFAULT,
-    monitor: Annotated[str | None, typer.Option(help="Of this monitor alone.")] = None,
+    monitor: Annotated[str | None, typer.Option(help="Only those of this monitor.")] = None,
     json: Json = False,
 ) -> None:
-    """Show what is kept, the newest first.
+    """Show the stored evidence, the newest first.
 
     Example: asd-agent evidence list -c agent.yaml
     """
     folder = load_config(config).paths.state / FOLDER
-    found = [_row(h) for h in held(folder) if monitor in (None, h.monitor)]
+    found = [_row(e) for e in list_evidence(folder) if monitor in (None, e.monitor)]
     rows = sorted(found, key=lambda row: row["id"], reverse=True)
     if json:
         print_json({"folder": str(folder), "evidence": rows})
@@ -42,30 +41,32 @@ def list_(
 @app.command()
 def export(
     evidence_id: Annotated[
-        str, typer.Argument(metavar="ID", help="As `list` shows it, its beginning, or the alarm's id.")
+        str, typer.Argument(metavar="ID", help="Id as `list` shows it, its beginning, or the alarm's id.")
     ],
     to: Annotated[Path, typer.Option("--to", help="A folder to put it into, or a file that ends with .zip.")],
     config: ConfigPath = DEFAULT,
     json: Json = False,
 ) -> None:
-    """Copy the clip, the picture and the account of one alarm, checked against their digests.
+    """Copy clip, picture and record of one alarm, checked against their digests.
 
     Example: asd-agent evidence export 20270115T080010Z --to /media/usb -c agent.yaml
     """
     folder = load_config(config).paths.state / FOLDER
-    fits = [h for h in held(folder) if h.id.startswith(evidence_id) or h.id.endswith(f"-{evidence_id}")]
+    fits = [e for e in list_evidence(folder) if e.id.startswith(evidence_id) or e.id.endswith(f"-{evidence_id}")]
     if not fits:
-        raise UsageError(f"there is no evidence {evidence_id!r} in {folder}", "`asd-agent evidence list` shows it all.")
+        raise UsageError(f"there is no evidence {evidence_id!r} in {folder}", "`asd-agent evidence list` shows all.")
     if len(fits) > 1:
-        raise UsageError(f"{len(fits)} evidence begin with {evidence_id!r}", f"Give more of it, such as {fits[0].id}.")
-    place = export_to(fits[0], to)
+        raise UsageError(
+            f"evidence of {len(fits)} alarms begins with {evidence_id!r}", f"Give more of it, such as {fits[0].id}."
+        )
+    place = export_evidence(fits[0], to)
     if json:
         print_json({"id": fits[0].id, "path": str(place)})
         return
     typer.echo(str(place))
 
 
-def _row(one: Held) -> dict[str, Any]:
+def _row(one: StoredEvidence) -> dict[str, Any]:
     alert = one.record.alert if one.record else {}
     explanation = alert.get("explanation") or {}
     return {
@@ -77,6 +78,6 @@ def _row(one: Held) -> dict[str, Any]:
         "score": alert.get("score"),
         "acknowledged": one.acknowledged,
         "bytes": one.bytes,
-        "what_stood_out": explanation.get("text") if one.record else "its account cannot be read",
+        "what_stood_out": explanation.get("text") if one.record else "its record cannot be read",
         "path": str(one.path),
     }

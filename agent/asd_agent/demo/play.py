@@ -22,8 +22,7 @@ from asd_agent.demo.broker import HOST, DemoBroker
 from asd_agent.demo.screen import ScreenContent
 from asd_agent.demo.verdict import LabelledFault, LabelledRecording, RaisedAlarm, judge
 from asd_agent.errors import AsdError
-from asd_agent.evidence.export import export_to
-from asd_agent.evidence.store import FOLDER, held
+from asd_agent.evidence.store import FOLDER, export_evidence, list_evidence
 from asd_agent.monitor import Monitor
 from asd_agent.service.loader import LoadedRuntime
 from asd_agent.service.loop import Service
@@ -173,10 +172,10 @@ class Demo:
             self.at_last_alarm = copy.deepcopy(self.content)
 
     def _copy_evidence(self, folder: Path) -> int:
-        found = held(folder)
+        found = list_evidence(folder)
         if self._evidence is not None:
             for one in found:
-                export_to(one, self._evidence)
+                export_evidence(one, self._evidence)
         return len(found)
 
     def _on_received(self, alert: dict[str, Any]) -> None:

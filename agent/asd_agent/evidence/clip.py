@@ -1,4 +1,4 @@
-"""The sound around an alarm: cut from the ring, and written so that it reads back sample by sample."""
+"""Clip of an alarm: cut from the ring, and encoded so that every sample can be read back."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from asd_agent.audio.files import SAMPLE_RATE, Signal
 from asd_agent.audio.ring import Gap, Missing, Ring
 
 _FULL_SCALE = 1 << 23
-"""Of the 24 bits a sample: what a float of a sound card or of 16 bits holds is kept exactly."""
+"""Full scale of 24 bits per sample: floats of a sound card or of 16-bit samples are kept exactly."""
 
 
 @dataclass(frozen=True)
-class Cut:
-    """A stretch of one channel.
+class ClipSound:
+    """Stretch of one channel.
 
     Attributes:
-        samples: Shape (samples,); zeros where nothing was heard.
+        samples: Shape (samples,); zeros in gaps.
         first: Index of the first sample.
-        gaps: What was not heard.
-        lacks: `beginning` or `end`, where it is shorter than was wanted.
+        gaps: Stretches that were lost.
+        lacks: `beginning` or `end`, where it is shorter than wanted.
     """
 
     samples: Signal
@@ -36,21 +36,21 @@ class Cut:
         return self.first + len(self.samples)
 
     def seconds(self, index: int) -> float:
-        """Seconds from the start of the clip to a sample."""
+        """Return the seconds from the start of the clip to a sample."""
         return (index - self.first) / SAMPLE_RATE
 
 
-def cut(ring: Ring, column: int, first: int, end: int) -> Cut | None:
+def cut_clip(ring: Ring, column: int, first: int, end: int) -> ClipSound | None:
     """Copy samples `first` up to, not including, `end`, or as many of them as there are.
 
     Args:
-        ring: Of the source.
-        column: Of the ring.
-        first: Index of the first sample; below zero where the source had not begun.
+        ring: Ring of the source.
+        column: Column of the ring.
+        first: Index of the first sample; below zero where the source had not started.
         end: Index after the last.
 
     Returns:
-        The stretch; None where nothing of it is there.
+        The clip; None where no sample of it is there.
     """
     while True:
         begin = max(first, ring.begin)
@@ -60,16 +60,16 @@ def cut(ring: Ring, column: int, first: int, end: int) -> Cut | None:
         stretch = ring.read(begin, stop - begin)
         if not isinstance(stretch, Missing):
             break
-        # The writer went on between two looks; the next one finds a later beginning.
+        # The ring was written between the two reads; the next one finds a later beginning.
     lacks = (*(["beginning"] if begin > first else []), *(["end"] if stop < end else []))
-    return Cut(stretch.samples[:, column].copy(), begin, stretch.gaps, lacks)
+    return ClipSound(stretch.samples[:, column].copy(), begin, stretch.gaps, lacks)
 
 
 def to_flac(samples: Signal) -> bytes:
-    """A FLAC file of 24 bits a sample.
+    """Return the samples as a FLAC file of 24 bits per sample.
 
     Args:
-        samples: Shape (samples,), full scale ±1; what is no number is written as zero.
+        samples: Shape (samples,), full scale ±1; NaN is written as zero.
     """
     import soundfile
 

@@ -1,11 +1,11 @@
-"""From what was heard around an alarm to the files that prove it."""
+"""Files of an alarm's evidence, made from its sound: clip, picture and record."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,9 @@ import numpy as np
 from asd_agent.alarm import EvidenceSummary
 from asd_agent.audio.files import SAMPLE_RATE
 from asd_agent.clock import iso_utc
-from asd_agent.evidence.clip import Cut, to_flac
+from asd_agent.evidence.clip import ClipSound, to_flac
 from asd_agent.evidence.picture import PictureContent, SpectrogramLayer, draw
-from asd_agent.evidence.record import ClipEntry, FileEntry, Record, ScoreEntry, Span
+from asd_agent.evidence.record import ClipEntry, EvidenceRecord, FileEntry, ScoreEntry, Span
 from asd_agent.evidence.store import CLIP, PICTURE, RECORD
 from asd_agent.features.log_mel import FeatureSpec, log_mel
 from asd_agent.inference.scorer import BundleScorer
@@ -26,78 +26,82 @@ _TITLES = {"spreads": "error above the usual", "dB": "level above the usual"}
 
 
 @dataclass(frozen=True)
-class Job:
-    """Everything that is known of an alarm when its sound has been heard.
+class EvidenceJob:
+    """Alarm whose sound is complete, with everything that its evidence needs.
 
     Attributes:
-        id: Of the evidence.
-        agent: Its name.
-        monitor: Its name.
-        alert: `raised`, as JSON.
-        cut: The sound.
+        id: Id of the evidence.
+        agent: Name of the agent.
+        monitor: Name of the monitor.
+        alert: Alert `raised`, as JSON.
+        sound: Sound around the alarm.
         window: First sample and the one after the last of the window that raised the alarm.
         scores: Windows around it: first sample, the one after the last, verdict, score and threshold.
-        utc: Of the cut's first sample and of the one after its last, in seconds since 1970.
-        scorer: Of the bundle that scored.
-        section: That was scored.
-        domain: That judged.
+        utc: Times of the first sample and of the one after the last, in seconds since 1970.
+        scorer: Scorer of the bundle.
+        section: Section that was scored.
+        domain: Domain that judged.
+        opened: Report on how the source was opened, see `CaptureSource.opened`.
     """
 
     id: str
     agent: str
     monitor: str
     alert: Mapping[str, Any]
-    cut: Cut
+    sound: ClipSound
     window: tuple[int, int]
     scores: tuple[tuple[int, int, str, float | None, float | None], ...]
     utc: tuple[float, float]
     scorer: BundleScorer
     section: str
     domain: str
+    opened: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def folder(self) -> str:
-        """Its place below the folder of evidence."""
+        """Its path below the folder of evidence."""
         return f"{self.monitor}/{self.id}"
 
 
-def build(job: Job, kept_utc: float, meter_seconds: float) -> tuple[dict[str, bytes], EvidenceSummary]:
-    """Make the files, in memory: their length is known before the disk is asked for room.
+def build_files(job: EvidenceJob, stored_utc: float, meter_seconds: float) -> tuple[dict[str, bytes], EvidenceSummary]:
+    """Make the files in memory, so that their size is known before room is made on the disk.
 
     Args:
-        job: What was heard.
-        kept_utc: Now, in seconds since 1970.
-        meter_seconds: For how long the agent has run.
+        job: The alarm and its sound.
+        stored_utc: Time now, in seconds since 1970.
+        meter_seconds: Reading of the hour meter.
 
     Returns:
-        Content by name, and what is said of the clip.
+        Content by name, and the summary for the alert.
     """
-    clip = to_flac(job.cut.samples)
+    clip = to_flac(job.sound.samples)
     files = {CLIP: clip}
     scores = _scores(job)
     try:
-        files[PICTURE] = draw(_scene(job, scores))
-    except Exception as error:  # noqa: BLE001 - proof without a picture is still proof
+        files[PICTURE] = draw(_content(job, scores))
+    except Exception as error:  # noqa: BLE001 - evidence without a picture is still evidence
         log.warning("evidence %s: no picture could be drawn (%s: %s)", job.id, type(error).__name__, error)
     entry = _entry(CLIP, clip)
-    record = Record(
+    record = EvidenceRecord(
         id=job.id,
         agent=job.agent,
         monitor=job.monitor,
         alarm_id=str(job.alert["alarm_id"]),
-        kept_at=iso_utc(kept_utc),
+        kept_at=iso_utc(stored_utc),
         meter_seconds=round(meter_seconds, 3),
         alert=dict(job.alert),
         window=_span(job, *job.window),
-        gaps=tuple(_span(job, g.first, g.end) for g in job.cut.gaps),
-        lacks=job.cut.lacks,
+        gaps=tuple(_span(job, g.first, g.end) for g in job.sound.gaps),
+        lacks=job.sound.lacks,
         clip=ClipEntry(
             **entry.model_dump(),
             rate=SAMPLE_RATE,
-            samples=len(job.cut.samples),
-            first=job.cut.first,
+            samples=len(job.sound.samples),
+            first=job.sound.first,
             start=iso_utc(job.utc[0]),
             end=iso_utc(job.utc[1]),
+            opened_rate=job.opened.get("rate"),
+            resampler=job.opened.get("resampler"),
         ),
         picture=_entry(PICTURE, files[PICTURE]) if PICTURE in files else None,
         scores=scores,
@@ -110,45 +114,49 @@ def _entry(name: str, content: bytes) -> FileEntry:
     return FileEntry(path=name, sha256=hashlib.sha256(content).hexdigest(), bytes=len(content))
 
 
-def _scores(job: Job) -> tuple[ScoreEntry, ...]:
+def _scores(job: EvidenceJob) -> tuple[ScoreEntry, ...]:
     return tuple(
         ScoreEntry(
-            start=job.cut.seconds(first), end=job.cut.seconds(end), verdict=verdict, score=score, threshold=threshold
+            start=job.sound.seconds(first),
+            end=job.sound.seconds(end),
+            verdict=verdict,
+            score=score,
+            threshold=threshold,
         )
         for first, end, verdict, score, threshold in job.scores
-        if job.cut.first <= end <= job.cut.end
+        if job.sound.first <= end <= job.sound.end
     )
 
 
-def _scene(job: Job, scores: tuple[ScoreEntry, ...]) -> PictureContent:
-    alert, samples = job.alert, job.cut.samples
+def _content(job: EvidenceJob, scores: tuple[ScoreEntry, ...]) -> PictureContent:
+    alert, samples = job.alert, job.sound.samples
     anomaly_map = _anomaly_map(job)
     spec = anomaly_map.spec if anomaly_map else FeatureSpec()
-    said = (alert.get("explanation") or {}).get("text", "")
+    explanation = (alert.get("explanation") or {}).get("text", "")
     score, threshold = alert.get("score"), alert.get("threshold")
     beyond = f", score {score:.2f} over {threshold:.2f}" if score is not None and threshold is not None else ""
     return PictureContent(
         titles=(
             f"{job.monitor}: {alert['machine']}, section {job.section}, severity {alert['severity']}",
             f"{str(alert.get('window_end') or '')[:19].replace('T', ' ')} UTC{beyond}",
-            *([said] if said else []),
+            *([explanation] if explanation else []),
         ),
         seconds=len(samples) / SAMPLE_RATE,
         sound=SpectrogramLayer(log_mel(np.nan_to_num(samples), spec), spec, "sound", "dB"),
         anomaly_map=anomaly_map,
         scores=scores,
         window=_span(job, *job.window),
-        gaps=tuple(_span(job, g.first, g.end) for g in job.cut.gaps),
+        gaps=tuple(_span(job, g.first, g.end) for g in job.sound.gaps),
     )
 
 
-def _span(job: Job, first: int, end: int) -> Span:
-    return Span(start=job.cut.seconds(first), end=job.cut.seconds(end))
+def _span(job: EvidenceJob, first: int, end: int) -> Span:
+    return Span(start=job.sound.seconds(first), end=job.sound.seconds(end))
 
 
-def _anomaly_map(job: Job) -> SpectrogramLayer | None:
-    """What was unusual of the clip: windows side by side, the last one flush with its end."""
-    samples, window = np.nan_to_num(job.cut.samples), job.scorer.bundle.manifest.window_samples
+def _anomaly_map(job: EvidenceJob) -> SpectrogramLayer | None:
+    """Return the anomaly map of the clip: windows side by side, the last one flush with its end."""
+    samples, window = np.nan_to_num(job.sound.samples), job.scorer.bundle.manifest.window_samples
     starts = list(range(0, len(samples) - window + 1, window))
     if not starts:
         return None

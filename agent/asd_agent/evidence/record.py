@@ -1,4 +1,4 @@
-"""What evidence.json says: the alert, where its clip lies in time, what was not heard, and the scores around it."""
+"""Record of an alarm's evidence, evidence.json: the alert, the clip's times, its gaps, and the scores around it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ class _Part(BaseModel):
 
 
 class Span(_Part):
-    """A stretch of the clip, in seconds from its start."""
+    """Stretch of the clip, in seconds from its start."""
 
     start: float
     end: float
 
 
 class FileEntry(_Part):
-    """A file that lies beside this one."""
+    """File in the same folder."""
 
     path: str
     sha256: str
@@ -28,20 +28,24 @@ class FileEntry(_Part):
 
 
 class ClipEntry(FileEntry):
-    """The clip and where it lies in time."""
+    """Clip with its times."""
 
     rate: int
-    """Samples a second."""
+    """Samples per second."""
     samples: int
     first: int
     """Index of its first sample since the source's start."""
     start: str
     """UTC of its first sample."""
     end: str
+    opened_rate: int | None = None
+    """Rate in Hz that the source was opened with."""
+    resampler: str | None = None
+    """Part that converted it to 16 kHz: `none`, `soxr` or `sound server`."""
 
 
 class ScoreEntry(_Part):
-    """A window that ends within the clip; times in seconds from the clip's start, before it below zero."""
+    """Window that ends within the clip; times in seconds from the clip's start, before it below zero."""
 
     start: float
     end: float
@@ -50,8 +54,8 @@ class ScoreEntry(_Part):
     threshold: float | None
 
 
-class Record(_Part):
-    """The account of one alarm's proof."""
+class EvidenceRecord(_Part):
+    """Record of the evidence of one alarm."""
 
     schema_: Literal["asd.evidence/1"] = Field(default="asd.evidence/1", alias="schema")
     id: str
@@ -61,20 +65,20 @@ class Record(_Part):
     kept_at: str
     """UTC."""
     meter_seconds: float
-    """For how long the agent had run, over all restarts, when it was kept; its age is counted from this."""
+    """Time that the agent had run, over all restarts, when it was stored; its age is counted from this."""
     alert: dict[str, Any]
     """`raised`, as it was published."""
     window: Span
     """The window that raised the alarm."""
     gaps: tuple[Span, ...]
-    """What was not heard; the clip holds zeros there."""
+    """Stretches that were lost; the clip holds zeros there."""
     lacks: tuple[str, ...]
-    """Why the clip is shorter than wanted: `beginning` (the sound was not there yet or no longer), `end`."""
+    """Parts that the clip lacks: `beginning` (the sound was not there yet or no longer), `end`."""
     clip: ClipEntry
     picture: FileEntry | None
     """None where it could not be drawn."""
     scores: tuple[ScoreEntry, ...]
 
     def to_json(self) -> str:
-        """The file's content."""
+        """Return the content of the file."""
         return self.model_dump_json(by_alias=True, indent=1) + "\n"

@@ -1,4 +1,4 @@
-"""From alarms to evidence, on the supervisor's turn: waits for the sound after an alarm, cuts it and hands it on."""
+"""Recorder of evidence, in the service's loop: waits for the sound after an alarm, cuts the clip, queues it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from asd_agent.audio.files import SAMPLE_RATE
 from asd_agent.audio.source import CaptureSource
 from asd_agent.clock import Clock, ClockReading
 from asd_agent.config.model import EvidenceSettings
-from asd_agent.evidence.clip import cut
-from asd_agent.evidence.job import Job
-from asd_agent.evidence.record import Record
+from asd_agent.evidence.clip import cut_clip
+from asd_agent.evidence.job import EvidenceJob
+from asd_agent.evidence.record import EvidenceRecord
 from asd_agent.evidence.store import CLIP, RECORD
-from asd_agent.evidence.writer import EvidenceWriter, Standing
+from asd_agent.evidence.writer import EvidenceStats, EvidenceWriter
 from asd_agent.inference.scorer import BundleScorer
 from asd_agent.monitor import Identity, Monitor, MonitorEvents
 from asd_agent.mqtt.mapping import alert_of
@@ -27,13 +27,13 @@ from asd_agent.notices import AgentNotice
 log = logging.getLogger(__name__)
 
 STOP_SECONDS = 10.0
-"""How long the end waits for evidence to be written; the rest is given up at the next start."""
+"""Time that the end waits for evidence to be written; the rest is given up at the next start."""
 _SPARE_SECONDS = 20.0
 """Sound that the ring holds beyond a clip, for a scorer that is busy."""
 
 
 def ring_seconds(settings: EvidenceSettings, window_seconds: float) -> float:
-    """Seconds of sound that a source keeps: the last minute, or more where clips are longer."""
+    """Return the seconds of sound that a source keeps: the last minute, or more where clips are longer."""
     span = settings.pre_seconds + window_seconds + settings.post_seconds if settings.enabled else 0.0
     return max(60.0, span + _SPARE_SECONDS)
 
@@ -59,9 +59,9 @@ class EvidenceChanges:
 
 @dataclass(frozen=True)
 class _Pending:
-    """An alarm whose sound is not all heard yet, with what it was heard through; samples are counted by its source.
+    """Alarm whose sound is not complete yet, with the source and bundle that raised it.
 
-    The monitor itself may be given another source or bundle meanwhile.
+    The monitor itself may be given another source or bundle meanwhile. Samples are counted by the source.
     """
 
     monitor: Monitor
@@ -77,12 +77,12 @@ class _Pending:
 
 
 class EvidenceRecorder:
-    """Follows the monitors' alarms.
+    """Makes evidence of the monitors' alarms.
 
     Args:
-        settings: How long clips are.
-        agent: Its name.
-        folder: Of the evidence.
+        settings: Lengths of clips and limits.
+        agent: Name of the agent.
+        folder: Folder of all evidence.
         clock: The clocks.
         wake: Set when there is something for the next cycle.
     """
@@ -98,16 +98,16 @@ class EvidenceRecorder:
         self._agent, self._folder, self._clock = agent, folder, clock
         self._pre = round(settings.pre_seconds * SAMPLE_RATE) if settings.enabled else 0
         self._post = round(settings.post_seconds * SAMPLE_RATE)
-        self._keeper = EvidenceWriter(folder, settings, clock, wake)
-        self._heard: dict[str, deque[tuple[int, int, str, float | None, float | None]]] = {}
+        self._writer = EvidenceWriter(folder, settings, clock, wake)
+        self._windows: dict[str, deque[tuple[int, int, str, float | None, float | None]]] = {}
         self._pending: list[_Pending] = []
-        self._told_fault = False
+        self._fault_reported = False
         self._lost_before = 0
 
     @property
-    def standing(self) -> Standing:
-        """How the evidence fares."""
-        return self._keeper.standing
+    def stats(self) -> EvidenceStats:
+        """Counts of stored and lost evidence."""
+        return self._writer.stats
 
     def alive(self) -> bool:
         """Return whether the writing thread runs, or has not been started."""
@@ -116,7 +116,7 @@ class EvidenceRecorder:
     def start(self, monitors: Iterable[Monitor]) -> EvidenceChanges:
         """Start the writer, and settle evidence that a killed agent had named in `raised`; see `resume`."""
         changes = self.resume(monitors)
-        self._keeper.start()
+        self._writer.start()
         return changes
 
     def resume(self, monitors: Iterable[Monitor]) -> EvidenceChanges:
@@ -125,32 +125,32 @@ class EvidenceRecorder:
         lost = []
         for monitor in monitors:
             for pending in monitor.state.pending_evidence:
-                proof = self._found(monitor.name, pending)
-                lost += [] if proof else [f"{pending.evidence_id} of {monitor.name}"]
-                self._settle(monitor, pending.evidence_id, proof, changes)
+                summary = self._stored(monitor.name, pending)
+                lost += [] if summary else [f"{pending.evidence_id} of {monitor.name}"]
+                self._settle(monitor, pending.evidence_id, summary, changes)
         if lost:
             text = f"evidence was unfinished when the agent ended and is dropped: {', '.join(lost)}"
             log.warning("%s", text)
             changes.notices.append(AgentNotice("evidence_lost", "evidence", text, len(lost)))
         return changes
 
-    def record_window(self, monitor: Monitor, observation: ScoredWindow) -> None:
+    def record_window(self, monitor: Monitor, window: ScoredWindow) -> None:
         """Remember a judged window for the curve."""
-        heard = self._heard.setdefault(monitor.name, deque())
-        first, end = round(observation.start * SAMPLE_RATE), round(observation.end * SAMPLE_RATE)
-        if heard and end <= heard[-1][1]:
-            heard.clear()  # the source counts anew
-        heard.append((first, end, observation.verdict, observation.score, observation.threshold))
+        windows = self._windows.setdefault(monitor.name, deque())
+        first, end = round(window.start * SAMPLE_RATE), round(window.end * SAMPLE_RATE)
+        if windows and end <= windows[-1][1]:
+            windows.clear()  # the source counts anew
+        windows.append((first, end, window.verdict, window.score, window.threshold))
         oldest = min([end - self._pre - self._post, *(p.first for p in self._pending if p.monitor is monitor)])
-        while heard[0][1] < oldest - (end - first):
-            heard.popleft()
+        while windows[0][1] < oldest - (end - first):
+            windows.popleft()
 
     def record_event(self, monitor: Monitor, event: Event) -> None:
         """Note an event of an alarm that needs evidence, or that releases it."""
         if event.event == "raised" and event.evidence_id is not None:
             self._pending.append(self._await(monitor, event))
         elif event.event == "acknowledged" and event.alarm_id is not None:
-            self._keeper.note(event.alarm_id)
+            self._writer.acknowledge(event.alarm_id)
 
     def needs_from(self, monitor: Monitor) -> int:
         """Index of the oldest sample that evidence of a monitor may need."""
@@ -166,15 +166,15 @@ class EvidenceRecorder:
         """
         for pending in list(self._pending):
             still = monitors.get(pending.monitor.name) is pending.monitor and pending.monitor.source is pending.source
-            if pending.source not in sources or _heard_all(pending, judging=still):
-                self._hand_on(pending)
+            if pending.source not in sources or _is_complete(pending, judging=still):
+                self._queue(pending)
         return self._take(monitors)
 
     def stop(self, monitors: Mapping[str, Monitor]) -> EvidenceChanges:
         """Cut all clips that wait with the sound there is, write them and end."""
         for pending in list(self._pending):
-            self._hand_on(pending)
-        if not self._keeper.stop(STOP_SECONDS):
+            self._queue(pending)
+        if not self._writer.stop(STOP_SECONDS):
             log.warning("not all evidence was written within %.0f s", STOP_SECONDS)
         return self._take(monitors)
 
@@ -183,7 +183,7 @@ class EvidenceRecorder:
         length = monitor.scorer.bundle.manifest.window_samples
         if seen is not None and monitor.state.last_sample_time is not None:
             window = (round(seen.start * SAMPLE_RATE), round(seen.end * SAMPLE_RATE))
-        else:  # held back while shelved, over a restart: the sound of today proves it
+        else:  # held back while shelved, over a restart: the sound of now is its evidence
             window = (source.ring.end - length, source.ring.end)
         return _Pending(
             monitor=monitor,
@@ -198,79 +198,78 @@ class EvidenceRecorder:
             end=window[1] + self._post,
         )
 
-    def _hand_on(self, pending: _Pending) -> None:
+    def _queue(self, pending: _Pending) -> None:
         self._pending.remove(pending)
         monitor, event, source = pending.monitor, pending.event, pending.source
-        stretch = cut(source.ring, source.column(pending.channel), pending.first, pending.end)
+        sound = cut_clip(source.ring, source.column(pending.channel), pending.first, pending.end)
         evidence_id = str(event.evidence_id)
         alert = alert_of(event, pending.identity).model_dump(mode="json", by_alias=True, exclude={"late", "durable"})
-        if stretch is None:
-            self._keeper.lose(monitor.name, evidence_id, "its sound is no longer there")
+        if sound is None:
+            self._writer.lose(monitor.name, evidence_id, "its sound is no longer there")
             return
-        self._keeper.offer(
-            Job(
+        self._writer.offer(
+            EvidenceJob(
                 id=evidence_id,
                 agent=self._agent,
                 monitor=monitor.name,
                 alert=alert,
-                cut=stretch,
+                sound=sound,
                 window=pending.window,
-                scores=tuple(self._heard.get(monitor.name, ())),
-                utc=(source.utc(stretch.first), source.utc(stretch.end)),
+                scores=tuple(self._windows.get(monitor.name, ())),
+                utc=(source.utc(sound.first), source.utc(sound.end)),
                 scorer=pending.scorer,
                 section=pending.section,
                 domain=str(alert["domain"]),
+                opened=source.opened,
             )
         )
 
     def _take(self, monitors: Mapping[str, Monitor]) -> EvidenceChanges:
         changes = EvidenceChanges()
-        for outcome in self._keeper.take():
+        for outcome in self._writer.take():
             monitor = monitors.get(outcome.monitor)
             if monitor is not None:
-                self._settle(monitor, outcome.id, outcome.proof, changes)
-        standing = self._keeper.standing
-        if standing.fault and not self._told_fault:
-            lost = standing.lost - self._lost_before
-            changes.notices.append(
-                AgentNotice("evidence_lost", "evidence", f"evidence is lost: {standing.fault}", lost)
-            )
-        elif self._told_fault and not standing.fault:
-            lost = standing.lost - self._lost_before
+                self._settle(monitor, outcome.id, outcome.summary, changes)
+        stats = self._writer.stats
+        if stats.fault and not self._fault_reported:
+            lost = stats.lost - self._lost_before
+            changes.notices.append(AgentNotice("evidence_lost", "evidence", f"evidence is lost: {stats.fault}", lost))
+        elif self._fault_reported and not stats.fault:
+            lost = stats.lost - self._lost_before
             text = f"evidence is kept again; {lost} were lost meanwhile"
             changes.notices.append(AgentNotice("evidence_back", "evidence", text, lost))
-            self._lost_before = standing.lost
-        self._told_fault = bool(standing.fault)
+            self._lost_before = stats.lost
+        self._fault_reported = bool(stats.fault)
         return changes
 
     def _settle(
-        self, monitor: Monitor, evidence_id: str, proof: EvidenceSummary | None, changes: EvidenceChanges
+        self, monitor: Monitor, evidence_id: str, summary: EvidenceSummary | None, changes: EvidenceChanges
     ) -> None:
-        changes.add(monitor, monitor.record_evidence(evidence_id, proof, ClockReading.read(self._clock)))
+        changes.add(monitor, monitor.record_evidence(evidence_id, summary, ClockReading.read(self._clock)))
 
-    def _found(self, monitor: str, pending: PendingEvidence) -> EvidenceSummary | None:
-        """What an agent that was killed had kept, but not said yet."""
+    def _stored(self, monitor: str, pending: PendingEvidence) -> EvidenceSummary | None:
+        """Return the summary of evidence that a killed agent had stored and not published yet."""
         name = f"{monitor}/{pending.evidence_id}"
         try:
-            clip = Record.model_validate_json((self._folder / name / RECORD).read_bytes()).clip
+            clip = EvidenceRecord.model_validate_json((self._folder / name / RECORD).read_bytes()).clip
         except (OSError, ValueError):
             return None
         return EvidenceSummary(f"{name}/{CLIP}", clip.sha256, clip.bytes)
 
 
-def _heard_all(pending: _Pending, *, judging: bool) -> bool:
-    """Whether the last sample is there, or will never be, and the windows up to it are judged or can wait no longer.
+def _is_complete(pending: _Pending, *, judging: bool) -> bool:
+    """Return true where the clip can be cut: its last sample is there or never will be, and its windows are judged.
 
     Args:
-        pending: What is waited for.
-        judging: Whether the monitor still judges this source's windows.
+        pending: The alarm.
+        judging: The monitor still judges this source's windows.
     """
     source, monitor = pending.source, pending.monitor
-    over = source.state == "ended"  # asked first: what came before is in the ring
-    heard = source.ring.end
-    if heard < pending.end and not over:
+    ended = source.state == "ended"  # read first: the sound before it is in the ring
+    end = source.ring.end
+    if end < pending.end and not ended:
         return False
     length = pending.window[1] - pending.window[0]
-    judged = not judging or monitor.needs_from + length > min(pending.end, heard)
-    waits = not source.settings.is_live  # a recording, until its windows are judged
-    return judged or (not waits and heard - pending.first > 0.9 * source.ring.capacity)
+    judged = not judging or monitor.needs_from + length > min(pending.end, end)
+    # A recording waits until its windows are judged. A live source may overwrite the clip before.
+    return judged or (source.settings.is_live and end - pending.first > 0.9 * source.ring.capacity)

@@ -1,6 +1,6 @@
-"""The one thread that writes evidence: encodes, makes room, puts files in place, and says what became of each.
+"""Writer of evidence, a thread of its own: encodes, makes room, stores the files, and reports each outcome.
 
-Whatever the disk does, the alarm goes on: evidence that cannot be kept is lost, counted and said.
+Whatever the disk does, the alarm goes on: evidence that cannot be stored is lost, counted and reported.
 """
 
 from __future__ import annotations
@@ -18,50 +18,50 @@ from pathlib import Path
 from asd_agent.alarm import EvidenceSummary
 from asd_agent.clock import Clock
 from asd_agent.config.model import EvidenceSettings
-from asd_agent.evidence.hourmeter import Hourmeter
-from asd_agent.evidence.job import Job, build
-from asd_agent.evidence.retention import Bounds, Item, plan
-from asd_agent.evidence.store import NOTED, folder_bytes, held, sweep_unfinished
+from asd_agent.evidence.job import EvidenceJob, build_files
+from asd_agent.evidence.retention import Hourmeter, RetentionItem, RetentionLimits, plan_retention
+from asd_agent.evidence.store import ACKNOWLEDGED, folder_bytes, list_evidence, sweep_unfinished
 from asd_agent.runtime import disk_free_bytes
 from asd_agent.whole_files import put, remove, write_whole
 
 log = logging.getLogger(__name__)
 
 MOST_WAITING = 8
-"""Alarms whose sound may wait in memory to be written; more at once are lost."""
+"""Alarms whose sound may wait in memory to be written, 2.5 MB each; more at once are lost."""
 SWEEP_SECONDS = 3600.0
-NOTED_KEPT = 100
+"""Time between two sweeps; ages are counted in days."""
+ACKNOWLEDGED_KEPT = 100
 """Acknowledged alarms that are remembered until their evidence is written."""
 _NICENESS = 10
-"""Scoring goes first."""
+"""Below that of scoring."""
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What became of the evidence of one alarm.
+class WriteOutcome:
+    """Outcome of writing the evidence of one alarm.
 
     Attributes:
-        monitor: Whose.
-        id: Of the evidence.
-        proof: What is kept; None where it was lost.
-        reason: Why it was lost, in words.
+        monitor: Name of the monitor.
+        id: Id of the evidence.
+        summary: Summary of the stored evidence; None where it was lost.
+        reason: Reason why it was lost.
     """
 
     monitor: str
     id: str
-    proof: EvidenceSummary | None
+    summary: EvidenceSummary | None
     reason: str = ""
 
 
 @dataclass(frozen=True)
-class Standing:
-    """How the evidence fares.
+class EvidenceStats:
+    """Counts of stored and lost evidence.
 
     Attributes:
-        kept: Number kept.
-        bytes: Of these.
-        lost: Since the start.
-        fault: Why the last one was lost; empty once one was kept again.
+        kept: Number that is stored.
+        bytes: Their size.
+        lost: Number lost since the start.
+        fault: Reason why the last one was lost; empty once one was stored again.
     """
 
     kept: int = 0
@@ -80,19 +80,19 @@ class _Entry:
 
 
 @dataclass(frozen=True)
-class _Noted:
+class _Acknowledged:
     alarm_id: str
 
 
 class EvidenceWriter:
-    """Keeps evidence below one folder.
+    """Stores evidence below one folder.
 
     Args:
-        folder: Where.
-        settings: How much.
+        folder: The folder.
+        settings: Limits.
         clock: The clocks.
         wake: Set when an outcome waits.
-        free: Bytes of the disk that are free; by default what the file system says.
+        free: Returns the bytes of the disk that are free; by default those that the file system reports.
     """
 
     def __init__(
@@ -105,37 +105,37 @@ class EvidenceWriter:
     ) -> None:
         self._folder, self._clock, self._wake = folder, clock, wake
         self._free = free or (lambda: disk_free_bytes(folder))
-        self._bounds = Bounds(
+        self._limits = RetentionLimits(
             keep_seconds=settings.keep_days * 86_400,
             max_bytes=round(settings.max_megabytes * 1e6),
             free_bytes=round(settings.free_megabytes * 1e6),
         )
-        self._work: queue.Queue[Job | _Noted | None] = queue.Queue()
-        self._outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
+        self._work: queue.Queue[EvidenceJob | _Acknowledged | None] = queue.Queue()
+        self._outcomes: queue.SimpleQueue[WriteOutcome] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._waiting = 0
-        self._standing = Standing()
+        self._stats = EvidenceStats()
         self._entries: dict[str, _Entry] = {}
-        self._noted: deque[str] = deque(maxlen=NOTED_KEPT)
+        self._acknowledged: deque[str] = deque(maxlen=ACKNOWLEDGED_KEPT)
         self._meter: Hourmeter | None = None
         self._thread = threading.Thread(target=self._run, name="evidence", daemon=True)
 
     @property
-    def standing(self) -> Standing:
-        """How it fares; a value, which does not change any more."""
+    def stats(self) -> EvidenceStats:
+        """Counts by now; a value, which does not change any more."""
         with self._lock:
-            return self._standing
+            return self._stats
 
     def start(self) -> None:
-        """Begin; the thread first looks at what is there."""
+        """Start the thread, which first sweeps the folder."""
         self._thread.start()
 
     def alive(self) -> bool:
         """Return whether the thread runs, or has not been started."""
         return self._thread.ident is None or self._thread.is_alive()
 
-    def offer(self, job: Job) -> None:
-        """Have evidence written; its outcome comes later, at once where too many wait."""
+    def offer(self, job: EvidenceJob) -> None:
+        """Queue evidence to be written; its outcome comes later, at once where too many wait."""
         with self._lock:
             full = self._waiting >= MOST_WAITING
             self._waiting += not full
@@ -145,28 +145,28 @@ class EvidenceWriter:
             self._work.put(job)
 
     def lose(self, monitor: str, evidence_id: str, reason: str) -> None:
-        """Count evidence that cannot be kept, and say why."""
+        """Count evidence that cannot be stored, and report the reason."""
         with self._lock:
-            lost, before = self._standing.lost + 1, self._standing.fault
-            self._standing = replace(self._standing, lost=lost, fault=reason)
+            lost, before = self._stats.lost + 1, self._stats.fault
+            self._stats = replace(self._stats, lost=lost, fault=reason)
         if reason != before:
             log.error("evidence %s of %s is lost: %s", evidence_id, monitor, reason)
-        self._outcomes.put(Outcome(monitor, evidence_id, None, reason))
+        self._outcomes.put(WriteOutcome(monitor, evidence_id, None, reason))
 
-    def note(self, alarm_id: str) -> None:
-        """A person has acknowledged this alarm: its evidence may go before that of others."""
-        self._work.put(_Noted(alarm_id))
+    def acknowledge(self, alarm_id: str) -> None:
+        """Note that a person has acknowledged an alarm: its evidence is removed before that of others."""
+        self._work.put(_Acknowledged(alarm_id))
 
-    def take(self) -> list[Outcome]:
-        """What became of jobs since this was last asked."""
-        taken: list[Outcome] = []
+    def take(self) -> list[WriteOutcome]:
+        """Return the outcomes since the last call."""
+        taken: list[WriteOutcome] = []
         with contextlib.suppress(queue.Empty):
             while True:
                 taken.append(self._outcomes.get_nowait())
         return taken
 
     def stop(self, timeout: float) -> bool:
-        """Write what waits and end; whether that was done in `timeout` seconds."""
+        """Write all evidence that waits and end; return true where that was done in `timeout` seconds."""
         if not self._thread.is_alive():
             return True
         self._work.put(None)
@@ -174,7 +174,7 @@ class EvidenceWriter:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        with contextlib.suppress(OSError):  # it is a wish
+        with contextlib.suppress(OSError):  # not essential
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
         self._sweep()
         while True:
@@ -186,18 +186,18 @@ class EvidenceWriter:
             if work is None:
                 self._save_meter()
                 return
-            if isinstance(work, _Noted):
+            if isinstance(work, _Acknowledged):
                 self._acknowledge(work.alarm_id)
             else:
-                self._keep(work)
+                self._store(work)
 
-    def _keep(self, job: Job) -> None:
+    def _store(self, job: EvidenceJob) -> None:
         try:
             alarm_id = str(job.alert["alarm_id"])
-            files, proof = build(job, self._clock.utc(), self._read_meter())
-            noted = alarm_id in self._noted
-            if noted:
-                files[NOTED] = b""
+            files, summary = build_files(job, self._clock.utc(), self._read_meter())
+            acknowledged = alarm_id in self._acknowledged
+            if acknowledged:
+                files[ACKNOWLEDGED] = b""
             size = sum(map(len, files.values()))
             refusal = self._make_room(size)
             if refusal:
@@ -208,13 +208,13 @@ class EvidenceWriter:
         except OSError as error:
             self.lose(job.monitor, job.id, f"{self._folder} cannot be written ({error.strerror})")
         except Exception as error:  # noqa: BLE001 - the next alarm's evidence must not suffer
-            self.lose(job.monitor, job.id, f"it cannot be made ({type(error).__name__}: {error})")
+            self.lose(job.monitor, job.id, f"its files cannot be made ({type(error).__name__}: {error})")
         else:
-            entry = _Entry(path, size, self._read_meter(), noted, alarm_id)
+            entry = _Entry(path, size, self._read_meter(), acknowledged, alarm_id)
             self._entries[job.id] = entry
             self._count(fault="")
             log.info("evidence %s of %s is kept", job.id, job.monitor)
-            self._outcomes.put(Outcome(job.monitor, job.id, proof))
+            self._outcomes.put(WriteOutcome(job.monitor, job.id, summary))
             self._save_meter()
         finally:
             with self._lock:
@@ -224,13 +224,13 @@ class EvidenceWriter:
     def _make_room(self, incoming: int) -> str:
         self._folder.mkdir(parents=True, exist_ok=True)
         now = self._read_meter()
-        items = [Item(i, e.bytes, now - e.meter, e.acknowledged) for i, e in self._entries.items()]
-        planned = plan(items, self._bounds, self._free(), incoming)
+        items = [RetentionItem(i, e.bytes, now - e.meter, e.acknowledged) for i, e in self._entries.items()]
+        planned = plan_retention(items, self._limits, self._free(), incoming)
         for evidence_id in planned.remove:
             try:
                 remove(self._entries[evidence_id].path)
             except FileNotFoundError:
-                pass  # somebody was quicker
+                pass  # removed by another process
             except OSError as error:
                 log.warning("evidence %s cannot be removed (%s)", evidence_id, error.strerror)
                 continue
@@ -241,34 +241,34 @@ class EvidenceWriter:
         return planned.refusal
 
     def _sweep(self) -> None:
-        """Look at what is there, and let go what is too old or too much."""
+        """List the stored evidence, and remove what is too old or too much."""
         try:
             if self._folder.is_dir():
                 for path in sweep_unfinished(self._folder):
                     log.warning("%s was unfinished and is removed", path)
                 self._entries = {
-                    h.id: _Entry(
-                        h.path,
-                        h.bytes,
-                        h.record.meter_seconds if h.record else 0.0,
-                        # What cannot be read proves nothing and goes first.
-                        acknowledged=h.acknowledged or h.record is None,
-                        alarm_id=h.record.alarm_id if h.record else "",
+                    e.id: _Entry(
+                        e.path,
+                        e.bytes,
+                        e.record.meter_seconds if e.record else 0.0,
+                        # Evidence without a readable record is worth least and is removed first.
+                        acknowledged=e.acknowledged or e.record is None,
+                        alarm_id=e.record.alarm_id if e.record else "",
                     )
-                    for h in held(self._folder)
+                    for e in list_evidence(self._folder)
                 }
                 self._make_room(0)
                 self._save_meter()
         except OSError as error:
-            log.warning("%s cannot be looked through (%s)", self._folder, error.strerror)
+            log.warning("%s cannot be listed (%s)", self._folder, error.strerror)
         self._count()
 
     def _acknowledge(self, alarm_id: str) -> None:
-        self._noted.append(alarm_id)
+        self._acknowledged.append(alarm_id)
         for evidence_id, entry in self._entries.items():
             if entry.alarm_id == alarm_id and not entry.acknowledged:
                 try:
-                    write_whole(entry.path / NOTED, b"")
+                    write_whole(entry.path / ACKNOWLEDGED, b"")
                     size = folder_bytes(entry.path)
                 except OSError as error:
                     log.warning("evidence %s cannot be marked as acknowledged (%s)", evidence_id, error.strerror)
@@ -278,11 +278,11 @@ class EvidenceWriter:
 
     def _count(self, fault: str | None = None) -> None:
         with self._lock:
-            self._standing = replace(
-                self._standing,
+            self._stats = replace(
+                self._stats,
                 kept=len(self._entries),
                 bytes=sum(e.bytes for e in self._entries.values()),
-                fault=self._standing.fault if fault is None else fault,
+                fault=self._stats.fault if fault is None else fault,
             )
 
     def _read_meter(self) -> float:

@@ -26,7 +26,7 @@ from asd_agent.service.loader import LoadedRuntime
 
 def health_of(runtime: LoadedRuntime) -> Health:
     """Return the health report of a running service; may be called from any thread."""
-    clock, outbox, publisher, evidence = runtime.clock, runtime.outbox, runtime.publisher, runtime.recorder.standing
+    clock, outbox, publisher, evidence = runtime.clock, runtime.outbox, runtime.publisher, runtime.recorder.stats
     history = runtime.history_writer.stats if runtime.history_writer else None
     monitors, counts = list(runtime.monitors.values()), runtime.retired
     for monitor in monitors:

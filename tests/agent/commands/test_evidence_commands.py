@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 from asd_agent.bundle import Bundle
 from asd_agent.commands.evidence import app
-from asd_agent.evidence.job import build
-from asd_agent.evidence.store import CLIP, NOTED, PICTURE, RECORD
+from asd_agent.evidence.job import build_files
+from asd_agent.evidence.store import ACKNOWLEDGED, CLIP, PICTURE, RECORD
 from asd_agent.inference.scorer import BundleScorer
 from asd_agent.whole_files import put
 from rigs.bundles import hum
@@ -29,9 +29,9 @@ IDS = ("20270115T080010Z-aa", "20270115T090000Z-bb", "20270116T080010Z-cc")
 def config(tmp_path, bundle_path):
     scorer = BundleScorer(Bundle.open(bundle_path))
     for name in IDS:
-        files, _proof = build(make_job(scorer, name, hum(0.5, 1)), 1.8e9, 7.0)
+        files, _proof = build_files(make_job(scorer, name, hum(0.5, 1)), 1.8e9, 7.0)
         put(tmp_path / "state" / "evidence" / "m" / name, files)
-    (tmp_path / "state" / "evidence" / "m" / IDS[1] / NOTED).touch()
+    (tmp_path / "state" / "evidence" / "m" / IDS[1] / ACKNOWLEDGED).touch()
     path = tmp_path / "agent.yaml"
     path.write_text(CONFIG)
     return path
@@ -62,11 +62,12 @@ def test_export_into_a_zip_by_the_end_of_the_id(config, tmp_path):
     assert call(config, "export", "bb", "--to", str(tmp_path / "x.zip"), "--json").exit_code == 0
     with zipfile.ZipFile(tmp_path / "x.zip") as archive:
         assert archive.testzip() is None
-        assert sorted(archive.namelist()) == sorted(f"{IDS[1]}/{n}" for n in (CLIP, NOTED, PICTURE, RECORD))
+        assert sorted(archive.namelist()) == sorted(f"{IDS[1]}/{n}" for n in (CLIP, ACKNOWLEDGED, PICTURE, RECORD))
 
 
 @pytest.mark.parametrize(
-    ("wanted", "words"), [("2028", "there is no evidence"), ("20270115", "2 evidence begin with"), ("", "3 evidence")]
+    ("wanted", "words"),
+    [("2028", "there is no evidence"), ("20270115", "evidence of 2 alarms begins with"), ("", "evidence of 3 alarms")],
 )
 def test_what_is_not_one_is_refused_in_words(config, tmp_path, wanted, words):
     result = call(config, "export", wanted, "--to", str(tmp_path / "usb"))
@@ -78,7 +79,7 @@ def test_what_was_altered_is_not_exported(config, tmp_path):
     clip = tmp_path / "state" / "evidence" / "m" / IDS[0] / CLIP
     clip.write_bytes(clip.read_bytes()[:-1])
     result = call(config, "export", IDS[0], "--to", str(tmp_path / "usb"))
-    assert "differs from what was kept" in str(result.exception)
+    assert "differs from what was stored" in str(result.exception)
     (clip.parent / RECORD).write_text("{")
     assert "cannot be read" in str(call(config, "export", IDS[0], "--to", str(tmp_path / "usb")).exception)
     assert "cannot be read" in call(config, "list", "--json").stdout

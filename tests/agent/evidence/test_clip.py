@@ -8,7 +8,7 @@ import numpy as np
 import soundfile
 
 from asd_agent.audio.ring import Gap, Ring
-from asd_agent.evidence.clip import cut, to_flac
+from asd_agent.evidence.clip import cut_clip, to_flac
 
 
 def ring_of(count: int, capacity: float = 1.0) -> Ring:
@@ -18,25 +18,25 @@ def ring_of(count: int, capacity: float = 1.0) -> Ring:
 
 
 def test_a_cut_copies_one_channel():
-    got = cut(ring_of(900), 1, 100, 400)
+    got = cut_clip(ring_of(900), 1, 100, 400)
     np.testing.assert_array_equal(got.samples, -np.arange(100, 400))
     assert (got.first, got.end, got.gaps, got.lacks) == (100, 400, (), ())
 
 
 def test_what_is_not_there_is_named():
-    assert cut(ring_of(900), 0, -50, 200).lacks == ("beginning",)
-    assert cut(ring_of(900), 0, 800, 1200).lacks == ("end",)
-    overwritten = cut(ring_of(2500), 0, 1000, 2000)
+    assert cut_clip(ring_of(900), 0, -50, 200).lacks == ("beginning",)
+    assert cut_clip(ring_of(900), 0, 800, 1200).lacks == ("end",)
+    overwritten = cut_clip(ring_of(2500), 0, 1000, 2000)
     assert (overwritten.first, overwritten.lacks) == (1500, ("beginning",))
-    assert cut(ring_of(2500), 0, 100, 900) is None
-    assert cut(ring_of(100), 0, 100, 900) is None
+    assert cut_clip(ring_of(2500), 0, 100, 900) is None
+    assert cut_clip(ring_of(100), 0, 100, 900) is None
 
 
 def test_gaps_are_named_and_silent():
     ring = ring_of(300)
     ring.write_gap(100)
     ring.write(np.ones((100, 2), dtype=np.float32))
-    got = cut(ring, 0, 250, 450)
+    got = cut_clip(ring, 0, 250, 450)
     assert got.gaps == (Gap(300, 400),)
     np.testing.assert_array_equal(got.samples[50:150], 0.0)
     np.testing.assert_array_equal(got.samples[150:], 1.0)

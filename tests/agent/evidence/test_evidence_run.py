@@ -10,7 +10,7 @@ import pytest
 import soundfile
 import yaml
 
-from asd_agent.evidence.store import CLIP, held
+from asd_agent.evidence.store import CLIP, list_evidence
 from asd_agent.outbox.reader import open_outbox, states
 from asd_agent.outbox.schema import OUTBOX_NAME
 from rigs.agent import running, write_config
@@ -55,7 +55,7 @@ def test_a_kill_between_alarm_and_proof_drops_the_proof_and_says_so(bundle_path:
         state = states(db)["m"]
     assert (state.pending_evidence, state.evidence_id) == ((), None)
     assert not unfinished.exists()
-    assert held(tmp_path / "state" / "evidence") == []
+    assert list_evidence(tmp_path / "state" / "evidence") == []
 
 
 def test_a_microphone_pulled_after_the_alarm_leaves_a_gap_that_is_named(bundle_path: Path, tmp_path: Path):
@@ -76,7 +76,7 @@ def test_a_microphone_pulled_after_the_alarm_leaves_a_gap_that_is_named(bundle_p
             agent.wait_log("monitor m: evidence")
             player.kill()
             player.wait()
-    (one,) = held(tmp_path / "state" / "evidence")
+    (one,) = list_evidence(tmp_path / "state" / "evidence")
     clip, _rate = soundfile.read(one.path / CLIP, dtype="float32")
     pulled = max(one.record.gaps, key=lambda gap: gap.end - gap.start)
     assert pulled.end - pulled.start > 0.5
@@ -100,5 +100,5 @@ def test_a_monitor_that_is_removed_while_its_proof_is_awaited_leaves_it_whole(bu
         agent.wait_log("reloaded: ")
         agent.wait_log("is kept")
         assert agent.close() == 0
-    (one,) = held(tmp_path / "state" / "evidence")
+    (one,) = list_evidence(tmp_path / "state" / "evidence")
     assert (one.record.lacks, one.record.clip.samples) == ((), 90 * RATE)

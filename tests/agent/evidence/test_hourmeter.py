@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from asd_agent.evidence.hourmeter import METER, Hourmeter
+from asd_agent.evidence.retention import METER, Hourmeter
 
 
 class Hands:

@@ -10,7 +10,7 @@ import numpy as np
 import soundfile
 
 from asd_agent.config.model import Config
-from asd_agent.evidence.store import CLIP, Held, held
+from asd_agent.evidence.store import CLIP, StoredEvidence, list_evidence
 from asd_agent.outbox.reader import alerts, open_outbox, states
 from asd_agent.outbox.schema import OUTBOX_NAME
 from asd_agent.service.loader import LoadedRuntime
@@ -39,8 +39,8 @@ def said(config: Config) -> list[dict[str, Any]]:
         return [alert for _, alert, _ in reversed(alerts(db, 1000))]
 
 
-def kept(config: Config) -> list[Held]:
-    return held(config.paths.state / "evidence")
+def kept(config: Config) -> list[StoredEvidence]:
+    return list_evidence(config.paths.state / "evidence")
 
 
 def faulty(*, before: float = 60, during: float = 40, after: float = 60) -> np.ndarray:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asd_agent.evidence.retention import Bounds, Item, plan
+from asd_agent.evidence.retention import RetentionItem, RetentionLimits, plan_retention
 
-BOUNDS = Bounds(keep_seconds=1000.0, max_bytes=100, free_bytes=50)
+BOUNDS = RetentionLimits(keep_seconds=1000.0, max_bytes=100, free_bytes=50)
 items = st.lists(
     st.builds(
-        Item,
+        RetentionItem,
         id=st.uuids().map(str),
         bytes=st.integers(0, 60),
         age_seconds=st.floats(0, 2000),
@@ -22,41 +22,46 @@ items = st.lists(
 
 
 def test_nothing_goes_while_there_is_room():
-    assert plan([Item("a", 40, 10, False), Item("b", 40, 999, True)], BOUNDS, free=1000, incoming=20).remove == ()
+    assert (
+        plan_retention(
+            [RetentionItem("a", 40, 10, False), RetentionItem("b", 40, 999, True)], BOUNDS, free=1000, incoming=20
+        ).remove
+        == ()
+    )
 
 
 def test_what_is_too_old_goes_acknowledged_or_not():
-    kept = [Item("a", 1, 1001, False), Item("b", 1, 1000, True), Item("c", 1, 5000, True)]
-    assert set(plan(kept, BOUNDS, free=1000).remove) == {"a", "c"}
+    kept = [RetentionItem("a", 1, 1001, False), RetentionItem("b", 1, 1000, True), RetentionItem("c", 1, 5000, True)]
+    assert set(plan_retention(kept, BOUNDS, free=1000).remove) == {"a", "c"}
 
 
 def test_the_acknowledged_go_first_each_the_oldest_first():
     kept = [
-        Item("new", 30, 1, True),
-        Item("old", 30, 900, False),
-        Item("older", 30, 950, False),
-        Item("seen", 10, 50, True),
+        RetentionItem("new", 30, 1, True),
+        RetentionItem("old", 30, 900, False),
+        RetentionItem("older", 30, 950, False),
+        RetentionItem("seen", 10, 50, True),
     ]
-    assert plan(kept, BOUNDS, free=1000, incoming=5).remove == ("seen",)
-    assert plan(kept, BOUNDS, free=1000, incoming=30).remove == ("seen", "new")
-    assert plan(kept, BOUNDS, free=1000, incoming=60).remove == ("seen", "new", "older")
+    assert plan_retention(kept, BOUNDS, free=1000, incoming=5).remove == ("seen",)
+    assert plan_retention(kept, BOUNDS, free=1000, incoming=30).remove == ("seen", "new")
+    assert plan_retention(kept, BOUNDS, free=1000, incoming=60).remove == ("seen", "new", "older")
 
 
 def test_a_scarce_disk_frees_as_much_as_it_needs():
-    kept = [Item("a", 30, 1, False), Item("b", 30, 2, False)]
-    planned = plan(kept, BOUNDS, free=40, incoming=10)
+    kept = [RetentionItem("a", 30, 1, False), RetentionItem("b", 30, 2, False)]
+    planned = plan_retention(kept, BOUNDS, free=40, incoming=10)
     assert (planned.remove, planned.refusal) == (("b",), "")
 
 
 def test_nothing_that_was_not_acknowledged_goes_in_vain():
-    kept = [Item("a", 5, 1, False), Item("b", 5, 2, True)]
-    planned = plan(kept, BOUNDS, free=10, incoming=10)
+    kept = [RetentionItem("a", 5, 1, False), RetentionItem("b", 5, 2, True)]
+    planned = plan_retention(kept, BOUNDS, free=10, incoming=10)
     assert planned.remove == ("b",)
     assert "disk is full" in planned.refusal
 
 
 def test_what_is_larger_than_everything_may_be_is_refused_and_moves_nothing():
-    planned = plan([Item("a", 90, 1, True)], BOUNDS, free=10_000, incoming=101)
+    planned = plan_retention([RetentionItem("a", 90, 1, True)], BOUNDS, free=10_000, incoming=101)
     assert planned.remove == ()
     assert "larger" in planned.refusal
 
@@ -64,7 +69,7 @@ def test_what_is_larger_than_everything_may_be_is_refused_and_moves_nothing():
 @settings(max_examples=500)
 @given(items, st.integers(0, 300), st.integers(0, 120))
 def test_bounds_hold_and_order_is_kept(kept, free, incoming):
-    planned = plan(kept, BOUNDS, free, incoming)
+    planned = plan_retention(kept, BOUNDS, free, incoming)
     by_id = {i.id: i for i in kept}
     gone = [by_id[i] for i in planned.remove]
     left = [i for i in kept if i.id not in planned.remove]
@@ -84,7 +89,7 @@ def test_bounds_hold_and_order_is_kept(kept, free, incoming):
 @settings(max_examples=300)
 @given(items, st.integers(0, 300), st.integers(0, 120))
 def test_no_more_goes_than_has_to(kept, free, incoming):
-    planned = plan(kept, BOUNDS, free, incoming)
+    planned = plan_retention(kept, BOUNDS, free, incoming)
     young = [i for i in kept if i.id in planned.remove and i.age_seconds <= BOUNDS.keep_seconds]
     if not young or planned.refusal:
         return

@@ -21,8 +21,8 @@ from asd_agent.bundle import Bundle
 from asd_agent.clock import SystemClock
 from asd_agent.config.model import EvidenceSettings
 from asd_agent.evidence import writer as module
-from asd_agent.evidence.store import CLIP, NOTED, PICTURE, RECORD, folder_bytes, held, sweep_unfinished
-from asd_agent.evidence.writer import EvidenceWriter, Outcome
+from asd_agent.evidence.store import ACKNOWLEDGED, CLIP, PICTURE, RECORD, folder_bytes, list_evidence, sweep_unfinished
+from asd_agent.evidence.writer import EvidenceWriter, WriteOutcome
 from asd_agent.inference.scorer import BundleScorer
 from asd_agent.whole_files import put
 from rigs.bundles import RATE, hum
@@ -41,7 +41,7 @@ class Rig:
     def __init__(self, folder: Path, *, free: Callable[[], int] | None = None, **settings: float) -> None:
         self.folder = folder
         self._news = threading.Event()
-        self.outcomes: list[Outcome] = []
+        self.outcomes: list[WriteOutcome] = []
         settings = {"free_megabytes": 0.0, **settings}
         self.keeper = EvidenceWriter(folder, EvidenceSettings(**settings), SystemClock(), self._news, free)
 
@@ -52,7 +52,7 @@ class Rig:
     def __exit__(self, *_):
         assert self.keeper.stop(PATIENCE)
 
-    def wait(self, count: int) -> list[Outcome]:
+    def wait(self, count: int) -> list[WriteOutcome]:
         until = time.monotonic() + PATIENCE
         while len(self.outcomes) < count:
             self._news.wait(1.0)
@@ -62,7 +62,7 @@ class Rig:
         return self.outcomes
 
     def bytes(self) -> int:
-        return sum(folder_bytes(h.path) for h in held(self.folder))
+        return sum(folder_bytes(h.path) for h in list_evidence(self.folder))
 
 
 def test_evidence_is_a_clip_a_picture_and_an_account_that_agree(tmp_path, scorer):
@@ -82,9 +82,9 @@ def test_evidence_is_a_clip_a_picture_and_an_account_that_agree(tmp_path, scorer
     for entry in (account["clip"], account["picture"]):
         content = (folder / entry["path"]).read_bytes()
         assert (entry["sha256"], entry["bytes"]) == (hashlib.sha256(content).hexdigest(), len(content))
-    assert outcome.proof is not None
-    assert (outcome.proof.path, outcome.proof.sha256) == ("m/one/clip.flac", account["clip"]["sha256"])
-    assert rig.keeper.standing.bytes == folder_bytes(folder)
+    assert outcome.summary is not None
+    assert (outcome.summary.path, outcome.summary.sha256) == ("m/one/clip.flac", account["clip"]["sha256"])
+    assert rig.keeper.stats.bytes == folder_bytes(folder)
 
 
 def test_many_alarms_keep_the_quota_and_the_newest(tmp_path, scorer):
@@ -94,44 +94,44 @@ def test_many_alarms_keep_the_quota_and_the_newest(tmp_path, scorer):
         for i in range(alarms):
             rig.keeper.offer(make_job(scorer, f"e{i:04d}", sound))
             rig.wait(i + 1)
-            assert rig.keeper.standing.bytes <= quota * 1e6
-        assert rig.bytes() == rig.keeper.standing.bytes
-    names = [h.id for h in held(rig.folder)]
+            assert rig.keeper.stats.bytes <= quota * 1e6
+        assert rig.bytes() == rig.keeper.stats.bytes
+    names = [h.id for h in list_evidence(rig.folder)]
     assert len(names) > 10
     assert names == [f"e{i:04d}" for i in range(alarms - len(names), alarms)]
-    assert all(o.proof for o in rig.outcomes)
+    assert all(o.summary for o in rig.outcomes)
 
 
 def test_the_acknowledged_go_first_also_after_a_restart(tmp_path, scorer):
     sound = hum(0.5, 3)
     with Rig(tmp_path / "evidence") as rig:
-        rig.keeper.note("alarm-c")  # before its evidence was written
+        rig.keeper.acknowledge("alarm-c")  # before its evidence was written
         for i, name in enumerate("abc"):
             rig.keeper.offer(make_job(scorer, name, sound))
             rig.wait(i + 1)
-        rig.keeper.note("alarm-b")
-    assert [h.id for h in held(rig.folder) if h.acknowledged] == ["b", "c"]
+        rig.keeper.acknowledge("alarm-b")
+    assert [h.id for h in list_evidence(rig.folder) if h.acknowledged] == ["b", "c"]
     room = rig.bytes() * 1.01 / 1e6
     with Rig(tmp_path / "evidence", max_megabytes=room) as rig:
         rig.keeper.offer(make_job(scorer, "d", sound))
         rig.keeper.offer(make_job(scorer, "e", sound))
         rig.wait(2)
-    assert [h.id for h in held(rig.folder)] == ["a", "d", "e"]
+    assert [h.id for h in list_evidence(rig.folder)] == ["a", "d", "e"]
 
 
 def test_more_at_once_than_fit_in_memory_are_lost_and_counted(tmp_path, scorer, monkeypatch):
     gate = threading.Event()
-    build = module.build
-    monkeypatch.setattr(module, "build", lambda *a: (gate.wait(PATIENCE), build(*a))[1])
+    build_files = module.build_files
+    monkeypatch.setattr(module, "build_files", lambda *a: (gate.wait(PATIENCE), build_files(*a))[1])
     with Rig(tmp_path / "evidence") as rig:
         for i in range(module.MOST_WAITING + 3):
             rig.keeper.offer(make_job(scorer, f"e{i}", hum(0.5, 4)))
-        assert rig.keeper.standing.lost == 3
+        assert rig.keeper.stats.lost == 3
         gate.set()
         outcomes = rig.wait(module.MOST_WAITING + 3)
-    assert sum(o.proof is None for o in outcomes) == 3
-    assert len(held(rig.folder)) == module.MOST_WAITING
-    assert rig.keeper.standing.fault == ""
+    assert sum(o.summary is None for o in outcomes) == 3
+    assert len(list_evidence(rig.folder)) == module.MOST_WAITING
+    assert rig.keeper.stats.fault == ""
 
 
 def test_what_a_killed_agent_left_unfinished_is_swept_away(tmp_path, scorer):
@@ -141,7 +141,7 @@ def test_what_a_killed_agent_left_unfinished_is_swept_away(tmp_path, scorer):
     stage = tmp_path / "m" / ".unfinished-two"
     stage.mkdir()
     (stage / CLIP).write_bytes(b"half")
-    assert [h.id for h in held(tmp_path)] == ["one"]
+    assert [h.id for h in list_evidence(tmp_path)] == ["one"]
     assert sweep_unfinished(tmp_path) == [stage]
     assert not stage.exists()
 
@@ -152,11 +152,11 @@ def test_a_damaged_account_is_listed_and_is_the_first_to_go(tmp_path, scorer):
             rig.keeper.offer(make_job(scorer, name, hum(0.5, 6)))
             rig.wait(i + 1)
     (tmp_path / "m" / "b" / RECORD).write_text("{")
-    assert [(h.id, h.record is None) for h in held(tmp_path)] == [("a", False), ("b", True)]
+    assert [(h.id, h.record is None) for h in list_evidence(tmp_path)] == [("a", False), ("b", True)]
     with Rig(tmp_path, max_megabytes=rig.bytes() * 1.1 / 1e6) as rig:
         rig.keeper.offer(make_job(scorer, "c", hum(0.5, 6)))
         rig.wait(1)
-    assert [h.id for h in held(tmp_path)] == ["a", "c"]
+    assert [h.id for h in list_evidence(tmp_path)] == ["a", "c"]
 
 
 def test_what_is_too_old_goes_by_the_hours_that_the_agent_ran(tmp_path, scorer):
@@ -170,7 +170,7 @@ def test_what_is_too_old_goes_by_the_hours_that_the_agent_ran(tmp_path, scorer):
     with Rig(tmp_path) as rig:
         rig.keeper.offer(make_job(scorer, "c", hum(0.5, 6)))
         rig.wait(1)
-    assert [h.id for h in held(tmp_path)] == ["b", "c"]
+    assert [h.id for h in list_evidence(tmp_path)] == ["b", "c"]
 
 
 def test_put_leaves_nothing_behind_when_it_fails(tmp_path):
@@ -183,9 +183,9 @@ def test_a_floor_of_free_space_refuses_and_says_why(tmp_path, scorer):
     with Rig(tmp_path, free_megabytes=1e9) as rig:
         rig.keeper.offer(make_job(scorer, "one", hum(0.5, 7)))
         (outcome,) = rig.wait(1)
-    assert outcome.proof is None
+    assert outcome.summary is None
     assert "have to stay free" in outcome.reason
-    assert held(tmp_path) == []
+    assert list_evidence(tmp_path) == []
 
 
 def fill(path: Path) -> None:
@@ -217,13 +217,13 @@ def test_a_full_disk_loses_evidence_counts_it_and_goes_on_when_there_is_room(tmp
             for i in range(3):
                 rig.keeper.offer(make_job(scorer, f"during{i}", hum(2.0, 9)))  # more than the first one's room
             rig.wait(4)
-            assert rig.keeper.standing.lost == 3
-            assert words in rig.keeper.standing.fault
+            assert rig.keeper.stats.lost == 3
+            assert words in rig.keeper.stats.fault
             filler.unlink()
             rig.keeper.offer(make_job(scorer, "after", hum(0.5, 9)))
             rig.wait(5)
-            assert rig.keeper.standing.fault == ""
-        assert [h.id for h in held(disk / "evidence")] == ["after", "before"]
-        assert not any(NOTED in p.name or p.name.startswith(".") for p in (disk / "evidence").rglob("*"))
+            assert rig.keeper.stats.fault == ""
+        assert [h.id for h in list_evidence(disk / "evidence")] == ["after", "before"]
+        assert not any(ACKNOWLEDGED in p.name or p.name.startswith(".") for p in (disk / "evidence").rglob("*"))
     finally:
         subprocess.run(["umount", str(disk)], check=True)
