@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from asd_agent.audio.identity import card_of, find_input, read_cards
-from asd_agent.audio.opening import message, opening_error, plan_opening, takes
+from asd_agent.audio.opening import Opening, opening_error, plan_opening, reason_of, running_rate, takes
 from asd_agent.audio.protocol import ChildNotice
 from asd_agent.audio.sender import Chunk, Sender, send
 from asd_agent.errors import AudioError
@@ -62,18 +63,9 @@ def listen(device: str, channels: tuple[int, ...], rate: int | None, pipe: int) 
         raise AudioError(
             f"microphone {device!r} has no channel {max(channels)}", f"It has channels 0 to {offered - 1}."
         )
-    opening = plan_opening(portaudio, place, channels, rate)
-    try:
-        stream = portaudio.RawInputStream(
-            samplerate=opening.rate,
-            device=place,
-            channels=opening.channels,
-            dtype="float32",
-            latency=_LATENCY_SECONDS,
-        )
-        stream.start()
-    except portaudio.PortAudioError as error:
-        raise opening_error(device, opening, error) from error
+    opening, stream = _open(
+        portaudio, device, place, plan_opening(portaudio, place, channels, rate), chosen=rate is None
+    )
     report = {
         "device": names[place],
         "rate": opening.rate,
@@ -87,7 +79,46 @@ def listen(device: str, channels: tuple[int, ...], rate: int | None, pipe: int) 
         for chunk in _chunks(portaudio, stream, channels, opening.rate):
             sender.put(chunk)
     except portaudio.PortAudioError as error:
-        raise AudioError(f"microphone {device!r} was lost ({message(error)})", "Plug it in again.") from error
+        raise AudioError(f"microphone {device!r} was lost ({reason_of(error)})", "Plug it in again.") from error
+
+
+def _open(portaudio: Any, device: str, place: int, opening: Opening, *, chosen: bool) -> tuple[Opening, Any]:
+    """Open a device, a sound server at the rate of its hardware.
+
+    Args:
+        portaudio: The sounddevice module.
+        device: Name in the configuration, for errors.
+        place: Index of the device.
+        opening: Settings to begin with.
+        chosen: The rate is not one of the configuration and may be changed.
+
+    Returns:
+        The settings in use, and the running stream.
+    """
+    stream = _start(portaudio, device, place, opening)
+    native = None if opening.hardware else running_rate()
+    if native == opening.rate:
+        return replace(opening, native=True), stream
+    if native is None or not chosen or not takes(portaudio, place, native, opening.channels):
+        return opening, stream
+    stream.close()
+    opening = replace(opening, rate=native, native=True)
+    return opening, _start(portaudio, device, place, opening)
+
+
+def _start(portaudio: Any, device: str, place: int, opening: Opening) -> Any:
+    try:
+        stream = portaudio.RawInputStream(
+            samplerate=opening.rate,
+            device=place,
+            channels=opening.channels,
+            dtype="float32",
+            latency=_LATENCY_SECONDS,
+        )
+        stream.start()
+    except portaudio.PortAudioError as error:
+        raise opening_error(device, opening, error) from error
+    return stream
 
 
 def _chunks(portaudio: Any, stream: Any, channels: tuple[int, ...], rate: int) -> Iterator[Chunk]:

@@ -2,7 +2,8 @@
 
 Hardware is opened with the channels that it has, and at 16 kHz where it gives that itself. A sound server offers every
 rate and every number of channels, and converts: its resampler is of unknown quality, and fewer channels than its
-microphone has would be their mean. So it is opened at a high rate, which soxr resamples, and with many channels.
+microphone has would be their mean. So it is opened at a high rate, which soxr resamples, and with many channels; and
+once it runs, at the very rate at which it runs the hardware, where the kernel shows that.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import errno
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from asd_agent.audio.files import SAMPLE_RATE
@@ -19,6 +21,8 @@ Resampler = Literal["none", "soxr", "sound server"]
 
 _HARDWARE = re.compile(r"\(hw:\d+,\d+\)")
 """In PortAudio's name of a device that ALSA opens without a plugin."""
+_RATE = re.compile(r"^rate: (\d+)", re.MULTILINE)
+"""In hw_params of a device that is open; that of a closed one has the one word `closed`."""
 _HIGH_RATES = (48_000, 44_100, 96_000, 192_000, 32_000)
 """In order of preference: most hardware runs at 48 kHz, which is a multiple of 16 kHz; more only costs time."""
 _SERVER_CHANNELS = 8
@@ -40,18 +44,20 @@ class Opening:
         rate: In Hz.
         channels: Number of channels.
         hardware: The device is opened without a plugin or sound server between.
+        native: The sound server runs its hardware at the same rate.
     """
 
     rate: int
     channels: int
     hardware: bool
+    native: bool = False
 
     @property
     def resampler(self) -> Resampler:
         """Part that converts to 16 kHz: nobody, soxr in this process, or the sound server where it has to."""
         if self.rate != SAMPLE_RATE:
             return "soxr"
-        return "none" if self.hardware else "sound server"
+        return "none" if self.hardware or self.native else "sound server"
 
 
 def plan_opening(portaudio: Any, place: int, wanted: tuple[int, ...], rate: int | None) -> Opening:
@@ -78,6 +84,25 @@ def plan_opening(portaudio: Any, place: int, wanted: tuple[int, ...], rate: int 
     return Opening(rate or own, counts[0], hardware)
 
 
+def running_rate(root: Path = Path("/")) -> int | None:
+    """Return the rate in Hz at which capture hardware runs now, by the kernel; None where it is not known.
+
+    A sound server opens its hardware when a stream is opened; several devices at different rates give no answer.
+
+    Args:
+        root: Folder that holds `proc`.
+    """
+    rates = set()
+    for path in (root / "proc/asound").glob("card[0-9]*/pcm[0-9]*c/sub[0-9]*/hw_params"):
+        try:
+            found = _RATE.search(path.read_text(errors="replace"))
+        except OSError:
+            continue
+        if found:
+            rates.add(int(found[1]))
+    return rates.pop() if len(rates) == 1 else None
+
+
 def takes(portaudio: Any, place: int, rate: int, channels: int) -> bool:
     """Return true where a device can be opened with a rate and a number of channels."""
     try:
@@ -96,8 +121,8 @@ def opening_error(device: str, opening: Opening, error: Exception) -> AudioError
         error: PortAudio's error: its message, perhaps its code, perhaps the host's own code and message.
     """
     code = error.args[1] if len(error.args) > 1 else 0
-    host = error.args[2] if len(error.args) > 2 else (0, 0, "")
-    number, text = abs(int(host[1])), str(host[2]) or message(error)
+    number = abs(int(error.args[2][1])) if len(error.args) > 2 else 0
+    text = reason_of(error)
     if number in _BUSY or code == _DEVICE_UNAVAILABLE:
         return AudioError(
             f"microphone {device!r} is in use by another program: waiting for it",
@@ -115,11 +140,12 @@ def opening_error(device: str, opening: Opening, error: Exception) -> AudioError
         )
     return AudioError(
         f"microphone {device!r} cannot be opened at {opening.rate} Hz with {opening.channels} channels "
-        f"({message(error)}): waiting for it",
+        f"({text}): waiting for it",
         "`asd-agent devices` lists the rates that it takes.",
     )
 
 
-def message(error: Exception) -> str:
-    """Return PortAudio's message without its codes."""
-    return str(error.args[0]) if error.args else type(error).__name__
+def reason_of(error: Exception) -> str:
+    """Return the host's message of PortAudio's error where there is one, else PortAudio's own; without codes."""
+    host = str(error.args[2][2]) if len(error.args) > 2 else ""
+    return host or (str(error.args[0]) if error.args else type(error).__name__)

@@ -158,7 +158,11 @@ def _judge_channel(
     name_of_channel = f"channel {channel}"
     level = "silence" if quality.level_dbfs <= FLOOR_DBFS else f"{quality.level_dbfs:.1f} dBFS"
     found = []
+    # The level of silence or of a constant means nothing.
+    silent = {"silence", "dc"} & set(quality.reasons)
     for reason in quality.reasons:
+        if silent and reason == "too_quiet":
+            continue
         text, remedy = _REASONS[reason]
         kind = warning if reason in {"clipping", "too_quiet", "too_loud"} else problem
         found.append(kind(key, f"{name_of_channel} {text} ({level})", remedy))

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from asd_agent.audio.files import Signal
-from asd_agent.audio.opening import Opening, opening_error, plan_opening
+from asd_agent.audio.opening import Opening, opening_error, plan_opening, running_rate
 from asd_agent.audio.source import CaptureSource
 from asd_agent.audio.source_state import SourceTimeouts
 from asd_agent.config.sources import MicrophoneSettings
@@ -75,6 +75,32 @@ def test_who_resamples_is_named():
     assert Opening(48_000, 1, hardware=True).resampler == "soxr"
     assert Opening(48_000, 8, hardware=False).resampler == "soxr"
     assert Opening(16_000, 8, hardware=False).resampler == "sound server"
+    assert Opening(16_000, 8, hardware=False, native=True).resampler == "none"
+
+
+@pytest.mark.parametrize(
+    ("open_at", "rate"),
+    [
+        ({}, None),
+        ({"card0": 16_000}, 16_000),
+        ({"card0": 48_000, "card1": 48_000}, 48_000),
+        ({"a": 16_000, "b": 48_000}, None),
+    ],
+)
+def test_the_rate_at_which_a_sound_server_runs_its_hardware_is_read_from_the_kernel(
+    tmp_path: Path, open_at: dict[str, int], rate: int | None
+):
+    (tmp_path / "proc/asound/card9/pcm0c/sub0").mkdir(parents=True)
+    (tmp_path / "proc/asound/card9/pcm0c/sub0/hw_params").write_text("closed\n")
+    (tmp_path / "proc/asound/card9/pcm0p/sub0").mkdir(parents=True)
+    (tmp_path / "proc/asound/card9/pcm0p/sub0/hw_params").write_text("rate: 96000 (96000/1)\n")  # it plays
+    for number, hz in enumerate(open_at.values()):
+        folder = tmp_path / f"proc/asound/card{number}/pcm0c/sub0"
+        folder.mkdir(parents=True)
+        (folder / "hw_params").write_text(
+            f"access: MMAP_INTERLEAVED\nformat: S16_LE\nsubformat: STD\nchannels: 2\nrate: {hz} ({hz}/1)\n"
+        )
+    assert running_rate(tmp_path) == rate
 
 
 @pytest.mark.parametrize(
