@@ -72,18 +72,18 @@ def main() -> int:
         for number, first in enumerate(places):
             keeper.offer(job(scorer, sound, number, int(first)))
             if number % 5 == 0:
-                keeper.note(f"{number:024x}")
+                keeper.acknowledge(f"{number:024x}")
             while len(outcomes) <= number:
                 done.wait(60.0)
                 done.clear()
                 outcomes += keeper.take()
             largest = max(largest, disk_bytes(folder))
             if number % 50 == 49:
-                print(f"{number + 1} alarms, {keeper.standing.kept} kept, largest {largest / 1e6:.2f} MB", flush=True)
+                print(f"{number + 1} alarms, {keeper.stats.kept} kept, largest {largest / 1e6:.2f} MB", flush=True)
         keeper.stop(60.0)
         left = list_evidence(folder)
     seconds = time.perf_counter() - began
-    lost = sum(o.proof is None for o in outcomes)
+    lost = sum(o.summary is None for o in outcomes)
     noted = sum(h.acknowledged for h in left)
     print(
         f"{options.alarms} alarms of {SECONDS} s, quota {options.megabytes:g} MB: largest on disk"
