@@ -111,7 +111,7 @@ class EvidenceRecorder:
 
     def alive(self) -> bool:
         """Return whether the writing thread runs, or has not been started."""
-        return self._keeper.alive()
+        return self._writer.alive()
 
     def start(self, monitors: Iterable[Monitor]) -> EvidenceChanges:
         """Start the writer, and settle evidence that a killed agent had named in `raised`; see `resume`."""
