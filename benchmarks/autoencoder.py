@@ -25,14 +25,14 @@ import onnx.compose
 import onnxruntime
 import torch
 
-from asd_trainer.data.clip_windows import WINDOW_SAMPLES
+from asd_trainer.data.clips import WINDOW_SAMPLES
 from asd_trainer.engine.onnx_export import export_network
 from asd_trainer.families.autoencoder.network import Autoencoder, AutoencoderShape
 from asd_trainer.features.spec_augment import keep_mask
-from asd_trainer.recipes.recipe import load_recipe
+from asd_trainer.recipes.load import load_recipe
 
 PAPER = load_recipe("paper")
-EXPERT = PAPER.autoencoder()
+EXPERT = PAPER.experts[0]
 FRAMES, MELS = PAPER.features.frames(WINDOW_SAMPLES), PAPER.features.n_mels
 
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from asd_trainer.data.dataset import scan
 from asd_trainer.engine.progress import progress_bars
 from asd_trainer.jobs.train import export_run, train_machine
-from asd_trainer.recipes.recipe import Recipe, load_recipe
+from asd_trainer.recipes.load import load_recipe
+from asd_trainer.recipes.recipe import Recipe
 from asd_trainer.simulator import simulate
 
 MACHINE, CLIPS = "fan", 8

@@ -21,20 +21,23 @@ def train(out: Path, steps: int) -> None:
     """One training on made-up sound; prints each step on stdout."""
     import numpy as np
 
+    from asd_trainer.data.clips import ClipSet
+    from asd_trainer.families.autoencoder.settings import AutoencoderExpert, ConformerSettings, TrainingSettings
     from asd_trainer.families.autoencoder.training import train_autoencoder
-    from asd_trainer.families.settings import AutoencoderExpert, ConformerSettings, TrainingSettings
-    from asd_trainer.recipes.recipe import Recipe
+    from asd_trainer.families.settings import Execution
 
     expert = AutoencoderExpert(
         network=ConformerSettings(blocks=1, units=16, heads=2, kernel=3, feedforward=16, dropout=0.1),
         training=TrainingSettings(steps=steps, batch=5, warmup_steps=10, learning_rate=3e-3),
     )
-    recipe = Recipe(name="kill", experts=[expert], checkpoint_every=4, device="cpu", deterministic=True)
+    execution = Execution(checkpoint_every=4, device="cpu", deterministic=True)
     rng = np.random.default_rng(0)
-    clips = rng.normal(-40.0, 5.0, (12, 24, 16)).astype(np.float32)
-    sections = np.repeat(np.float32([0.0, 0.5]), 6)
-    names = [f"clip {i}" for i in range(12)]
-    train_autoencoder(clips, sections, names, recipe, out, seed=3, progress=lambda step, *_: print(step, flush=True))
+    clips = ClipSet(
+        tuple(f"clip {i}" for i in range(12)),
+        features=rng.normal(-40.0, 5.0, (12, 24, 16)).astype(np.float32),
+        sections=np.repeat(np.float32([0.0, 0.5]), 6),
+    )
+    train_autoencoder(clips, expert, execution, out, seed=3, progress=lambda step, *_: print(step, flush=True))
 
 
 def start(out: Path, steps: int) -> subprocess.Popen[str]:

@@ -22,10 +22,10 @@ import numpy as np
 from asd_agent.bundle import Bundle
 from asd_agent.inference.ensemble import ensemble_score
 from asd_agent.inference.scorer import BundleScorer
-from asd_trainer.data.clip_windows import load_windows
+from asd_trainer.data.clips import load_clips
 from asd_trainer.data.dataset import scan
 from asd_trainer.evaluation.metrics.roc import auc, harmonic_mean, pauc
-from asd_trainer.fit.pruning import prune_run
+from asd_trainer.jobs.pruning import prune_run
 from asd_trainer.jobs.runs import Run, find_runs, read_settings
 from asd_trainer.recipes.recipe import Prune
 
@@ -50,7 +50,7 @@ class Scored:
             if not 0 < labels.sum() < len(own):
                 continue
             (expert,) = condition.experts
-            windows, scores = load_windows(own), []
+            windows, scores = load_clips(own), []
             for start in range(0, len(own), BATCH):
                 x = windows.floats(slice(start, start + BATCH))
                 scores += [s.members for s in scorer.score(x, condition.section, condition.domain)]

@@ -19,7 +19,8 @@ import numpy as np
 from asd_trainer.data.dataset import scan
 from asd_trainer.evaluation.score import evaluate_run
 from asd_trainer.jobs.train import train_machine
-from asd_trainer.recipes.recipe import Recipe, load_recipe
+from asd_trainer.recipes.load import load_recipe
+from asd_trainer.recipes.recipe import Recipe
 from asd_trainer.search.study import Sampler, search_machine
 from asd_trainer.simulator import simulate
 

@@ -29,12 +29,11 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from asd_agent.features.log_mel import log_mel
-from asd_trainer.data.clip_windows import WINDOW_SAMPLES
-from asd_trainer.data.split import TrainingSet
+from asd_trainer.data.clips import WINDOW_SAMPLES, ClipSet
 from asd_trainer.families.autoencoder.network import Autoencoder, AutoencoderShape
+from asd_trainer.families.autoencoder.training import train_autoencoder
 from asd_trainer.features.spec_augment import keep_mask
-from asd_trainer.fit.member import train_member
-from asd_trainer.recipes.recipe import load_recipe
+from asd_trainer.recipes.load import load_recipe
 
 RECIPE = load_recipe("quick")
 SPEC = RECIPE.features
@@ -59,7 +58,7 @@ class Clips(Dataset):
 
 
 def plain(paths: list[Path], steps: int, workers: int) -> float:
-    expert = RECIPE.autoencoder()
+    expert = RECIPE.experts[0]
     began = time.perf_counter()
     torch.manual_seed(0)
     loader = DataLoader(
@@ -88,15 +87,16 @@ def plain(paths: list[Path], steps: int, workers: int) -> float:
 
 
 def ours(paths: list[Path], steps: int) -> tuple[float, float]:
-    expert = RECIPE.autoencoder()
+    expert = RECIPE.experts[0]
     expert = expert.model_copy(update={"training": expert.training.model_copy(update={"steps": steps})})
-    recipe = RECIPE.model_copy(update={"experts": [expert], "device": "cpu"})
+    execution = RECIPE.execution.model_copy(update={"device": "cpu"})
     began = time.perf_counter()
     features = np.stack([log_mel(soundfile.read(p, dtype="float32")[0], SPEC) for p in paths])
     ready = time.perf_counter()
-    learnt = TrainingSet(features, np.zeros(len(paths), np.float32), [p.name for p in paths])
+    names = tuple(p.name for p in paths)
+    learnt = ClipSet(names, features=features, sections=np.zeros(len(paths), np.float32))
     with tempfile.TemporaryDirectory() as folder:
-        train_member(learnt, recipe, expert, Path(folder), seed=0)
+        train_autoencoder(learnt, expert, execution, Path(folder), seed=0)
     return ready - began, time.perf_counter() - ready
 
 

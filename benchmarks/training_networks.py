@@ -20,16 +20,19 @@ from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 
 from asd_agent.features.log_mel import FeatureSpec, log_mel
-from asd_trainer.data.clip_sounds import hear
-from asd_trainer.data.clip_windows import WINDOW_SAMPLES
+from asd_trainer.data.clips import WINDOW_SAMPLES, ClipSet
+from asd_trainer.engine.precision import choose_device
 from asd_trainer.families.autoencoder.network import Autoencoder, AutoencoderShape
-from asd_trainer.families.autoencoder.training import choose_device, train_autoencoder
+from asd_trainer.families.autoencoder.settings import AutoencoderExpert
+from asd_trainer.families.autoencoder.training import train_autoencoder
 from asd_trainer.families.classifier.losses import arcface, binary_cross_entropy, ddcsad
 from asd_trainer.families.classifier.network import Classifier, ClassifierShape
+from asd_trainer.families.classifier.settings import ClassifierExpert
 from asd_trainer.families.classifier.training import train_classifier
-from asd_trainer.families.settings import AutoencoderExpert, ClassifierExpert
+from asd_trainer.families.settings import Execution
 from asd_trainer.features.spec_augment import keep_mask
-from asd_trainer.recipes.recipe import Recipe, load_recipe
+from asd_trainer.recipes.load import load_recipe
+from asd_trainer.recipes.recipe import Recipe
 
 WARM = 5
 """Steps that are not timed; ours are read one by one so far."""
@@ -82,16 +85,16 @@ def networks(recipe: Recipe, machines: int, sections: int) -> list[Measured]:
             continue
         for number in range(expert.members):
             member = expert.member(number, recipe.features)
-            key = json.dumps(member.learnt().model_dump(mode="json"), sort_keys=True)
+            key = json.dumps(member.for_training().model_dump(mode="json"), sort_keys=True)
             if isinstance(member, ClassifierExpert):
                 name, count, steps = member.network.backbone, machines * sections, member.training.steps
                 if member.tuning is not None:  # to three target clips, and again without each of them
                     steps += (1 + min(member.tuning.folds, 3)) * member.tuning.steps
             else:
-                shape, spec_ = member.network, recipe.features_of(member)
-                name = f"ae {shape.blocks}x{shape.units} k{shape.kernel}, {spec_.n_mels} mels of {spec_.n_fft}"
+                shape, front_end = member.network, member.features
+                name = f"ae {shape.blocks}x{shape.units} k{shape.kernel}, {front_end.n_mels} mels of {front_end.n_fft}"
                 count, steps = machines, member.training.steps
-            found.setdefault(key, Measured(name, member, recipe.features_of(member), 0)).steps += count * steps
+            found.setdefault(key, Measured(name, member, member.features, 0)).steps += count * steps
     return list(found.values())
 
 
@@ -124,22 +127,22 @@ def build(one: Measured) -> tuple[nn.Module, Loss]:
     )
     classifier, losses = Classifier(shape), expert.losses
 
-    def timed_(batch: list[torch.Tensor]) -> torch.Tensor:
+    def telling(batch: list[torch.Tensor]) -> torch.Tensor:
         x, normal = batch[0], batch[1].to(batch[0])
         logits, z = classifier.embed(x[:, : net.frames])
         loss = binary_cross_entropy(logits, normal)
         if losses.ddcsad:
-            centres = classifier.normal_centroid, classifier.outlier_centroid
+            centres = classifier.normal_centroid, classifier.anomaly_centroid
             loss = loss + losses.ddcsad * ddcsad(z, *centres, normal)
         if losses.arcface:
             loss = loss + losses.arcface * arcface(z, classifier.directions, normal, losses.margin, losses.scale)
         return loss.mean()
 
-    return classifier, timed_
+    return classifier, telling
 
 
 def flops(one: Measured) -> float:
-    """Operations of a step, of products and convolutions alone, counted without computing anything.
+    """Of a step, of products and convolutions alone, counted without computing anything.
 
     The backward pass is taken as twice the forward one: torch counts that of grouped convolutions without their groups.
     """
@@ -199,10 +202,8 @@ def ours(one: Measured, samples: np.ndarray, steps: int, device: str, *, shown: 
     if isinstance(expert, AutoencoderExpert):
         del changed["tuning"]
     expert = expert.model_copy(update=changed)
-    recipe = Recipe(
-        name="benchmark", experts=[expert], device=device, deterministic=False, checkpoint_every=WARM + steps
-    )
-    names = [str(i) for i in range(len(samples))]
+    execution = Execution(device=device, deterministic=False, checkpoint_every=WARM + steps)
+    names = tuple(str(i) for i in range(len(samples)))
     times: dict[int, float] = {}
 
     def at_step(step: int, *_: float) -> None:  # called when the device has done all steps so far
@@ -212,10 +213,11 @@ def ours(one: Measured, samples: np.ndarray, steps: int, device: str, *, shown: 
         if isinstance(expert, AutoencoderExpert):
             features = np.stack([log_mel(x.astype(np.float32) / 32768.0, one.spec) for x in samples])
             values = np.zeros(len(samples), np.float32)
-            train_autoencoder(features, values, names, recipe, Path(folder), seed=0, progress=at_step, expert=expert)
+            clips = ClipSet(names, features=features, sections=values)
+            train_autoencoder(clips, expert, execution, Path(folder), seed=0, progress=at_step)
         else:
-            normal, other = (hear(samples[i::2], names[i::2], one.spec) for i in range(2))
-            train_classifier(normal, other, recipe, expert, Path(folder), seed=0, progress=at_step)
+            normal, other = (ClipSet(names[i::2], samples=samples[i::2]).with_log_mels(one.spec) for i in range(2))
+            train_classifier(normal, other, expert, execution, Path(folder), seed=0, progress=at_step)
     return steps / (times[WARM + steps] - times[WARM])
 
 
@@ -265,7 +267,7 @@ def compare(given: argparse.Namespace) -> None:
             for _ in range(given.rounds):
                 one.ours.append(ours(one, samples, given.steps, device.type))
                 one.plain.append(plain(one, paths, given.steps, given.workers, device))
-            _print_row(one, given.peak_tflops)
+            _tell(one, given.peak_tflops)
             if given.profile:
                 ours(one, samples, given.steps, device.type, shown=True)
     hours = {way: sum(one.steps / np.median(getattr(one, way)) for one in every) / 3600 for way in ("ours", "plain")}
@@ -278,7 +280,7 @@ def compare(given: argparse.Namespace) -> None:
     )
 
 
-def _print_row(one: Measured, peak: float | None) -> None:
+def _tell(one: Measured, peak: float | None) -> None:
     ratios = [a / b for a, b in zip(one.ours, one.plain, strict=True)]
     rate = float(np.median(one.ours))
     used = f", {one.flops * rate / peak / 1e12:.1%} of the peak" if peak else ""

@@ -21,7 +21,7 @@ from asd_trainer.data.dataset import scan
 from asd_trainer.engine.progress import progress_bars
 from asd_trainer.evaluation.score import evaluate_run, summary
 from asd_trainer.jobs.train import export_run, train_machine
-from asd_trainer.recipes.recipe import load_recipe
+from asd_trainer.recipes.load import load_recipe
 from asd_trainer.simulator import SIMULATOR_VERSION, simulate, stream
 
 ROOT = Path(__file__).parents[1]

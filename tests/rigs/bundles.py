@@ -13,10 +13,9 @@ from asd_agent.bundle.manifest import Member, Provenance
 from asd_agent.calibrate import DensitySettings
 from asd_agent.calibrate.compose import ThresholdSettings
 from asd_agent.features.log_mel import FeatureSpec
-from asd_trainer.data.clip_windows import ClipWindows
-from asd_trainer.data.layout import Clip
+from asd_trainer.data.clips import ClipSet
+from asd_trainer.families.expert_plan import ExpertPlan
 from asd_trainer.fit.bundle import Fitter
-from asd_trainer.fit.scorers import ExpertPlan
 
 RATE = 16_000
 WINDOW = 10 * RATE
@@ -42,25 +41,22 @@ def write_wav(path: Path, sound: np.ndarray, rate: int = RATE) -> Path:
     return path
 
 
-def clip_windows(section: str, domain: str, clips: int, seed: int) -> ClipWindows:
+def normal_clips(section: str, domain: str, clips: int, seed: int) -> ClipSet:
     """Normal clips as the trainer loads them."""
     pitch = 120.0 if domain == "source" else 150.0
-    names = tuple(
-        Clip(Path(f"section_{section}_{domain}_train_normal_{i:04d}.wav"), "hum", section, domain, "train", "normal", i)
-        for i in range(clips)
-    )
+    names = tuple(f"section_{section}_{domain}_train_normal_{i:04d}.wav" for i in range(clips))
     sounds = [hum(10, seed * 1000 + i, pitch=pitch) for i in range(clips)]
-    return ClipWindows(names, np.round(np.stack(sounds) * 32768).astype(np.int16))
+    return ClipSet(names, names, np.round(np.stack(sounds) * 32768).astype(np.int16))
 
 
 def make_bundle(path: Path, sections: tuple[str, ...] = ("00",), clips: int = 24) -> Bundle:
     """Fit and write a bundle whose only member is a plain detector."""
     member = Member(id="mel_statistics", kind="mel_statistics", features=FeatureSpec(n_mels=16))
     plan = ExpertPlan("mel_statistics", [member], DensitySettings(density="mahalanobis"))
-    fitter = Fitter("hum", [plan], {}, ThresholdSettings())
+    fitter = Fitter("hum", [plan], ThresholdSettings())
     fitter.fit(
-        {s: clip_windows(s, "source", clips, 2 * n) for n, s in enumerate(sections)},
-        {s: clip_windows(s, "target", 3, 2 * n + 1) for n, s in enumerate(sections)},
+        {s: normal_clips(s, "source", clips, 2 * n) for n, s in enumerate(sections)},
+        {s: normal_clips(s, "target", 3, 2 * n + 1) for n, s in enumerate(sections)},
     )
     made = datetime(2025, 1, 1, tzinfo=timezone.utc)
     provenance = Provenance(

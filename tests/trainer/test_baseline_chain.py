@@ -15,7 +15,8 @@ from asd_trainer.data.dataset import scan
 from asd_trainer.evaluation.score import evaluations_of
 from asd_trainer.evaluation.table.comparison import make_table
 from asd_trainer.evaluation.table.text import markdown
-from asd_trainer.families.baselines.training import load_baseline
+from asd_trainer.families.dense_autoencoder.training import load_dense
+from asd_trainer.families.section_classifier.training import load_sections
 from asd_trainer.jobs import digests
 from asd_trainer.jobs.plan import Plan, make_plan
 from asd_trainer.jobs.train import carry_out
@@ -52,10 +53,12 @@ def bundle(plan: Plan, name: str) -> Bundle:
     return Bundle.open(next(one.run.bundle for one in plan.runs if one.run.recipe == name))
 
 
-@pytest.mark.parametrize(("name", "member"), [("dense", "dense-0"), ("sections", "sections-0")])
-def test_the_agent_gives_the_official_score_of_torchs_network(plan, name, member):
+@pytest.mark.parametrize(
+    ("name", "member", "load"), [("dense", "dense-0", load_dense), ("sections", "sections-0", load_sections)]
+)
+def test_the_agent_gives_the_official_score_of_torchs_network(plan, name, member, load):
     digest = digests(plan.jobs)[f"{name}/seed-0/fan/{member}"]
-    model = load_baseline(plan.out / "jobs" / digest / "files" / "final.pt")
+    model = load(plan.out / "jobs" / digest / "files" / "final.pt")
     clip = next(plan.runs[0].run.data.glob("fan/source_test/section_01_*_anomaly_0000.wav"))
     sound = read_clip(clip).samples
     spec = recipe(name, DENSE).features

@@ -7,8 +7,9 @@ from types import ModuleType
 
 import pytest
 
-from asd_trainer.data.clip_windows import WINDOW_SAMPLES
-from asd_trainer.recipes.recipe import Recipe, load_recipe
+from asd_trainer.data.clips import WINDOW_SAMPLES
+from asd_trainer.recipes.load import load_recipe
+from asd_trainer.recipes.recipe import Recipe
 
 
 @pytest.fixture(scope="module")

@@ -148,7 +148,7 @@ from pathlib import Path
 from asd_trainer.data.dataset import scan
 from asd_trainer.jobs import executor
 from asd_trainer.jobs.plan import make_plan
-from asd_trainer.recipes.recipe import load_recipe
+from asd_trainer.recipes.load import load_recipe
 from asd_trainer.jobs.train import carry_out
 data, recipe, out = map(Path, sys.argv[1:])
 def tell(statuses):

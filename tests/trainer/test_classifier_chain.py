@@ -14,7 +14,8 @@ from asd_agent.inference.provider_check import check_golden
 from asd_agent.inference.scorer import BundleScorer
 from asd_trainer.data.dataset import scan
 from asd_trainer.evaluation.score import evaluations_of
-from asd_trainer.families.classifier.job import LEFT_OUT, folds_of
+from asd_trainer.families.classifier.family import LEFT_OUT
+from asd_trainer.families.classifier.section_training import folds_of
 from asd_trainer.families.classifier.training import load_classifier
 from asd_trainer.jobs import digests
 from asd_trainer.jobs.plan import Plan, make_plan
@@ -139,7 +140,7 @@ def test_what_the_data_do_not_permit_is_noted_and_a_missing_folder_refused(tmp_p
     notes = make_plan([data], [recipe("bc")], [0], tmp_path / "runs").notes
     assert len(notes) == 2
     assert "nothing but section 00 of fan" in notes[0]
-    assert "its own normal clips, altered, serve as pseudo-anomalies" in notes[0]
+    assert "its own normal clips, transformed, serve as pseudo-anomalies" in notes[0]
     assert "section 00 of fan has no target clips: nothing is tuned to them" in notes[1]
     lost = recipe("bc", outliers={"sources": ["folder"], "folder": str(tmp_path / "gone")})
     with pytest.raises(ConfigError, match="gone: the folder of pseudo-anomalies is not there"):

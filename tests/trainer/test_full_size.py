@@ -7,13 +7,14 @@ import onnxruntime
 import pytest
 import torch
 
-from asd_trainer.data.clip_sounds import hear
-from asd_trainer.data.clip_windows import WINDOW_SAMPLES
-from asd_trainer.data.split import TrainingSet
+from asd_trainer.data.clips import WINDOW_SAMPLES, ClipSet
 from asd_trainer.engine.onnx_export import export_network
+from asd_trainer.families.autoencoder.training import load_autoencoder, train_autoencoder
 from asd_trainer.families.classifier.training import load_classifier, train_classifier
-from asd_trainer.fit.member import train_member
-from asd_trainer.recipes.recipe import Recipe, load_recipe
+from asd_trainer.families.dense_autoencoder.training import load_dense, train_dense
+from asd_trainer.families.section_classifier.training import load_sections, train_sections
+from asd_trainer.recipes.load import load_recipe
+from asd_trainer.recipes.recipe import Recipe
 
 STEPS = BATCH = 2
 
@@ -27,23 +28,26 @@ def in_two_steps(name: str) -> Recipe:
     return Recipe.model_validate({**content, "device": "cpu"})
 
 
-def clips(recipe: Recipe, frames: int | None = None) -> TrainingSet:
-    spec = recipe.features_of(recipe.network())
+def clips(recipe: Recipe, frames: int | None = None) -> ClipSet:
+    spec = recipe.features
     cells = (BATCH, frames or spec.frames(WINDOW_SAMPLES), spec.n_mels)
     features = np.random.default_rng(0).normal(-40, 10, cells).astype(np.float32)
-    return TrainingSet(features, np.array([0, 0.5], np.float32), ["one.wav", "two.wav"])
+    return ClipSet(("one.wav", "two.wav"), features=features, sections=np.array([0, 0.5], np.float32))
 
 
 @pytest.mark.parametrize(
-    ("name", "weights"),
+    ("name", "weights", "train", "load"),
     # 4 blocks of 2 (2·256·1024) + 4·256² + 3·256² + small ones, and 129·256 on either side
-    [("paper", 6.1e6), ("baseline-ae", 267_928)],
+    [
+        ("paper", 6.1e6, train_autoencoder, load_autoencoder),
+        ("baseline-ae", 267_928, train_dense, load_dense),
+    ],
 )
-def test_it_builds_takes_two_steps_exports_and_holds_parity(tmp_path, name, weights):
+def test_it_builds_takes_two_steps_exports_and_holds_parity(tmp_path, name, weights, train, load):
     recipe = in_two_steps(name)
-    expert = recipe.network().member(0, recipe.features)
+    expert = recipe.experts[0].member(0, recipe.features)
     learnt = clips(recipe, 6 if name == "baseline-ae" else None)  # an epoch of two clips with two stacks each
-    model = train_member(learnt, recipe, expert, tmp_path, seed=0)
+    model = load(train(learnt, expert, recipe.execution, tmp_path, seed=0))
     assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == STEPS
     assert sum(p.numel() for p in model.parameters()) == pytest.approx(weights, rel=0.05)
     check_graph(model, tmp_path / "member.onnx")
@@ -62,8 +66,8 @@ def check_graph(model: torch.nn.Module, path: Path) -> None:
 
 def test_the_official_mobilenet_learns_two_excerpts_of_two_sections_and_holds_parity(tmp_path):
     recipe = in_two_steps("baseline-mnv2")
-    expert = recipe.network().member(0, recipe.features)
-    model = train_member(clips(recipe, 72), recipe, expert, tmp_path, seed=0)
+    expert = recipe.experts[0].member(0, recipe.features)
+    model = load_sections(train_sections(clips(recipe, 72), expert, recipe.execution, tmp_path, seed=0))
     assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == STEPS
     for part in model.modules():  # fresh normalisation answers next to nothing, which would prove nothing
         if isinstance(part, torch.nn.BatchNorm2d):
@@ -82,14 +86,15 @@ def test_the_papers_classifiers_take_two_steps_export_and_hold_parity(tmp_path, 
     content["experts"][0]["training"] |= {"steps": STEPS, "batch": BATCH}
     content["experts"][0]["tuning"] = None
     recipe = Recipe.model_validate({**content, "device": "cpu"})
-    expert = recipe.classifier().member(number, recipe.features)
+    expert = recipe.experts[0].member(number, recipe.features)
     rng = np.random.default_rng(0)
     own, other = (
-        hear(rng.normal(0, 3000, (BATCH, WINDOW_SAMPLES)).astype(np.int16), [f"{kind}-{i}" for i in range(BATCH)], spec)
-        for kind, spec in (("own", recipe.features), ("other", recipe.features))
+        ClipSet(tuple(f"{kind}-{i}" for i in range(BATCH)), samples=samples).with_log_mels(recipe.features)
+        for kind in ("own", "other")
+        for samples in [rng.normal(0, 3000, (BATCH, WINDOW_SAMPLES)).astype(np.int16)]
     )
     assert own.features.shape == (BATCH, 257, 256)
-    model = load_classifier(train_classifier(own, other, recipe, expert, tmp_path, seed=0))
+    model = load_classifier(train_classifier(own, other, expert, recipe.execution, tmp_path, seed=0))
     assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == STEPS
     assert sum(p.numel() for p in model.parameters()) == pytest.approx(weights, rel=0.02)
     give_normalisation_weight(model)

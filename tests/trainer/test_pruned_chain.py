@@ -12,8 +12,8 @@ from asd_agent.bundle import Bundle
 from asd_agent.inference.scorer import BundleScorer
 from asd_trainer.cli import main
 from asd_trainer.data.dataset import scan
-from asd_trainer.fit.pruning import member_costs
 from asd_trainer.fit.pruning_order import Order
+from asd_trainer.jobs.pruning import member_costs
 from asd_trainer.jobs.runs import Run
 from asd_trainer.jobs.train import train_machine
 from asd_trainer.recipes.recipe import Recipe

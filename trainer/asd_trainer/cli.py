@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+from pathlib import Path
 from types import FrameType
+from typing import Annotated
 
 import typer
 
@@ -50,8 +53,22 @@ app.command("bench")(bench.bench)
 
 
 @app.callback()
-def _main() -> None:
-    pass
+def _main(
+    families: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder with a family of your own, which the recipe names; may be given again."),
+    ] = None,
+) -> None:
+    if not families:
+        return
+    from asd_trainer.families.registry import OWN_FAMILIES, load_folder
+
+    for folder in families:
+        load_folder(folder)
+    # The processes that train are started with this environment.
+    known = os.environ.get(OWN_FAMILIES, "").split(os.pathsep)
+    folders = [str(folder.resolve()) for folder in families]
+    os.environ[OWN_FAMILIES] = os.pathsep.join(dict.fromkeys(filter(None, [*folders, *known])))
 
 
 def main() -> None:

@@ -26,6 +26,7 @@ Kind = Literal[
     "section_classifier",
     "classifier",
     "embedding",
+    "network",
     "level",
     "mel_statistics",
     "indicators",

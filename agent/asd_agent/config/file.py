@@ -155,7 +155,7 @@ def _mistake(error: Any, root: yaml.Node | None, model: type[BaseModel]) -> Conf
     remedy = ""
     if error["type"] == "extra_forbidden":
         text = "unknown key"
-        near = difflib.get_close_matches(str(error["loc"][-1]), _valid_names(model), n=1)
+        near = difflib.get_close_matches(str(error["loc"][-1]), valid_names(model), n=1)
         remedy = f"Did you mean '{near[0]}'?" if near else "Remove it."
     elif error["type"] == "missing":
         text = "is missing"
@@ -180,8 +180,8 @@ def _child(node: yaml.Node | None, part: str | int) -> tuple[int, yaml.Node] | N
     return None
 
 
-def _valid_names(model: type[BaseModel]) -> list[str]:
-    """Return every key that some part of the configuration has."""
+def valid_names(model: type[BaseModel]) -> list[str]:
+    """Return every key that some part of a settings model has, sorted."""
     names: set[str] = set()
     queue: list[Any] = [model]
     seen: set[int] = set()

@@ -96,6 +96,15 @@ def _embedding(
     return Explanation(UNLIKE_BANK)
 
 
+def _network(
+    _member: Member, output: npt.NDArray[np.floating], scorer: Scorer, _window: npt.NDArray[np.floating]
+) -> Explanation:
+    """The meaning of rows and columns is known to their family alone: only the largest deviation is reported."""
+    deviation = deviation_from_normal(output, scorer)
+    largest = deviation.flat[int(np.argmax(np.abs(deviation)))]
+    return Explanation(f"unlike normal sound, {largest:+.1f} spreads from the usual")
+
+
 def _indicators(
     _member: Member, output: npt.NDArray[np.floating], scorer: Scorer, _window: npt.NDArray[np.floating]
 ) -> Explanation:
@@ -160,6 +169,7 @@ EXPLAINERS: Mapping[str, Explainer] = MappingProxyType(
         "section_classifier": _section_classifier,
         "classifier": _classifier,
         "embedding": _embedding,
+        "network": _network,
         "level": _level,
         "mel_statistics": _mel_statistics,
         "indicators": _indicators,

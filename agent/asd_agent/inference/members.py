@@ -90,12 +90,13 @@ MEMBER_KINDS: Mapping[str, MemberKind] = MappingProxyType(
         "section_classifier": NETWORK,
         "classifier": NETWORK,
         "embedding": NETWORK,
+        "network": NETWORK,
         "level": MemberKind(level),
         "mel_statistics": MemberKind(mel_statistics),
         "indicators": MemberKind(condition_indicators),
     }
 )
-"""Every kind of member by its name in the manifest."""
+"""Every kind of member by its name in the manifest; `network` is the graph of a family that the agent does not know."""
 
 
 def load_member(

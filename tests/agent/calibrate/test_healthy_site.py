@@ -22,10 +22,9 @@ from asd_agent.calibrate.site import SiteSound, calibrate_site
 from asd_agent.features.log_mel import FeatureSpec
 from asd_agent.features.stft import StftSpec
 from asd_agent.inference.scorer import BundleScorer
-from asd_trainer.data.clip_windows import ClipWindows
-from asd_trainer.data.layout import Clip
+from asd_trainer.data.clips import ClipSet
+from asd_trainer.families.expert_plan import ExpertPlan
 from asd_trainer.fit.bundle import Fitter
-from asd_trainer.fit.scorers import ExpertPlan
 from rigs.bundles import hum
 
 FITTED = 32
@@ -61,12 +60,9 @@ def machines(seed: int, count: int) -> np.ndarray:
     return np.stack([machine(seed + i) for i in range(count)])
 
 
-def clip_windows(domain: str, seed: int, count: int) -> ClipWindows:
-    clips = tuple(
-        Clip(Path(f"section_00_{domain}_train_normal_{i:04d}.wav"), "hum", "00", domain, "train", "normal", i)
-        for i in range(count)
-    )
-    return ClipWindows(clips, np.round(machines(seed, count) * 32768).astype(np.int16))
+def normal_clips(domain: str, seed: int, count: int) -> ClipSet:
+    names = tuple(f"section_00_{domain}_train_normal_{i:04d}.wav" for i in range(count))
+    return ClipSet(names, names, np.round(machines(seed, count) * 32768).astype(np.int16))
 
 
 def plain(kind: Any, density: DensitySettings) -> ExpertPlan:
@@ -100,8 +96,8 @@ def embedding(folder: Path) -> ExpertPlan:
 
 def fitted(folder: Path, plans: Sequence[ExpertPlan]) -> BundleScorer:
     """The scorer of a bundle of these experts, which states how each was fitted, as the trainer's do."""
-    fitter = Fitter("hum", plans, {}, ThresholdSettings())
-    fitter.fit({"00": clip_windows("source", 0, FITTED)}, {"00": clip_windows("target", 40_000, 3)})
+    fitter = Fitter("hum", plans, ThresholdSettings())
+    fitter.fit({"00": normal_clips("source", 0, FITTED)}, {"00": normal_clips("target", 40_000, 3)})
     provenance = Provenance(
         created=datetime(2025, 1, 1, tzinfo=timezone.utc),
         recipe="test",

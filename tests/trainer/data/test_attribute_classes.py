@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from asd_trainer.data.attribute_classes import class_names, class_set, learnt_clips
+from asd_trainer.data.attribute_classes import class_names, load_classes
 from asd_trainer.data.dataset import scan
 from asd_trainer.data.layout import parse
-from asd_trainer.data.split import held_out_of_machine
-from asd_trainer.recipes.recipe import HeldOut
+from asd_trainer.data.split import DataSplit, HeldOut
 from rigs.clips import write_data_set
 
 
@@ -46,18 +45,19 @@ def test_neither_test_clips_nor_what_is_held_out_of_any_machine_is_learnt(tmp_pa
     """Names repeat from machine to machine: what is held out of one must not be looked up in another."""
     for machine in ("fan", "pump"):
         write_data_set(tmp_path, machine, train_source=6, train_target=2, test=1)
-    data, settings = scan(tmp_path), HeldOut()
-    learnt = learnt_clips(data.clips, settings, seed=3)
+    data = scan(tmp_path)
+    split = DataSplit.of(data, HeldOut(), 3)
+    learnt = split.learnt_of_all()
     assert {c.machine for c in learnt} == {"fan", "pump"}
     assert {(c.split, c.label) for c in learnt} == {("train", "normal")}
     assert sum(c.domain == "target" for c in learnt) == 8
     for machine in ("fan", "pump"):
         own = data.select(machine=machine, split="train", label="normal")
-        held_out = held_out_of_machine(own, settings, 3)
+        held_out = split.held_out(machine)
         assert len(held_out) == 4
         assert {c.path.name for c in learnt if c.machine == machine} == {c.path.name for c in own} - held_out
-    found = class_set(learnt)
-    assert len(found.classes) == 8
+    found = load_classes(learnt)
+    assert len(found.class_names) == 8
     assert found.samples.shape == (len(learnt), 160_000)
-    assert [found.classes[i] for i in found.labels] == class_names(learnt)
+    assert [found.class_names[i] for i in found.classes] == class_names(learnt)
     assert found.names[0].startswith("fan/section_")

@@ -11,8 +11,8 @@ import torch
 from asd_trainer.engine.checkpoint import CheckpointError
 from asd_trainer.engine.onnx_export import IR_VERSION, OPSET, ExportError, export_network
 from asd_trainer.families.autoencoder.network import Autoencoder, AutoencoderShape
+from asd_trainer.families.autoencoder.settings import ConformerSettings
 from asd_trainer.families.autoencoder.training import load_autoencoder
-from asd_trainer.families.settings import ConformerSettings
 
 MELS, FRAMES = 12, 20
 

@@ -14,28 +14,21 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from asd_trainer.data.clip_sounds import hear
+from asd_trainer.data.clips import ClipSet
 from asd_trainer.engine import precision as computing
 from asd_trainer.engine.randomness import TrainingRandomness, own_randomness
 from asd_trainer.families.autoencoder import training as autoencoder
 from asd_trainer.families.autoencoder.network import Autoencoder, AutoencoderShape
-from asd_trainer.families.classifier.learning import Learning, Plan
+from asd_trainer.families.autoencoder.settings import AutoencoderExpert, ConformerSettings, TrainingSettings
 from asd_trainer.families.classifier.network import Classifier, ClassifierShape
+from asd_trainer.families.classifier.objective import ClassifierObjective, Stage
+from asd_trainer.families.classifier.settings import ClassifierExpert, OneCycleSettings
 from asd_trainer.families.embedding.network import EmbeddingShape
-from asd_trainer.families.embedding.training import Lesson as EmbeddingLesson
-from asd_trainer.families.settings import (
-    AdamWSettings,
-    AutoencoderExpert,
-    ClassifierExpert,
-    ConformerSettings,
-    EmbeddingExpert,
-    NetworkExpert,
-    OneCycleSettings,
-    TrainingSettings,
-)
+from asd_trainer.families.embedding.settings import AdamWSettings, EmbeddingExpert
+from asd_trainer.families.embedding.training import EmbeddingLoss
 from asd_trainer.features.log_mel import LogMel
 from asd_trainer.features.settings import MaskSettings
-from asd_trainer.recipes.recipe import Recipe, load_recipe, recipe_names
+from asd_trainer.recipes.load import load_recipe, recipe_names
 
 CPU = torch.device("cpu")
 Losses = Callable[[], Tensor]
@@ -59,7 +52,8 @@ def autoencoder_losses(precision: str) -> tuple[nn.Module, Losses]:
         chance = TrainingRandomness(1, CPU)
         model = Autoencoder(AutoencoderShape(n_mels=8, frames=20, network=expert.network))
         model.set_normalisation(np.full(8, -40.0), np.full(8, 10.0))
-        losses = autoencoder._losses(model, features, np.zeros(6, np.float32), expert, chance.masks)
+        clips = ClipSet(tuple("012345"), features=features, sections=np.zeros(6, np.float32))
+        losses = autoencoder._losses(model, clips, expert, chance.masks)
         return model, lambda: losses(np.arange(6))
 
 
@@ -75,20 +69,17 @@ def classifier_losses(precision: str) -> tuple[nn.Module, Losses]:
         }
     )
     rng = np.random.default_rng(0)
-    recipe = Recipe(name="t", experts=[expert])
-    sets = [
-        hear(rng.normal(0, level, (4, 16_400)).astype(np.int16), [str(i) for i in range(4)], recipe.features_of(expert))
-        for level in (3000, 6000)
-    ]
+    noise = [rng.normal(0, level, (4, 16_400)).astype(np.int16) for level in (3000, 6000)]
+    sets = [ClipSet(tuple("0123"), samples=x).with_log_mels(expert.features) for x in noise]
     with own_randomness(CPU, deterministic=True):
         chance = TrainingRandomness(1, CPU)
         model = Classifier(ClassifierShape(n_mels=32, total_frames=33, frames=32, backbone="resnet10t", embedding=8))
-        model.set_normalisation(*autoencoder.band_statistics(sets[0].features, sets[0].names))
-        learning = Learning(model, sets, Plan(10, 1e-3, 0), recipe, expert, chance)
-        learning._prepare(1)
+        model.set_normalisation(*sets[0].band_statistics())
+        objective = ClassifierObjective(model, sets, Stage(10, 1e-3, 0), expert, chance)
+        objective._prepare(1)
         model.train()
         model.head[0].p = 0.0
-        return model, lambda: learning._losses(np.arange(8))
+        return model, lambda: objective._losses(np.arange(8))
 
 
 def gradient(losses: Lesson, precision: str) -> tuple[Tensor, Tensor]:
@@ -162,7 +153,7 @@ def embedding_losses(_: str, classes: int = 2) -> tuple[nn.Module, Losses]:
     signals = torch.randn(4, 16_000, generator=torch.Generator().manual_seed(0))
     with own_randomness(CPU, deterministic=True):
         chance = TrainingRandomness(1, CPU)
-        lesson = EmbeddingLesson(shape, classes, expert)
+        lesson = EmbeddingLoss(shape, classes, expert)
     return lesson, lambda: lesson(signals, torch.tensor([0, 1, 0, 1]) % classes, chance.masks, chance.host)
 
 
@@ -237,5 +228,5 @@ def test_settings_say_only_what_is_not_as_before_there_was_a_choice():
 
 
 def test_no_packaged_recipe_is_compiled():
-    experts = [e for name in recipe_names() for e in load_recipe(name).experts if isinstance(e, NetworkExpert)]
+    experts = [e for name in recipe_names() for e in load_recipe(name).experts if e.trained]
     assert not any(getattr(e.training, "compile", False) for e in experts)

@@ -13,7 +13,8 @@ from asd_trainer.evaluation.score import evaluate_run, evaluate_runs, read_evalu
 from asd_trainer.jobs import status
 from asd_trainer.jobs.runs import Run, find_runs, read_summary
 from asd_trainer.jobs.train import export_run, train_machine
-from asd_trainer.recipes.recipe import Recipe, load_recipe
+from asd_trainer.recipes.load import load_recipe
+from asd_trainer.recipes.recipe import Recipe
 from rigs.clips import write_data_set
 from rigs.command import call
 

@@ -13,13 +13,14 @@ from asd_agent.features.log_mel import FeatureSpec
 from asd_agent.inference.provider_check import check_golden
 from asd_agent.inference.providers import Sessions
 from asd_agent.inference.scorer import BundleScorer
+from asd_trainer.families.expert_plan import ExpertPlan
 from asd_trainer.fit.bundle import Fitter
-from asd_trainer.fit.scorers import ExpertPlan, MemberScorers
-from rigs.bundles import clip_windows
+from asd_trainer.fit.scorers import MemberScorers
+from rigs.bundles import normal_clips
 
 SPEC = FeatureSpec(n_mels=16)
-SOURCE = {s: clip_windows(s, "source", 8, n) for n, s in enumerate(("00", "01"))}
-TARGET = {"00": clip_windows("00", "target", 3, 7)}
+SOURCE = {s: normal_clips(s, "source", 8, n) for n, s in enumerate(("00", "01"))}
+TARGET = {"00": normal_clips("00", "target", 3, 7)}
 
 
 def plan(**more) -> ExpertPlan:
@@ -28,7 +29,7 @@ def plan(**more) -> ExpertPlan:
 
 
 def held_out(*numbers: int) -> frozenset[str]:
-    return frozenset(w.clips[n].path.name for w in SOURCE.values() for n in numbers)
+    return frozenset(w.names[n] for w in SOURCE.values() for n in numbers)
 
 
 def fitted(using: ExpertPlan, number: int = 0):
@@ -62,7 +63,7 @@ def test_a_target_that_was_not_learnt_enters_the_machines_scorer():
 
 def test_a_bundle_of_rotating_folds_is_calibrated_on_every_clip_and_gives_its_golden_scores(tmp_path):
     using = plan(held_out=[held_out(0, 1, 2, 3), held_out(4, 5, 6)], chosen={"target": ["m-1"]})
-    fitter = Fitter("hum", [using], {}, ThresholdSettings())
+    fitter = Fitter("hum", [using], ThresholdSettings())
     fitter.fit(SOURCE, TARGET)
     made = datetime(2025, 1, 1, tzinfo=timezone.utc)
     provenance = Provenance(created=made, recipe="test", recipe_settings={}, data_digest="0" * 64, seed=0, versions={})

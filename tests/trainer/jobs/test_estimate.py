@@ -7,7 +7,8 @@ from typer.testing import CliRunner
 
 from asd_trainer.cli import app
 from asd_trainer.data.dataset import scan
-from asd_trainer.jobs.estimate import STEPS, estimate
+from asd_trainer.families.timing import STEPS
+from asd_trainer.jobs.estimate import estimate
 from asd_trainer.jobs.plan import make_plan
 from asd_trainer.recipes.recipe import Recipe
 from rigs.clips import write_data_set

@@ -8,10 +8,11 @@ import pytest
 from asd_agent.errors import ConfigError, DataError, UsageError
 from asd_trainer.data.dataset import scan
 from asd_trainer.data.digests import Digests
-from asd_trainer.data.split import by_section, held_out_clips
+from asd_trainer.data.split import by_section, section_folds
 from asd_trainer.jobs import digests
 from asd_trainer.jobs.plan import Plan, make_plan
-from asd_trainer.recipes.recipe import Recipe, load_recipe, load_recipes
+from asd_trainer.recipes.load import load_recipe, load_recipes
+from asd_trainer.recipes.recipe import Recipe
 
 AUTOENCODER = {"kind": "autoencoder", "members": 2, "training": {"steps": 7}}
 
@@ -135,7 +136,7 @@ def test_the_single_autoencoder_is_a_member_of_the_pool_and_scorers_do_not_decid
     assert len({found[name] for name in networks}) == 6
     of_pool = [job.arguments for job in plan.jobs if job.name.startswith("ae-ens/") and job.kind == "network"]
     assert [a["fold"] for a in of_pool] == [0, 1, 2, 3, 4, 5]
-    parts = [a["part"]["experts"][0] for a in of_pool]
+    parts = [a["expert"] for a in of_pool]
     assert [(p["features"]["n_mels"], p["network"]["blocks"]) for p in parts] == [(64, 2), (96, 2), (64, 1)] * 2
 
 
@@ -151,16 +152,16 @@ def test_folds_rotate_by_recording_until_every_clip_was_held_out_once(tmp_path):
     clips = by_section(scan(data_set(tmp_path / "data", source=11, sections="0")).clips, "source")["00"]
     clips = [c for c in clips if c.split == "train"]
     settings = recipe().held_out
-    parts = [held_out_clips(clips, settings, 3, fold) for fold in range(5)]
-    assert {len(p) for p in parts} == {3}
-    assert frozenset().union(*parts[:4]) == {c.path.name for c in clips}
+    parts = section_folds(clips, settings, 3)
+    assert [len(p) for p in parts] == [3] * 4
+    assert frozenset().union(*parts) == {c.path.name for c in clips}
     assert not parts[0] & parts[1] | parts[1] & parts[2]
-    assert parts[4] == parts[0]
 
 
 def test_many_clips_have_one_fold(tmp_path):
     clips = list(scan(data_set(tmp_path / "data", source=100, sections="0", target=0, test=0)).clips)
-    assert held_out_clips(clips, recipe().held_out, 0, 3) == held_out_clips(clips, recipe().held_out, 0)
+    (only,) = section_folds(clips, recipe().held_out, 0)
+    assert len(only) == 10
 
 
 def test_choosing_by_labels_evaluates_all_members_first(tmp_path):
@@ -197,7 +198,7 @@ def test_a_machine_without_labelled_test_clips_is_trained_and_its_evaluation_lef
 @pytest.mark.parametrize(
     ("data", "expert", "text"),
     [
-        ({"source": 1}, {"kind": "level"}, "1 normal clips of 1 recording of section 00 cannot be told apart"),
+        ({"source": 1}, {"kind": "level"}, "1 normal clips of 1 recording of section 00 cannot be divided"),
         ({"source": 3}, AUTOENCODER, "3 normal recordings of section 00 are too few to train a network"),
         ({"source": 0}, {"kind": "level"}, "section 00 of fan has target clips but no source clips"),
         ({"source": 0, "target": 0}, AUTOENCODER, "machine fan has no normal clips for training"),

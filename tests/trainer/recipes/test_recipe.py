@@ -7,7 +7,7 @@ import pytest
 from asd_agent.config.file import ConfigFileError
 from asd_agent.errors import ConfigError
 from asd_agent.features.log_mel import FeatureSpec
-from asd_trainer.recipes.recipe import load_recipe, recipe_names
+from asd_trainer.recipes.load import load_recipe, recipe_names
 
 
 def write(folder: Path, text: str) -> Path:
@@ -38,7 +38,7 @@ def test_an_ablation_changes_what_it_says_and_nothing_else():
 
 def test_a_variant_changes_what_it_names_and_the_recipes_features_stay_below_it():
     recipe = load_recipe("ae-ens")
-    members = [recipe.autoencoder().member(n, recipe.features) for n in range(4)]
+    members = [recipe.experts[0].member(n, recipe.features) for n in range(4)]
     assert members[0] == members[3]
     second, third = members[1], members[2]
     assert second.features == recipe.features.model_copy(update={"n_fft": 1024, "n_mels": 96})
@@ -49,19 +49,19 @@ def test_a_variant_changes_what_it_names_and_the_recipes_features_stay_below_it(
 def test_the_official_baselines_have_the_official_numbers():
     dense, sections = load_recipe("baseline-ae"), load_recipe("baseline-mnv2")
     for recipe in (dense, sections):
-        spec = recipe.features_of(recipe.network())
+        spec = recipe.experts[0].member(0, recipe.features).features
         assert (spec.n_fft, spec.hop_length, spec.n_mels, spec.power) == (1024, 512, 128, 2)
-    expert = dense.network()
+    expert = dense.experts[0]
     assert (expert.frames, expert.width, expert.depth, expert.bottleneck) == (5, 128, 4, 8)
     assert tuple(expert.training.model_dump().values()) == (100, 512, 1e-3)
-    expert = sections.network()
+    expert = sections.experts[0]
     assert (expert.frames, expert.hop, expert.backbone) == (64, 8, "mobilenetv2_050")
     assert tuple(expert.training.model_dump().values()) == (20, 32, 1e-5)
 
 
 def test_the_papers_recipe_has_the_papers_numbers():
     recipe = load_recipe("paper")
-    expert = recipe.autoencoder()
+    expert = recipe.experts[0]
     training, masks = expert.training, expert.masks
     assert (training.steps, training.warmup_steps, training.batch) == (50_000, 8_000, 64)
     assert (masks.time_masks, masks.time_width) == (50, (1, 5))
@@ -69,7 +69,7 @@ def test_the_papers_recipe_has_the_papers_numbers():
     assert masks.input_dropout == 0.2
     assert expert.id_regression
     assert recipe.held_out.fraction == 0.1
-    assert recipe.features_of(expert).n_mels == 128
+    assert recipe.features.n_mels == 128
 
 
 def test_a_file_is_read_and_an_experts_features_go_before_the_recipes(tmp_path):
@@ -79,8 +79,8 @@ def test_a_file_is_read_and_an_experts_features_go_before_the_recipes(tmp_path):
         "  - {kind: autoencoder}\n  - {kind: autoencoder, features: {n_mels: 32}}\n",
     )
     recipe = load_recipe(path)
-    assert [recipe.features_of(e).n_mels for e in recipe.experts] == [64, 32]
-    assert recipe.features_of(recipe.experts[0]) == FeatureSpec(n_mels=64)
+    assert [e.member(0, recipe.features).features.n_mels for e in recipe.experts] == [64, 32]
+    assert recipe.experts[0].member(0, recipe.features).features == FeatureSpec(n_mels=64)
 
 
 @pytest.mark.parametrize(

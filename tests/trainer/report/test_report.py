@@ -14,7 +14,7 @@ from asd_trainer.cli import main
 from asd_trainer.data.dataset import scan
 from asd_trainer.evaluation.score import evaluate_run
 from asd_trainer.jobs.train import train_machine
-from asd_trainer.recipes.recipe import load_recipe
+from asd_trainer.recipes.load import load_recipe
 from rigs.clips import write_data_set
 from rigs.command import call
 from rigs.waiting import PATIENCE

@@ -8,7 +8,8 @@ import yaml
 
 from asd_agent.errors import ConfigError, DataError
 from asd_trainer.data.dataset import scan
-from asd_trainer.recipes.recipe import Recipe, load_recipe
+from asd_trainer.recipes.load import load_recipe
+from asd_trainer.recipes.recipe import Recipe
 from asd_trainer.search import study as module
 from asd_trainer.search.space import check_space, with_values
 from asd_trainer.search.study import held_out_recordings, search_machine, without

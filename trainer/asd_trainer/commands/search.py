@@ -41,7 +41,7 @@ def search(
     Example: asd-trainer search data --recipe mahalanobis-search --machine fan --trials 20
     """
     from asd_trainer.data.dataset import scan
-    from asd_trainer.recipes.recipe import load_recipe
+    from asd_trainer.recipes.load import load_recipe
     from asd_trainer.search.study import search_machine
 
     where = _domain(domain)

@@ -50,7 +50,7 @@ def table(
     from asd_trainer.jobs import JobsFailedError
     from asd_trainer.jobs.plan import make_plan
     from asd_trainer.jobs.train import carry_out
-    from asd_trainer.recipes.recipe import load_recipes
+    from asd_trainer.recipes.load import load_recipes
 
     settings = load_recipes(recipes or [])
     names = [r.name for r in settings]

@@ -16,7 +16,7 @@ from asd_trainer.commands.jobs import DryRun, Hours, OnCluster, Workers, job_dis
 from asd_trainer.engine.progress import progress_bars
 
 if TYPE_CHECKING:
-    from asd_trainer.fit.pruning import Pruned
+    from asd_trainer.jobs.pruning import Pruned
     from asd_trainer.jobs.runs import Run
 
 _Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
@@ -50,7 +50,7 @@ def train(
     from asd_trainer.data.dataset import scan
     from asd_trainer.jobs.plan import make_plan
     from asd_trainer.jobs.train import carry_out
-    from asd_trainer.recipes.recipe import load_recipe
+    from asd_trainer.recipes.load import load_recipe
 
     settings = load_recipe(recipe)
     if members_by_labels is not None:
@@ -168,7 +168,7 @@ def _pruned(run: Run, members: int | None, agreement: float | None, budget_ms: f
     """The run with fewer members, where fewer are asked for."""
     if members is None and agreement is None and budget_ms is None:
         return None
-    from asd_trainer.fit.pruning import member_costs, prune_run, within_budget
+    from asd_trainer.jobs.pruning import member_costs, prune_run, within_budget
     from asd_trainer.jobs.runs import read_settings
     from asd_trainer.recipes.recipe import Prune
 

@@ -17,7 +17,7 @@ from asd_agent.audio.files import SAMPLE_RATE, Signal, count_samples, missing_pa
 from asd_agent.audio.quality import QualityLimits, assess
 from asd_agent.errors import AudioError, DataError, UsageError
 from asd_agent.whole_files import write_whole
-from asd_trainer.data.clip_windows import WINDOW_SECONDS
+from asd_trainer.data.clips import WINDOW_SECONDS
 from asd_trainer.data.layout import Domain, Label, Split, parse
 from asd_trainer.engine.progress import StageProgress
 from asd_trainer.text import counted

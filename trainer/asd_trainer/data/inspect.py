@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from asd_trainer.data.clip_windows import WINDOW_SECONDS
+from asd_trainer.data.clips import WINDOW_SECONDS
 from asd_trainer.data.dataset import DataSet, Problem, scan
 from asd_trainer.data.file_check import BROKEN, FileCheck, check_file
 from asd_trainer.data.layout import SUFFIXES, Clip, Domain, Label, Split

@@ -12,12 +12,24 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
+from asd_agent.errors import AsdError
 from asd_trainer.engine.settings import Computation
 
 LOW_PRECISION_ON = ("cuda",)
 """Kinds of devices that compute networks in bfloat16 where a recipe asks for it."""
 CHANNELS_LAST_ON = ("cuda",)
 """Kinds of devices whose convolutions are faster with the channels of a pixel adjacent in memory."""
+
+
+def choose_device(wanted: str) -> torch.device:
+    """Return the device that a training runs on: `auto` is CUDA where there is one, else the CPU.
+
+    Raises:
+        AsdError: CUDA is wanted and there is none.
+    """
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise AsdError("the recipe wants a CUDA device and torch finds none", "Set `device: auto`.")
+    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def autocast(device: torch.device, settings: Computation) -> torch.autocast:

@@ -24,9 +24,10 @@ from asd_agent.errors import DataError
 from asd_agent.inference.providers import Sessions
 from asd_agent.inference.scorer import BundleScorer, WindowScore, score_long
 from asd_agent.whole_files import whole_file
-from asd_trainer.data.dataset import labelled_clips, scan
+from asd_trainer.data.dataset import scan
 from asd_trainer.data.digests import Digests
 from asd_trainer.data.layout import Clip
+from asd_trainer.data.split import DataSplit, HeldOut
 from asd_trainer.engine.progress import StageProgress
 from asd_trainer.evaluation.metrics.bootstrap import DRAWS, Cell, harmonic_means, interval, resampled
 from asd_trainer.evaluation.metrics.result import measure, to_csv
@@ -35,12 +36,15 @@ from asd_trainer.evaluation.metrics.submission import ScoredCell, write_submissi
 from asd_trainer.evaluation.transductive import same_ranking, transductive_scores
 from asd_trainer.jobs import Job, Task, run_jobs
 from asd_trainer.jobs import digests as job_digests
+from asd_trainer.jobs.bodies import TaskProgress
+from asd_trainer.jobs.descriptions import evaluation_job, split_folder
 from asd_trainer.jobs.executor import Observe
 from asd_trainer.jobs.launch import Launcher
-from asd_trainer.jobs.plan import Plan, evaluation_job
-from asd_trainer.jobs.runs import SCORES, Run, jobs_of, publish_evaluation, read_summary
+from asd_trainer.jobs.machine_clips import MachineClips
+from asd_trainer.jobs.plan import Plan
+from asd_trainer.jobs.runs import SCORES, Run, jobs_of, publish_evaluation, read_settings, read_summary
 from asd_trainer.jobs.store import folder_of
-from asd_trainer.jobs.train import Steps, tell
+from asd_trainer.jobs.train import observe_steps
 
 DRAWN = "draws.npz"
 Drawn = Mapping[str, npt.NDArray[np.float64]]
@@ -79,12 +83,13 @@ def evaluate_runs(
     scanned = {root: scan(root) for root in {run.data for run in runs}}
     for run in runs:
         out, jobs = jobs_of(run)
-        clips = labelled_clips(scanned[run.data], run.machine)
-        if not clips:
+        clips = MachineClips(scanned[run.data], run.machine, remembered.setdefault(out, Digests(out)))
+        if not clips.testing:
             raise DataError(f"{run.data}: has no labelled test clips of {run.machine}", "See `asd-trainer inspect`.")
-        digest = remembered.setdefault(out, Digests(out)).of(clips, run.data)
+        held_out = HeldOut.model_validate(read_settings(run).get("held_out", {}))
+        split = DataSplit.of(clips.data, held_out, run.seed).store(split_folder(out))
         name = f"{run.folder.resolve().relative_to(out)}/evaluation"
-        job = evaluation_job(name, run.machine, digest, run.data, run.job)
+        job = evaluation_job(name, clips, split, run.job)
         graphs[out].update({j.name: j for j in [*jobs, job]})
         wanted.append((run, out, name))
     for known in remembered.values():
@@ -101,7 +106,7 @@ def evaluate_runs(
 
 def evaluate_run(run: Run, progress: StageProgress | None = None) -> Evaluation:
     """Evaluate one run, as `evaluate_runs`."""
-    (one,) = evaluate_runs([run], observe=tell(progress) if progress else None)
+    (one,) = evaluate_runs([run], observe=observe_steps(progress) if progress else None)
     return one
 
 
@@ -136,7 +141,7 @@ def summary(evaluation: Evaluation) -> dict[str, Any]:
     return dict(evaluation.document)
 
 
-def evaluate_bundle(task: Task, machine: str, data: str) -> dict[str, Any]:
+def evaluate_bundle(task: Task, machine: str, data: str, split: str) -> dict[str, Any]:
     """Run a job: score the test clips of a machine with the bundle of the job it depends on.
 
     Returns:
@@ -148,8 +153,8 @@ def evaluate_bundle(task: Task, machine: str, data: str) -> dict[str, Any]:
     """
     (made,) = task.dependencies.values()
     scorer = BundleScorer(Bundle.open(made.folder / "bundle"), Sessions(threads=2))
-    clips = labelled_clips(scan(Path(data)), machine)
-    steps = Steps(task, len(clips))
+    clips = DataSplit.read(Path(split), Path(data)).testing(machine)
+    steps = TaskProgress(task, len(clips))
     streaming: list[ScoredCell] = []
     transductive: list[ScoredCell] = []
     unscored: list[str] = []

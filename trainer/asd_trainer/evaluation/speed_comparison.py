@@ -24,10 +24,9 @@ from asd_agent.bundle.manifest import Member
 from asd_agent.errors import BundleError
 from asd_agent.features.log_mel import FeatureSpec, log_mel
 from asd_agent.inference.providers import Sessions
-from asd_trainer.families.autoencoder.network import Autoencoder, AutoencoderShape
-from asd_trainer.families.settings import AutoencoderExpert
+from asd_trainer.engine.onnx_export import Exportable
+from asd_trainer.families.registry import family_of
 from asd_trainer.features.log_mel import LogMel
-from asd_trainer.fit.expert_plans import numbered
 from asd_trainer.recipes.recipe import Recipe
 
 Window = npt.NDArray[np.float32]
@@ -88,39 +87,32 @@ def _compare(bundle: Bundle, window: Window, threads: int, effort: Effort | None
         replicas = member.masks.count if member.masks else 1
         given = model.example(replicas)
         feed = {name: value.numpy() for name, value in zip(model.inputs, given, strict=True)}
-        times = measure_pairs(partial(session.run, ["error"], feed), partial(_run_eagerly, model, given), effort)
+        times = measure_pairs(partial(session.run, None, feed), partial(_run_eagerly, model, given), effort)
         yield SpeedComparison(f"network, {replicas} replicas", member.id, "eager torch", *times)
 
 
-def network_of(bundle: Bundle, member: Member) -> Autoencoder | None:
-    """Return the network of a member in torch, with random weights; None unless it is an autoencoder.
+def network_of(bundle: Bundle, member: Member) -> Exportable | None:
+    """Return the network of a member in torch, with random weights; None where its family builds none.
 
     Raises:
         BundleError: The recipe in the bundle is of another version, or lacks the member.
     """
-    if member.kind != "autoencoder" or member.features is None:
+    if member.graph is None:
         return None
     try:
         recipe = Recipe.model_validate(bundle.manifest.provenance.recipe_settings)
     except ValidationError as error:
         raise BundleError(f"{bundle.path}: its recipe is of another version", "Export the bundle again.") from error
-    for one in numbered(recipe):
-        if not isinstance(one.expert, AutoencoderExpert):
-            continue
-        for number in range(one.expert.members):
-            if one.member_id(number) == member.id:
-                settings = one.expert.member(number, recipe.features)
-                shape = AutoencoderShape(
-                    n_mels=member.features.n_mels,
-                    frames=member.features.frames(bundle.manifest.window_samples),
-                    id_regression=settings.id_regression,
-                    network=settings.network,
-                )
-                return Autoencoder(shape).eval()
+    for named in recipe.named_experts():
+        for number in range(named.expert.member_count):
+            of_section = f"{named.member_id(number)}-"
+            if member.id == named.member_id(number) or member.id.startswith(of_section):
+                expert = named.expert.member(number, recipe.features)
+                return family_of(expert.kind).untrained_network(expert, bundle.manifest.window_samples)
     raise BundleError(f"{bundle.path}: its recipe has no member {member.id!r}", "Export the bundle again.")
 
 
-def _run_eagerly(model: Autoencoder, given: tuple[torch.Tensor, ...]) -> Any:
+def _run_eagerly(model: Any, given: tuple[torch.Tensor, ...]) -> Any:
     with torch.inference_mode():
         return model(*given)
 

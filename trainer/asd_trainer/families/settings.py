@@ -1,60 +1,142 @@
-"""Settings of the experts: what a recipe says of networks, their training, and how their observations become scores.
+"""Settings that the experts of every family share."""
 
-Defaults are the numbers of the paper (section 4.1) where it gives them, and those of the official baselines in theirs.
-"""
+from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from asd_trainer.families.autoencoder.settings import (
-    AutoencoderExpert,
-    ConformerSettings,
-    Replicas,
-    TrainingSettings,
-    Variant,
-)
-from asd_trainer.families.baselines.settings import BaselineExpert, DenseExpert, EpochSettings, SectionExpert
-from asd_trainer.families.classifier.settings import (
-    ClassifierExpert,
-    ClassifierSettings,
-    LossSettings,
-    OneCycleSettings,
-    PseudoAnomalies,
-    TuningSettings,
-)
-from asd_trainer.families.embedding.settings import AdamWSettings, EmbeddingExpert, EmbeddingSettings
-from asd_trainer.families.settings_parts import Expert, NetworkExpert
-from asd_trainer.families.statistics.settings import PlainExpert
+from asd_agent.bundle.manifest import Combination, FramePooling
+from asd_agent.calibrate import DensitySettings
+from asd_agent.features.log_mel import FeatureSpec
+from asd_trainer.settings import Settings
 
-MachineNetwork = AutoencoderExpert | DenseExpert | SectionExpert
-"""Experts with one network a machine."""
-AnyNetwork = MachineNetwork | ClassifierExpert | EmbeddingExpert
-AnyExpert = Annotated[AnyNetwork | PlainExpert, Field(discriminator="kind")]
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
-__all__ = [
-    "AdamWSettings",
-    "AnyExpert",
-    "AnyNetwork",
-    "AutoencoderExpert",
-    "BaselineExpert",
-    "ClassifierExpert",
-    "ClassifierSettings",
-    "ConformerSettings",
-    "DenseExpert",
-    "EmbeddingExpert",
-    "EmbeddingSettings",
-    "EpochSettings",
-    "Expert",
-    "LossSettings",
-    "MachineNetwork",
-    "NetworkExpert",
-    "OneCycleSettings",
-    "PlainExpert",
-    "PseudoAnomalies",
-    "Replicas",
-    "SectionExpert",
-    "TrainingSettings",
-    "TuningSettings",
-    "Variant",
-]
+
+class Execution(Settings):
+    """Where and how trainings run.
+
+    Attributes:
+        checkpoint_every: Steps between checkpoints.
+        device: `auto` takes CUDA where there is one.
+        deterministic: Bit-equal repeats on one device, at some cost in speed on CUDA.
+    """
+
+    checkpoint_every: int = Field(default=500, ge=1)
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    deterministic: bool = True
+
+
+class Expert(Settings):
+    """Settings of one expert: the members of one family in a recipe.
+
+    Attributes:
+        trained: Whether members learn from clips, so that some clips have to be held out.
+        kind: Kind by which the registry finds the family.
+        features: Front end of the expert, where it is not the recipe's.
+        density: Density that is fitted to what members infer.
+        scorers: One scorer for each section and domain, as in the paper, or one for the whole machine.
+        frame_pooling: From frame scores to one score.
+        combination: From the members' scores to the expert's.
+    """
+
+    trained: ClassVar[bool] = False
+    kind: str
+    features: FeatureSpec | None = None
+    density: DensitySettings = DensitySettings()
+    scorers: Literal["condition", "machine"] = "condition"
+    frame_pooling: FramePooling = FramePooling()
+    combination: Combination = Combination()
+
+    @property
+    def member_count(self) -> int:
+        """Number of members."""
+        return 1
+
+    @property
+    def best_by_labels(self) -> int | None:
+        """Number of members that labelled test clips choose for each domain; None where all members are used."""
+        return None
+
+    @property
+    def depends_on_seed(self) -> bool:
+        """Whether a seed changes the result: weights, held-out clips, or the start of a mixture's fit."""
+        return self.trained or self.density.density == "gmm"
+
+    def member(self, number: int, features: FeatureSpec) -> Self:  # noqa: ARG002 - members may differ
+        """Return the settings of one member, its front end among them.
+
+        Args:
+            number: Number of the member, from 0.
+            features: Front end of the recipe.
+        """
+        return self.model_copy(update={"features": self.features or features})
+
+    def for_training(self) -> Self:
+        """Return the settings that decide a trained member; all others are at their defaults."""
+        return self
+
+    def choosing_none(self) -> Self:
+        """Return the same settings with all members used."""
+        return self
+
+    def check_members(self, features: FeatureSpec) -> None:
+        """Check that every member's settings fit together; `features` is the recipe's front end.
+
+        Raises:
+            ValueError: They do not.
+        """
+
+
+class NetworkExpert(Expert):
+    """Settings of an expert whose members are trained, each from a seed of its own.
+
+    Attributes:
+        members: Number of members.
+        members_by_labels: Number of members for each domain that the labelled test clips of the development sections
+            choose, as in the paper. Where it is not given, all members are used and no label is read.
+    """
+
+    trained: ClassVar[bool] = True
+    members: int = Field(default=1, ge=1)
+    members_by_labels: Literal[2, 3, 5, 10, 20] | None = None
+
+    @model_validator(mode="after")
+    def _enough(self) -> NetworkExpert:
+        if self.members_by_labels is not None and self.members_by_labels > self.members:
+            raise ValueError(f"the best {self.members_by_labels} of {self.members} members cannot be chosen")
+        return self
+
+    @property
+    def member_count(self) -> int:
+        """Number of members."""
+        return self.members
+
+    @property
+    def best_by_labels(self) -> int | None:
+        """See `Expert.best_by_labels`."""
+        return self.members_by_labels
+
+    def choosing_none(self) -> Self:
+        """Return the same settings with all members used."""
+        return self.model_copy(update={"members_by_labels": None})
+
+
+class EpochSettings(Settings):
+    """Adam at a constant rate over whole epochs.
+
+    Attributes:
+        epochs: Number of times that every item is used.
+        batch: Items a batch.
+        learning_rate: Rate of every step.
+    """
+
+    epochs: int = Field(ge=1)
+    batch: int = Field(ge=1)
+    learning_rate: float = Field(gt=0)
+
+    def steps(self, items: int) -> int:
+        """Return the number of batches in all epochs of so many items."""
+        return self.epochs * -(-items // self.batch)

@@ -1,9 +1,9 @@
-"""From members to a bundle: observations of held-out normals, scorers, standardisation, thresholds, golden windows.
+"""From members to a bundle: scorers, standardisation, thresholds, golden windows.
 
-A scorer is fitted to clips that its member has not learnt. Where folds rotate over the members, each has other
-clips, and a clip's reference score is combined from the members that have not learnt it.
+A scorer is fitted to clips that its member has not learnt. Where folds rotate over the members, each has other clips,
+and a clip's reference score is combined from the members that have not learnt it.
 
-Everything that forms a score is the agent's own code; nothing here looks at a test clip.
+Everything that forms a score is the agent's own code; no test clip is read here.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ from asd_agent.calibrate.compose import FittedExpert, FittedMember, Heard, Thres
 from asd_agent.calibrate.condition import PROVISIONAL_BELOW
 from asd_agent.inference.providers import Sessions
 from asd_agent.inference.scorer import BundleScorer
-from asd_trainer.data.clip_windows import ClipWindows
+from asd_trainer.data.clips import ClipSet
 from asd_trainer.engine.progress import StageProgress
+from asd_trainer.families.expert_plan import ExpertPlan
 from asd_trainer.fit.pruning_order import Candidate, Order, order_members
-from asd_trainer.fit.scorers import ExpertPlan, Fitted, MemberScorers, domain_name
+from asd_trainer.fit.scorers import Fitted, MemberScorers, Sections, domain_name
 from asd_trainer.recipes.recipe import Prune
 
 Float = npt.NDArray[np.float64]
@@ -38,24 +39,22 @@ class Fitter:
 
     Args:
         machine: Machine type.
-        plans: Experts.
-        arrays: Mask banks, by their keys in scorers.npz.
-        thresholds: What to ask of thresholds.
-        combination: Of experts.
-        only: Name of the one expert that judges a domain; all of them where a domain is not in it.
-        seed: Of everything random.
-        progress: Told of each observed clip.
-        prune: How many members are kept.
+        plans: Experts with their members.
+        thresholds: Wanted thresholds.
+        combination: From the experts' scores to one.
+        only: Name of the only expert that judges a domain; all experts where a domain is not in it.
+        seed: Seed of everything random.
+        progress: Called after each batch of clips that a member has scored.
+        prune: Number of members that are kept; all where it is not given.
 
     Attributes:
-        order: In which members are kept, where some are pruned.
+        order: Order in which members are kept, where some are pruned.
     """
 
     def __init__(
         self,
         machine: str,
         plans: Sequence[ExpertPlan],
-        arrays: Arrays,
         thresholds: ThresholdSettings,
         combination: Combination | None = None,
         only: Mapping[str, str] | None = None,
@@ -66,14 +65,14 @@ class Fitter:
         self._machine, self._plans, self._only, self._seed = machine, plans, only or {}, seed
         self._prune = prune
         self._thresholds, self._combination = thresholds, combination or Combination()
-        self._arrays: Arrays = dict(arrays)
+        self._arrays: Arrays = {key: array for plan in plans for key, array in plan.arrays.items()}
         self.order: Order | None = None
         self._conditions: list[Condition] = []
         self._golden: list[tuple[str, DomainName, npt.NDArray[np.int16]]] = []
         self._sessions = Sessions(threads=2)
         self._scorers = MemberScorers(machine, self._arrays, self._sessions, seed, progress)
 
-    def fit(self, source: Mapping[str, ClipWindows], target: Mapping[str, ClipWindows]) -> None:
+    def fit(self, source: Sections, target: Sections) -> None:
         """Fit every section's source domain and, where it has clips, its target domain.
 
         Args:
@@ -81,28 +80,28 @@ class Fitter:
             target: Normal target clips of the sections that have any.
 
         Raises:
-            DataError: A section's source has fewer than two recordings that a member was not trained on.
+            DataError: A section's source has fewer than two recordings that a member has not learnt.
         """
         present = {s: t for s, t in target.items() if len(t)}
         fitted = {
             plan.name: [self._scorers.fit(plan, number, source, present) for number in range(len(plan.members))]
             for plan in self._plans
         }
-        heard = [
-            (section, domain_name(name), windows, name == "target" and len(windows) < PROVISIONAL_BELOW)
+        conditions = [
+            (section, domain_name(name), clips, name == "target" and len(clips) < PROVISIONAL_BELOW)
             for section in sorted(source)
-            for name, windows in (("source", source[section]), ("target", present.get(section)))
-            if windows is not None
+            for name, clips in (("source", source[section]), ("target", present.get(section)))
+            if clips is not None
         ]
         kept: Collection[str] | None = None
         if self._prune is not None:
-            # A provisional target has its reference scores from the source: it would say the same again.
-            own = [(section, domain) for section, domain, _, provisional in heard if not provisional]
+            # A provisional target has its reference scores from the source: it would repeat the source's order.
+            own = [(section, domain) for section, domain, _, provisional in conditions if not provisional]
             self.order = order_members([self._candidate(*place, fitted) for place in own], self._combination)
             kept = self.order.kept(self._prune)
-        for section, domain, windows, provisional in heard:
+        for section, domain, clips, provisional in conditions:
             experts = self._experts(section, domain, fitted, kept)
-            self._finish(section, domain, experts, windows, provisional=provisional)
+            self._finish(section, domain, experts, clips, provisional=provisional)
 
     def write(self, path: Path, name: str, provenance: Provenance, metrics: dict[str, Any] | None = None) -> Bundle:
         """Write the bundle with its golden windows and check it."""
@@ -125,7 +124,7 @@ class Fitter:
     def _candidate(self, section: str, domain: DomainName, fitted: Mapping[str, Sequence[Fitted]]) -> Candidate:
         experts = self._experts(section, domain, fitted)
         plans = {plan.name: plan for plan in self._plans}
-        return Candidate(experts, [[plans[e.name].unit(m.member) for m in e.members] for e in experts])
+        return Candidate(experts, [[plans[e.name].counted_as(m.member) for m in e.members] for e in experts])
 
     def _experts(
         self,
@@ -134,17 +133,17 @@ class Fitter:
         fitted: Mapping[str, Sequence[Fitted]],
         kept: Collection[str] | None = None,
     ) -> list[FittedExpert]:
-        """The experts of a section and domain with their members, of these those that are kept."""
+        """The experts of a section and domain with those of their members that are kept."""
         found = []
         for plan in self._plans:
             if self._only.get(domain, plan.name) != plan.name:
                 continue
             members = [
-                FittedMember(m.id, plan.density.density, plan.pooling, here)
+                FittedMember(m.id, plan.density.density, plan.pooling, calibrated)
                 for m, of in zip(plan.members, fitted[plan.name], strict=True)
-                if (here := of.get((section, domain))) is not None
+                if (calibrated := of.get((section, domain))) is not None
                 and plan.uses(m.id, section, domain)
-                and (kept is None or plan.unit(m.id) in kept)
+                and (kept is None or plan.counted_as(m.id) in kept)
             ]
             if members or kept is None:
                 found.append(FittedExpert(plan.name, members, plan.combination))
@@ -155,17 +154,17 @@ class Fitter:
         section: str,
         domain: DomainName,
         experts: Sequence[FittedExpert],
-        windows: ClipWindows,
+        clips: ClipSet,
         *,
         provisional: bool,
     ) -> None:
-        heard = Heard(len(windows), [level_dbfs(w) for w in windows.floats()], provisional)
-        condition, arrays = compose(section, domain, experts, self._combination, heard, self._thresholds)
+        normal = Heard(len(clips), [level_dbfs(window) for window in clips.floats()], provisional)
+        condition, arrays = compose(section, domain, experts, self._combination, normal, self._thresholds)
         self._arrays.update(arrays)
         self._conditions.append(condition)
-        self._golden.append((section, domain, windows.samples[0]))
+        self._golden.append((section, domain, clips.samples[0]))
         if len(self._golden) == 1:
-            self._golden.append((section, domain, _disturbed(windows.samples[0], self._seed)))
+            self._golden.append((section, domain, _disturbed(clips.samples[0], self._seed)))
 
     def _score_golden(self, manifest: Manifest, graphs: dict[str, Path]) -> Arrays:
         import shutil

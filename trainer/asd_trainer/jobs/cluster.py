@@ -7,12 +7,14 @@ knows locks (NFS 4 does).
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import sys
 from pathlib import Path
 from typing import Any
 
 from asd_agent.errors import AsdError, UsageError
+from asd_trainer.families.registry import OWN_FAMILIES
 from asd_trainer.jobs.launch import LocalProcess, Running
 from asd_trainer.jobs.store import JobFolder
 
@@ -46,7 +48,8 @@ class Cluster:
         _see_that_it_listens(address)
         try:
             path = [p for p in sys.path if p]
-            environment = {"env_vars": {"PYTHONPATH": ":".join(path)}}
+            own = {OWN_FAMILIES: os.environ[OWN_FAMILIES]} if OWN_FAMILIES in os.environ else {}
+            environment = {"env_vars": {"PYTHONPATH": ":".join(path), **own}}
             ray.init(address=address, runtime_env=environment, log_to_driver=False, logging_level=logging.ERROR)
             there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         except Exception as error:  # Ray raises many kinds

@@ -1,8 +1,10 @@
-"""One machine's clips of a data set, and the digests of what different jobs hear of them."""
+"""One machine's clips of a data set, and the digests of the clips that decide a job."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from asd_trainer.data.dataset import DataSet, labelled_clips
@@ -10,62 +12,54 @@ from asd_trainer.data.digests import Digests
 from asd_trainer.data.layout import Clip
 from asd_trainer.data.split import by_section
 from asd_trainer.engine.progress import StageProgress
-from asd_trainer.families.settings import EmbeddingExpert
-from asd_trainer.recipes.recipe import Recipe
+from asd_trainer.families.base import Clips
 
 
 @dataclass(frozen=True)
 class MachineClips:
-    """One machine's clips and their digests; those of the source alone decide an autoencoder.
+    """One machine's clips and their digests, which are computed when they are first asked for.
 
     Attributes:
-        root: The data set's.
+        data: Data set.
         machine: Machine type.
-        training: Its normal training clips.
-        testing: Its labelled test clips, where anybody wants them.
-        everything: The normal training clips of all machines of the data set.
-        digests: Where digests of files are remembered.
-        source_digest: Of the training clips of the source domain.
-        training_digest: Of all of them.
-        testing_digest: Of the test clips.
-        everything_digest: Of the whole data set's; empty where no network learns from it.
+        digests: Remembered digests of files.
+        progress: Called after each clip whose digest is computed.
     """
 
-    root: Path
+    data: DataSet
     machine: str
-    training: list[Clip]
-    testing: list[Clip]
-    everything: list[Clip]
     digests: Digests
-    source_digest: str
-    training_digest: str
-    testing_digest: str
-    everything_digest: str
+    progress: StageProgress | None = None
+    _found: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
 
-    @classmethod
-    def of(
-        cls, data: DataSet, machine: str, digests: Digests, testing: bool, whole: bool, progress: StageProgress | None
-    ) -> MachineClips:
-        """Gather a machine's clips; `testing` and `whole` say whether anybody wants the test clips and the others'."""
-        root = data.root.resolve()
-        training = data.select(machine=machine, split="train", label="normal")
-        tested = labelled_clips(data, machine) if testing else []
-        source = [c for section in by_section(training, "source").values() for c in section]
-        everything = data.select(split="train", label="normal")
-        return cls(
-            root,
-            machine,
-            training,
-            tested,
-            everything,
-            digests,
-            digests.of(source, root, progress),
-            digests.of(training, root, progress),
-            digests.of(tested, root, progress),
-            digests.of(everything, root, progress) if whole else "",
-        )
+    @property
+    def root(self) -> Path:
+        """Root of the data set, as an absolute path."""
+        return self.data.root.resolve()
 
-    def digest(self, recipe: Recipe) -> str:
-        """Of all clips that a bundle comes from: the machine's, or those of the whole data set."""
-        shared = any(isinstance(e, EmbeddingExpert) for e in recipe.experts)
-        return self.everything_digest if shared else self.training_digest
+    @cached_property
+    def training(self) -> list[Clip]:
+        """Normal training clips of the machine."""
+        return self.data.select(machine=self.machine, split="train", label="normal")
+
+    @cached_property
+    def testing(self) -> list[Clip]:
+        """Labelled test clips of the machine."""
+        return labelled_clips(self.data, self.machine)
+
+    def digest(self, clips: Clips) -> str:
+        """Return the digest of normal training clips: the source's, the machine's, or those of the whole data set."""
+        if clips == "source":
+            return self._digest(clips, (c for own in by_section(self.training, "source").values() for c in own))
+        if clips == "machine":
+            return self._digest(clips, self.training)
+        return self._digest(clips, self.data.select(split="train", label="normal"))
+
+    def testing_digest(self) -> str:
+        """Return the digest of the labelled test clips."""
+        return self._digest("testing", self.testing)
+
+    def _digest(self, name: str, clips: Iterable[Clip]) -> str:
+        if name not in self._found:
+            self._found[name] = self.digests.of(clips, self.root, self.progress)
+        return self._found[name]

@@ -1,4 +1,4 @@
-"""What there is to do for recipes on data sets, as a graph of jobs: one a network, one a bundle, one an evaluation."""
+"""The plan: recipes on data sets as a graph of jobs, one a training, one a bundle, one an evaluation."""
 
 from __future__ import annotations
 
@@ -7,33 +7,38 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from asd_agent.bundle.manifest import ARITHMETIC_VERSION, SCHEMA_VERSION
 from asd_agent.errors import UsageError
 from asd_trainer.data.dataset import DataSet
 from asd_trainer.data.digests import Digests
+from asd_trainer.data.split import DataSplit, HeldOut
 from asd_trainer.engine.progress import StageProgress
-from asd_trainer.evaluation.metrics import METRICS_VERSION
-from asd_trainer.families.settings import ClassifierExpert, EmbeddingExpert, NetworkExpert
-from asd_trainer.fit.expert_plans import check_permits, numbered
-from asd_trainer.fit.selection_by_labels import check_labels
+from asd_trainer.families.base import MemberRequest, NamedExpert
+from asd_trainer.families.registry import family_of
 from asd_trainer.jobs import Job
 from asd_trainer.jobs import digests as job_digests
+from asd_trainer.jobs.checks import check_labels, check_permits
+from asd_trainer.jobs.descriptions import (
+    BUNDLE,
+    EVALUATION,
+    RunInputs,
+    bundle_job,
+    choice_job,
+    evaluation_job,
+    member_job,
+    split_folder,
+)
 from asd_trainer.jobs.machine_clips import MachineClips
-from asd_trainer.jobs.plan_networks import code_version, network_jobs
 from asd_trainer.jobs.runs import JOBS, Run, data_names
 from asd_trainer.recipes.recipe import Recipe
-
-BUNDLE, EVALUATION = "bundle", "evaluation"
-"""Kinds of jobs, besides those of networks."""
 
 
 @dataclass(frozen=True)
 class RunPlan:
-    """One run to be.
+    """One planned run.
 
     Attributes:
-        run: Where it will lie.
-        settings: Of its recipe.
+        run: The run, with its place.
+        settings: Settings of its recipe.
         evaluation: Digest of the job that scores it; None where none is wanted or no test clip is labelled.
     """
 
@@ -44,18 +49,22 @@ class RunPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """Jobs, and the runs that come of them.
+    """Jobs, and the runs that they make.
 
     Attributes:
         out: RUNS.
-        sizes: Of each job by its name: clips, and steps for a network.
+        jobs: Jobs, dependencies first.
+        runs: Runs.
+        splits: Splits that the jobs read; they are stored before the jobs start.
+        sizes: Size of each job by its name: clips, and steps or epochs for a training.
         left_out: Runs that cannot be evaluated, in words.
-        notes: What is done otherwise than the recipe says since the data do not permit it, in words.
+        notes: What is done otherwise than the recipe says because the data do not permit it, in words.
     """
 
     out: Path
     jobs: tuple[Job, ...]
     runs: tuple[RunPlan, ...]
+    splits: tuple[DataSplit, ...]
     sizes: Mapping[str, Mapping[str, int]]
     left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -71,53 +80,37 @@ def make_plan(
     evaluations: bool = False,
     progress: StageProgress | None = None,
 ) -> Plan:
-    """Everything that recipes on data sets ask for. With several data sets, runs lie in RUNS/<data>/<recipe>/….
+    """Plan recipes on data sets. With several data sets, runs are at RUNS/<data>/<recipe>/….
 
     Args:
-        data: The data sets.
-        recipes: The recipes.
+        data: Data sets.
+        recipes: Recipes.
         seeds: A run for each.
         out: RUNS.
-        machines: Only these; all where none is named.
+        machines: Machines to train; all where none is named.
         evaluations: Whether bundles are also scored.
-        progress: Told of clips whose digests are taken.
+        progress: Called after each clip whose digest is computed.
 
     Raises:
         UsageError: A machine is in none of the data sets; data sets or recipes cannot be told apart by name.
         DataError: A data set does not permit a recipe.
     """
     names = _names(data, recipes)
-    there = sorted({m for d in data for m in d.machines})
+    known = sorted({m for d in data for m in d.machines})
     for machine in machines:
-        if machine not in there:
+        if machine not in known:
             where = ", ".join(str(d.root) for d in data)
-            raise UsageError(f"{where}: has no machine {machine!r}", f"It has: {', '.join(there)}.")
+            raise UsageError(f"{where}: has no machine {machine!r}", f"It has: {', '.join(known)}.")
     remembered = Digests(out)
-    tested = evaluations or any(r.by_labels for r in recipes)
-    whole = any(isinstance(e, ClassifierExpert | EmbeddingExpert) for r in recipes for e in r.experts)
     builder = _Builder(out, evaluations)
     for one in data:
         for machine in (m for m in one.machines if not machines or m in machines):
-            clips = MachineClips.of(one, machine, remembered, tested, whole, progress)
+            clips = MachineClips(one, machine, remembered, progress)
             for recipe in recipes:
-                check_permits(recipe, machine, clips.training)
                 for seed in seeds:
                     builder.add(names[one.root.resolve()], clips, recipe, seed)
     remembered.remember()
     return builder.plan()
-
-
-def evaluation_job(name: str, machine: str, testing_digest: str, data: Path, bundle: str) -> Job:
-    """The job that scores a bundle, which another job makes."""
-    return Job(
-        name=name,
-        kind=EVALUATION,
-        run="asd_trainer.evaluation.score:evaluate_bundle",
-        arguments={"machine": machine},
-        inputs={"data": testing_digest, "code": {**code_version(), "metrics": METRICS_VERSION}},
-        paths={"data": str(data)},
-        depends_on=(bundle,),
-    )
 
 
 class _Builder:
@@ -125,86 +118,100 @@ class _Builder:
         self._out, self._evaluations = out, evaluations
         self._notes: list[str] = []
         self._jobs: list[Job] = []
-        self._sizes: dict[str, dict[str, int]] = {}
-        self._wanted: list[tuple[Path, MachineClips, Recipe, int, str]] = []
+        self._sizes: dict[str, Mapping[str, int]] = {}
+        self._splits: dict[tuple[Path, HeldOut, int], DataSplit] = {}
+        self._wanted: list[tuple[RunInputs, str]] = []
         self._left_out: list[str] = []
 
     def add(self, prefix: str, clips: MachineClips, recipe: Recipe, seed: int) -> None:
-        """One machine by one recipe from one seed."""
-        place = Path(prefix, recipe.name, f"seed-{seed}", clips.machine)
-        members: list[str] = []
-        for one in numbered(recipe):
-            planned = network_jobs(place, clips, recipe, one, seed)
-            for job, size in planned.jobs:
-                members.append(job.name)
-                if job.name not in self._sizes:  # else it is another machine's run's too
-                    self._take(job, **size)
-            self._notes += [note for note in planned.notes if note not in self._notes]
+        """Add one machine by one recipe from one seed."""
+        split = self._split(clips, recipe.held_out, seed)
+        check_permits(recipe, clips.machine, split)
+        name = Path(prefix, recipe.name, f"seed-{seed}", clips.machine)
+        run = RunInputs(name, clips, recipe, seed, split, split.path(split_folder(self._out)))
+        members = [member for one in recipe.named_experts() for member in self._members(run, one)]
         if recipe.by_labels:
-            members.append(self._pool(place, clips, recipe, seed, members))
-        bundle = self._bundle(f"{place}/{BUNDLE}", clips, recipe, seed if _by_chance(recipe) else 0, members)
-        self._wanted.append((place, clips, recipe, seed, bundle.name))
-        if clips.testing and self._evaluations:
-            job = evaluation_job(f"{place}/{EVALUATION}", clips.machine, clips.testing_digest, clips.root, bundle.name)
-            self._take(job, clips=len(clips.testing))
-        elif self._evaluations:
-            self._left_out.append(f"{place}: {clips.root} has no labelled test clips of {clips.machine}")
-
-    def _bundle(self, name: str, clips: MachineClips, recipe: Recipe, seed: int, needs: Sequence[str]) -> Job:
-        job = Job(
-            name=name,
-            kind=BUNDLE,
-            run="asd_trainer.jobs.train:fit_bundle",
-            arguments={
-                "machine": clips.machine,
-                "recipe": recipe.model_dump(mode="json"),
-                "seed": seed,
-                "data_digest": clips.digest(recipe),
-            },
-            inputs={"code": {**code_version(), "scores": ARITHMETIC_VERSION, "bundle": SCHEMA_VERSION}},
-            paths={"data": str(clips.root)},
-            depends_on=tuple(needs),
+            members.append(self._choice(run, members))
+        by_chance = any(e.depends_on_seed for e in recipe.experts)
+        bundle = self._take(
+            bundle_job(run, BUNDLE, recipe, seed if by_chance else 0, members), {"clips": len(clips.training)}
         )
-        self._take(job, clips=len(clips.training))
-        return job
-
-    def _pool(self, place: Path, clips: MachineClips, recipe: Recipe, seed: int, members: Sequence[str]) -> str:
-        """The evaluation of all members together, by which labels choose among them."""
-        check_labels(clips.machine, clips.testing)
-        bundle = self._bundle(f"{place}/pool", clips, recipe.choosing_none(), seed, members)
-        job = evaluation_job(f"{place}/pool-{EVALUATION}", clips.machine, clips.testing_digest, clips.root, bundle.name)
-        self._take(job, clips=len(clips.testing))
-        return job.name
+        self._wanted.append((run, bundle))
+        if clips.testing and self._evaluations:
+            job = evaluation_job(f"{name}/{EVALUATION}", clips, run.split_file, bundle)
+            self._take(job, {"clips": len(clips.testing)})
+        elif self._evaluations:
+            self._left_out.append(f"{name}: {clips.root} has no labelled test clips of {clips.machine}")
 
     def plan(self) -> Plan:
-        """All that was added."""
+        """Return the plan of everything that was added."""
         digests = job_digests(self._jobs)
         runs = [
             RunPlan(
                 Run(
-                    self._out / place,
-                    recipe.name,
-                    seed,
-                    clips.machine,
-                    clips.root,
-                    clips.digest(recipe),
+                    self._out / run.name,
+                    run.recipe.name,
+                    run.seed,
+                    run.clips.machine,
+                    run.clips.root,
+                    run.data_digest,
                     digests[bundle],
                 ),
-                recipe.model_dump(mode="json"),
-                digests.get(f"{place}/{EVALUATION}"),
+                run.recipe.model_dump(mode="json"),
+                digests.get(f"{run.name}/{EVALUATION}"),
             )
-            for place, clips, recipe, seed, bundle in self._wanted
+            for run, bundle in self._wanted
         ]
-        return Plan(self._out, tuple(self._jobs), tuple(runs), self._sizes, tuple(self._left_out), tuple(self._notes))
+        return Plan(
+            self._out,
+            tuple(self._jobs),
+            tuple(runs),
+            tuple(self._splits.values()),
+            self._sizes,
+            tuple(self._left_out),
+            tuple(self._notes),
+        )
 
-    def _take(self, job: Job, **size: int) -> None:
+    def _split(self, clips: MachineClips, settings: HeldOut, seed: int) -> DataSplit:
+        """The split of a data set, computed once for each size of folds and seed."""
+        key = clips.root, settings, seed
+        if key not in self._splits:
+            self._splits[key] = DataSplit.of(clips.data, settings, seed)
+        return self._splits[key]
+
+    def _members(self, run: RunInputs, named: NamedExpert[Any]) -> list[str]:
+        """Add the trainings of an expert; their names, member by member."""
+        family = family_of(named.expert.kind)
+        names = []
+        for number in range(named.expert.member_count):
+            request = MemberRequest(
+                named=named,
+                expert=named.expert.member(number, run.recipe.features),
+                number=number,
+                machine=run.clips.machine,
+                split=run.split,
+                run=run.name,
+                digest_of_files=run.clips.digests.of_files,
+            )
+            for planned in family.jobs(request):
+                job = member_job(run, request, planned)
+                names.append(job.name)
+                self._notes += [note for note in planned.notes if note not in self._notes]
+                if job.name not in self._sizes:  # else it belongs to another machine's run too
+                    self._take(job, planned.size)
+        return names
+
+    def _choice(self, run: RunInputs, members: Sequence[str]) -> str:
+        """Add the evaluation of all members together, by which labels choose among them; its name."""
+        check_labels(run.clips.machine, run.clips.testing)
+        everyone = bundle_job(run, "pool", run.recipe.choosing_none(), run.seed, members)
+        pool = self._take(everyone, {"clips": len(run.clips.training)})
+        return self._take(choice_job(run, pool), {"clips": len(run.clips.testing)})
+
+    def _take(self, job: Job, size: Mapping[str, int]) -> str:
         self._jobs.append(job)
-        self._sizes[job.name] = size
-
-
-def _by_chance(recipe: Recipe) -> bool:
-    """Whether a seed decides anything: weights, held-out clips, or where a mixture's fit begins."""
-    return any(isinstance(e, NetworkExpert) or e.density.density == "gmm" for e in recipe.experts)
+        self._sizes[job.name] = dict(size)
+        return job.name
 
 
 def _names(data: Sequence[DataSet], recipes: Sequence[Recipe]) -> dict[Path, str]:

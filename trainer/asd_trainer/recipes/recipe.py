@@ -1,40 +1,35 @@
-"""Recipes: which experts are trained, on what features, and how scores and thresholds follow.
+"""Recipes: the experts that are trained, on which features, and the scores and thresholds that follow.
 
-A recipe is a YAML file; the packaged ones are known by name. Defaults are the paper's numbers (section 4.1) where it
-gives them.
+Defaults are the paper's numbers (section 4.1) where it gives them.
 """
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Literal
+from collections import Counter
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializeAsAny,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from asd_agent.bundle.manifest import Combination
-from asd_agent.config.file import load_settings
 from asd_agent.errors import ConfigError
 from asd_agent.features.log_mel import FeatureSpec
 from asd_trainer.data.split import HeldOut
-from asd_trainer.families.settings import (
-    AnyExpert,
-    AnyNetwork,
-    AutoencoderExpert,
-    ClassifierExpert,
-    EmbeddingExpert,
-    Expert,
-    MachineNetwork,
-    NetworkExpert,
-)
+from asd_trainer.families.base import NamedExpert
+from asd_trainer.families.registry import family_of, validate_expert
+from asd_trainer.families.settings import Execution, Expert
 from asd_trainer.settings import Settings
 
-FOLDER = Path(__file__).parent
 LEAST_EXPERTS = 2
-"""To choose one from."""
-TABLE = FOLDER / "table.yaml"
-"""The recipes that a table compares where none is named."""
+"""Experts to choose one from."""
+AnyExpert = Annotated[SerializeAsAny[Expert], BeforeValidator(validate_expert)]
+"""Settings of an expert of whatever family its `kind` names."""
 
 
 class Thresholds(Settings):
@@ -51,13 +46,13 @@ class Thresholds(Settings):
 
 
 class Dimension(Settings):
-    """What a search may set one value of a recipe to: some values, or a range of numbers.
+    """Values that a search may try at one place of a recipe: a list of values, or a range of numbers.
 
     Attributes:
-        values: To choose from.
+        values: Values to choose from.
         low: Smallest number.
         high: Largest number.
-        step: Between whole numbers, or between numbers; any where it is not given.
+        step: Distance of the numbers; any number of the range where it is not given.
         log: Whether factors count rather than differences.
     """
 
@@ -97,19 +92,18 @@ class Prune(Settings):
         return self
 
 
-class Recipe(Settings):
+class Recipe(Execution):
     """Everything that decides a training besides the data and the seed.
 
     Attributes:
         features: Front end of every expert that names none.
-        combination: Of the experts.
-        experts_by_labels: Instead of combining experts, one of them for each domain, chosen by the labelled test clips
-            of the development sections (the paper's "max"); all of them where there are no labels.
-        prune: How many of all members are kept, by their agreement on normal sound; all where it is not given.
-        checkpoint_every: Steps between checkpoints.
-        device: `auto` takes CUDA where there is one.
-        deterministic: Bit-equal repeats on one device, at some cost in speed on CUDA.
-        search: What `asd-trainer search` may change, by the place in the recipe, such as `features.n_mels` or
+        combination: From the experts' scores to one.
+        experts_by_labels: Use one expert for each domain instead of all, chosen by the labelled test clips of the
+            development sections (the paper's "max"); all experts where there are no labels.
+        prune: Members that are kept of all, by their agreement on normal sound; all where it is not given.
+        held_out: Normal clips that no network learns from.
+        thresholds: Wanted thresholds.
+        search: Values that `asd-trainer search` may try, by the place in the recipe, such as `features.n_mels` or
             `experts.0.training.learning_rate`. It decides nothing else.
     """
 
@@ -121,9 +115,6 @@ class Recipe(Settings):
     prune: Prune | None = None
     held_out: HeldOut = HeldOut()
     thresholds: Thresholds = Thresholds()
-    checkpoint_every: int = Field(default=500, ge=1)
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    deterministic: bool = True
     search: dict[str, Dimension] = Field(default_factory=dict, exclude=True)
 
     @model_validator(mode="after")
@@ -131,39 +122,47 @@ class Recipe(Settings):
         if self.experts_by_labels and len(self.experts) < LEAST_EXPERTS:
             raise ValueError("`experts_by_labels: true` needs two experts to choose from")
         for expert in self.experts:
-            if isinstance(expert, AutoencoderExpert | ClassifierExpert):
-                for number in range(len(expert.variants)):
-                    expert.member(number, self.features)
+            expert.check_members(self.features)
         if self.prune is not None and self.by_labels:
             raise ValueError("members are chosen by labels or pruned by their agreement, and not both")
         return self
 
     @model_serializer(mode="wrap")
     def _without_default(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without `prune` where nothing is pruned: what was made before there was a choice is found again."""
-        said: dict[str, Any] = whole(self)
+        """Without `prune` at its default: what was made before the field existed keeps its digest."""
+        content: dict[str, Any] = whole(self)
         if self.prune is None:
-            said.pop("prune", None)
-        return said
+            content.pop("prune", None)
+        return content
 
-    def features_of(self, expert: Expert) -> FeatureSpec:
-        """The front end of an expert."""
-        return expert.features or self.features
+    @property
+    def execution(self) -> Execution:
+        """Device, repeatability and checkpoints."""
+        return Execution(checkpoint_every=self.checkpoint_every, device=self.device, deterministic=self.deterministic)
 
     @property
     def by_labels(self) -> bool:
         """Whether labelled test clips choose members or experts."""
-        return self.experts_by_labels or any(
-            isinstance(e, NetworkExpert) and e.members_by_labels is not None for e in self.experts
-        )
+        return self.experts_by_labels or any(e.best_by_labels is not None for e in self.experts)
+
+    def named_experts(self) -> list[NamedExpert[Any]]:
+        """Return the experts under names of their own, numbered where several are of one kind."""
+        seen: Counter[str] = Counter()
+        found = []
+        for expert in self.experts:
+            nth = seen[expert.kind]
+            seen[expert.kind] += 1
+            name = f"{expert.kind}-{nth + 1}" if nth else expert.kind
+            found.append(NamedExpert(name, nth, expert, family_of(expert.kind).prefix))
+        return found
 
     def choosing_by_labels(self, best: int) -> Recipe:
-        """The same recipe with the best so many members of each expert chosen by labels, under a name that says so.
+        """Return the same recipe with the best members of each expert chosen by labels, and a name that tells so.
 
         Raises:
             ConfigError: No expert has members to choose from, or one has too few.
         """
-        if not any(isinstance(e, NetworkExpert) for e in self.experts):
+        if not any(e.trained for e in self.experts):
             raise ConfigError(f"recipe {self.name} has no members to choose from", "Leave out --members-by-labels.")
         content = self.model_dump() | {"name": f"{self.name}-by-labels-{best}"}
         for expert in content["experts"]:
@@ -178,15 +177,12 @@ class Recipe(Settings):
             ) from error
 
     def choosing_none(self) -> Recipe:
-        """The same recipe with all of its members and experts used."""
-        experts = [
-            e.model_copy(update={"members_by_labels": None}) if isinstance(e, NetworkExpert) else e
-            for e in self.experts
-        ]
+        """Return the same recipe with all of its members and experts used."""
+        experts = [e.choosing_none() for e in self.experts]
         return self.model_copy(update={"experts": experts, "experts_by_labels": False})
 
     def pruned(self, prune: Prune) -> Recipe:
-        """The same recipe with fewer members, under a name that says so.
+        """Return the same recipe with fewer members, and a name that tells so.
 
         Raises:
             ConfigError: Labels choose its members already.
@@ -198,127 +194,3 @@ class Recipe(Settings):
             raise ConfigError(
                 f"recipe {self.name} has its members chosen by labels", "Prune a recipe that uses all of them."
             ) from error
-
-    def autoencoder(self) -> AutoencoderExpert:
-        """The first autoencoder expert.
-
-        Raises:
-            ConfigError: There is none.
-        """
-        for expert in self.experts:
-            if isinstance(expert, AutoencoderExpert):
-                return expert
-        raise ConfigError(f"recipe {self.name} has no autoencoder", "Add an expert with `kind: autoencoder`.")
-
-    def machine_network(self) -> MachineNetwork:
-        """The first expert with one network a machine.
-
-        Raises:
-            ConfigError: There is none.
-        """
-        for expert in self.experts:
-            if isinstance(expert, MachineNetwork):
-                return expert
-        raise ConfigError(f"recipe {self.name} has no network of a whole machine", "Add `kind: autoencoder`.")
-
-    def classifier(self) -> ClassifierExpert:
-        """The first classifier expert.
-
-        Raises:
-            ConfigError: There is none.
-        """
-        for expert in self.experts:
-            if isinstance(expert, ClassifierExpert):
-                return expert
-        raise ConfigError(f"recipe {self.name} has no classifier", "Add an expert with `kind: classifier`.")
-
-    def embedding(self) -> EmbeddingExpert:
-        """The first embedding expert.
-
-        Raises:
-            ConfigError: There is none.
-        """
-        for expert in self.experts:
-            if isinstance(expert, EmbeddingExpert):
-                return expert
-        raise ConfigError(f"recipe {self.name} has no embedding", "Add an expert with `kind: embedding`.")
-
-    def with_outliers_in(self, folder: Path) -> Recipe:
-        """The same with a classifier's folder of pseudo-anomalies at another place."""
-        expert = self.classifier()
-        moved = expert.model_copy(update={"outliers": expert.outliers.model_copy(update={"folder": folder})})
-        return self.model_copy(update={"experts": [moved]})
-
-    def network(self) -> AnyNetwork:
-        """The first expert that is a network.
-
-        Raises:
-            ConfigError: There is none.
-        """
-        for expert in self.experts:
-            if isinstance(expert, NetworkExpert):
-                return expert
-        raise ConfigError(f"recipe {self.name} has no network", "Add an expert such as `kind: autoencoder`.")
-
-
-def recipe_names() -> list[str]:
-    """Names of the packaged recipes."""
-    return sorted(path.stem for path in FOLDER.glob("*.yaml") if not _names_recipes(path))
-
-
-def load_recipe(name_or_path: str | Path) -> Recipe:
-    """A packaged recipe by its name, or one from a file (anything with a suffix or a folder in it).
-
-    Raises:
-        ConfigError: No recipe has this name.
-        ConfigFileError: The file cannot be read or is wrong; with every mistake, its line and the nearest valid name.
-    """
-    path = Path(name_or_path)
-    if path.suffix or len(path.parts) > 1:
-        return load_settings(path, Recipe, unreadable="Name a recipe's file.", empty="Begin with `name: …`.")
-    names = recipe_names()
-    if path.name not in names:
-        near = difflib.get_close_matches(path.name, names, n=1)
-        remedy = f"Did you mean '{near[0]}'? " if near else ""
-        raise ConfigError(
-            f"no recipe is called '{name_or_path}'", f"{remedy}There are {', '.join(names)}, or give a file's path."
-        )
-    return load_settings(FOLDER / f"{path.name}.yaml", Recipe)
-
-
-class TableRecipes(Settings):
-    """A file that names recipes to compare, such as recipes/table.yaml and recipes/ablations.yaml.
-
-    Attributes:
-        recipes: Names of packaged recipes, or files; paths are taken from this file's folder.
-    """
-
-    recipes: list[str] = Field(min_length=1)
-
-
-def load_recipes(named: Sequence[str | Path]) -> list[Recipe]:
-    """The recipes that are named, or those of the packaged table where none is.
-
-    Args:
-        named: Names of packaged recipes or lists of them, files, or files with `recipes: […]`; several with commas
-            between them.
-
-    Raises:
-        ConfigError: No recipe has this name.
-        ConfigFileError: A file cannot be read or is wrong.
-    """
-    found: list[Recipe] = []
-    for name in [part.strip() for text in named or [TABLE] for part in str(text).split(",")]:
-        path = Path(name)
-        if (FOLDER / f"{name}.yaml").is_file() and name not in recipe_names():
-            path = FOLDER / f"{name}.yaml"
-        if path.suffix and path.is_file() and _names_recipes(path):
-            listed = load_settings(path, TableRecipes).recipes
-            found += [load_recipe(n if n in recipe_names() else path.parent / n) for n in listed]
-        else:
-            found.append(load_recipe(name))
-    return found
-
-
-def _names_recipes(path: Path) -> bool:
-    return any(line.startswith("recipes:") for line in path.read_text(encoding="utf-8", errors="replace").splitlines())

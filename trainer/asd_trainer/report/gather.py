@@ -16,9 +16,9 @@ from asd_trainer.data.dataset import labelled_clips, scan
 from asd_trainer.data.layout import Clip
 from asd_trainer.evaluation.metrics.submission import read_submission
 from asd_trainer.evaluation.score import Evaluation
-from asd_trainer.families.classifier.job import WITHOUT
+from asd_trainer.families.base import HIDDEN_STAGE
 from asd_trainer.jobs import Job
-from asd_trainer.jobs.plan_networks import MEMBER
+from asd_trainer.jobs.descriptions import MEMBER
 from asd_trainer.jobs.runs import SCORES, jobs_of
 from asd_trainer.jobs.store import folder_of
 
@@ -136,7 +136,7 @@ def _curves(evaluation: Evaluation) -> tuple[TrainingCurve, ...]:
         for path in sorted(files.rglob(METRICS)):
             stage = path.parent.relative_to(files).as_posix()
             rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-            if rows and not stage.startswith(WITHOUT):
+            if rows and not stage.startswith(HIDDEN_STAGE):
                 found.append(_curve(_network_name(number, job, "" if stage == "." else stage), rows))
     return tuple(found)
 

@@ -24,15 +24,15 @@ from asd_agent.bundle.manifest import DomainName
 from asd_agent.errors import DataError
 from asd_agent.inference.scorer import BundleScorer
 from asd_agent.whole_files import whole_file
-from asd_trainer.data.clip_windows import load_windows
+from asd_trainer.data.clips import load_clips
 from asd_trainer.data.dataset import DataSet, scan
 from asd_trainer.data.layout import Clip
 from asd_trainer.data.split import by_section
 from asd_trainer.evaluation.metrics.roc import auc, harmonic_mean
 from asd_trainer.evaluation.score import evaluate_run
-from asd_trainer.families.classifier.pseudo_anomalies import altered
+from asd_trainer.families.classifier.pseudo_anomalies import transformed
 from asd_trainer.fit.scorers import domain_name
-from asd_trainer.fit.selection_by_labels import DEVELOPMENT
+from asd_trainer.jobs.checks import DEVELOPMENT
 from asd_trainer.jobs.runs import Run
 from asd_trainer.jobs.train import train_machine
 from asd_trainer.recipes.recipe import Recipe
@@ -220,10 +220,12 @@ class _Objective:
         for (section, domain), clips in self._held_out.items():
             if scorer.bundle.manifest.condition(section, domain) is None:
                 continue
-            x = load_windows(clips).samples
+            x = load_clips(clips).samples
             rng = np.random.default_rng([self._seed, 7])
             mixed = [
-                (1 - PERTURBED_SHARE) * one + PERTURBED_SHARE * altered(one, rng) for one in x for _ in range(COPIES)
+                (1 - PERTURBED_SHARE) * one + PERTURBED_SHARE * transformed(one, rng)
+                for one in x
+                for _ in range(COPIES)
             ]
             normal, other = (
                 np.array([s.score for s in scorer.score(np.asarray(w, np.float32) / 32768.0, section, domain)])

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from asd_trainer.families.autoencoder.conformer import Conformer, ConformerBlock, sinusoidal_positions
-from asd_trainer.families.settings import ConformerSettings
+from asd_trainer.families.autoencoder.settings import ConformerSettings
 
 SMALL = ConformerSettings(blocks=2, units=16, heads=4, kernel=5, feedforward=24, dropout=0.3)
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from asd_trainer.families.autoencoder.network import LEAST_STD_DB, Autoencoder, AutoencoderShape
-from asd_trainer.families.settings import ConformerSettings
+from asd_trainer.families.autoencoder.settings import ConformerSettings
 
 TINY = ConformerSettings(blocks=1, units=8, heads=2, kernel=3, feedforward=8)
 

@@ -1,6 +1,7 @@
 """Training classifiers: they learn, find their centroids, are tuned by the right clips, and go on after a kill."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,14 +9,14 @@ import pytest
 import torch
 
 from asd_agent.errors import DataError
-from asd_trainer.data.clip_sounds import Sounds, hear
+from asd_trainer.data.clips import ClipSet
 from asd_trainer.engine.checkpoint import CheckpointError, read_checkpoint
 from asd_trainer.engine.randomness import TrainingRandomness, own_randomness
-from asd_trainer.families.classifier import learning as module
-from asd_trainer.families.classifier.learning import observations
+from asd_trainer.families.classifier import objective as module
 from asd_trainer.families.classifier.network import Classifier, ClassifierShape
+from asd_trainer.families.classifier.objective import infer
+from asd_trainer.families.classifier.settings import ClassifierExpert
 from asd_trainer.families.classifier.training import load_classifier, train_classifier, tune_classifier
-from asd_trainer.families.settings import ClassifierExpert
 from asd_trainer.recipes.recipe import Recipe
 
 SECONDS = 1.6
@@ -36,28 +37,30 @@ RECIPE = Recipe.model_validate(
         "device": "cpu",
     }
 )
-EXPERT = RECIPE.classifier()
+EXPERT = RECIPE.experts[0].member(0, RECIPE.features)
 
 
-def tones(hz: float, count: int, seed: int) -> Sounds:
+def tones(hz: float, count: int, seed: int) -> ClipSet:
     rng = np.random.default_rng(seed)
     t = np.arange(round(SECONDS * 16_000)) / 16_000
     rows = [
         0.2 * np.sin(2 * np.pi * hz * rng.uniform(0.98, 1.02) * t) + 0.02 * rng.normal(size=t.size)
         for _ in range(count)
     ]
-    return hear((np.array(rows) * 32767).astype(np.int16), [f"{hz:g}-{i}.wav" for i in range(count)], RECIPE.features)
+    names = tuple(f"{hz:g}-{i}.wav" for i in range(count))
+    return ClipSet(names, samples=(np.array(rows) * 32767).astype(np.int16)).with_log_mels(RECIPE.features)
 
 
-NORMAL, TARGET, OUTLIERS = tones(500, 6, 0), tones(700, 3, 1), tones(2000, 7, 2)
+NORMAL, TARGET, ANOMALIES = tones(500, 6, 0), tones(700, 3, 1), tones(2000, 7, 2)
 
 
-def train(out: Path, recipe: Recipe = RECIPE, normal: Sounds = NORMAL, **more) -> Path:
-    return train_classifier(normal, OUTLIERS, recipe, recipe.classifier(), out, seed=1, **more)
+def train(out: Path, recipe: Recipe = RECIPE, normal: ClipSet = NORMAL, **more) -> Path:
+    expert = recipe.experts[0].member(0, recipe.features)
+    return train_classifier(normal, ANOMALIES, expert, recipe.execution, out, seed=1, **more)
 
 
 def tune(source: Path, out: Path, **more) -> Path:
-    return tune_classifier(source, TARGET, NORMAL, OUTLIERS, RECIPE, EXPERT, out, seed=1, **more)
+    return tune_classifier(source, TARGET, NORMAL, ANOMALIES, EXPERT, RECIPE.execution, out, seed=1, **more)
 
 
 def with_settings(**changes) -> Recipe:
@@ -105,9 +108,9 @@ def test_the_centroids_are_the_mean_embeddings_of_all_clips_under_the_final_weig
         features = np.concatenate([s.features for s in normal])
         with torch.no_grad():
             z = [model.embed(model.crops(torch.from_numpy(f[None]))[0])[1][0] for f in features]
-            far = [model.embed(model.crops(torch.from_numpy(f[None]))[0])[1][0] for f in OUTLIERS.features]
+            far = [model.embed(model.crops(torch.from_numpy(f[None]))[0])[1][0] for f in ANOMALIES.features]
         torch.testing.assert_close(model.normal_centroid, torch.stack(z).mean(dim=0), rtol=1e-4, atol=1e-5)
-        torch.testing.assert_close(model.outlier_centroid, torch.stack(far).mean(dim=0), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(model.anomaly_centroid, torch.stack(far).mean(dim=0), rtol=1e-4, atol=1e-5)
 
 
 def test_centroids_are_found_at_the_start_of_every_epoch_and_once_at_the_end(tmp_path, monkeypatch):
@@ -131,7 +134,7 @@ def test_the_loss_is_the_sum_of_its_terms_by_their_weights(source):
 def test_it_learns_what_is_normal(tmp_path):
     recipe = with_settings(training={"steps": 60}, augmentation={"mixup": 0.0, "noise": 0.0, "volume": 0.0})
     model = load_classifier(train(tmp_path, recipe))
-    mine, other = observations(model, tones(500, 4, 7).features), observations(model, tones(2000, 4, 8).features)
+    mine, other = infer(model, tones(500, 4, 7).features), infer(model, tones(2000, 4, 8).features)
     assert mine[:, 0, 0].min() > 0.5 > other[:, 0, 0].max()
     assert mine[:, 0, 1].max() < other[:, 0, 1].min()
 
@@ -139,7 +142,7 @@ def test_it_learns_what_is_normal(tmp_path):
 def test_every_batch_of_the_tuning_holds_just_so_many_target_items(source, tmp_path, monkeypatch):
     """And each of them is mixed with a source clip."""
     batches, mixed = [], []
-    losses, mix = module.Learning._losses, module.Learning._mixed_with_source
+    losses, mix = module.ClassifierObjective._losses, module.ClassifierObjective._mixed_with_source
 
     def watched(self, indices):
         batches.append(indices)
@@ -150,8 +153,8 @@ def test_every_batch_of_the_tuning_holds_just_so_many_target_items(source, tmp_p
         mixed.append(int((x != y).any(dim=1).sum()))
         return y
 
-    monkeypatch.setattr(module.Learning, "_losses", watched)
-    monkeypatch.setattr(module.Learning, "_mixed_with_source", watched_mix)
+    monkeypatch.setattr(module.ClassifierObjective, "_losses", watched)
+    monkeypatch.setattr(module.ClassifierObjective, "_mixed_with_source", watched_mix)
     tune(source, tmp_path)
     assert len(batches) == 4
     first, last = len(NORMAL), len(NORMAL) + len(TARGET)
@@ -181,18 +184,18 @@ def test_bad_clips_and_foreign_checkpoints_are_named(tmp_path, source):
     broken = NORMAL.features.copy()
     broken[2, 3, 4] = np.nan
     with pytest.raises(DataError, match=r"clip 500-2\.wav has features that are not finite"):
-        train(tmp_path / "nan", normal=Sounds(NORMAL.samples, broken, NORMAL.names))
+        train(tmp_path / "nan", normal=replace(NORMAL, features=broken))
     with pytest.raises(DataError, match="windows of 51 frames are shorter than the 64 of a crop"):
         train(tmp_path / "short", with_settings(network={"frames": 64}))
     with pytest.raises(CheckpointError, match="belongs to a training with other data, recipe or seed"):
-        train_classifier(NORMAL, TARGET, RECIPE, EXPERT, source.parent, seed=1)
+        train_classifier(NORMAL, TARGET, EXPERT, RECIPE.execution, source.parent, seed=1)
 
 
 def test_several_crops_are_learnt_from_anywhere_and_judged_evenly(tmp_path):
     recipe = with_settings(network={"frames": 32, "crops": 3}, training={"steps": 2})
     model = load_classifier(train(tmp_path, recipe))
     assert model.starts == [0, round(19 / 2), 19]
-    assert observations(model, NORMAL.features).shape == (6, 3, 2 + 8)
+    assert infer(model, NORMAL.features).shape == (6, 3, 2 + 8)
 
 
 def test_settings_that_cannot_be_are_refused():

@@ -8,7 +8,7 @@ import torch
 from asd_agent.features.stft import SpectrumSpec, StftSpec
 from asd_trainer.engine.onnx_export import export_network
 from asd_trainer.families.embedding.network import EmbeddingNetwork, EmbeddingShape, StftBranch
-from asd_trainer.families.settings import EmbeddingSettings
+from asd_trainer.families.embedding.settings import EmbeddingSettings
 
 SMALL = EmbeddingSettings(
     spectrum=SpectrumSpec(f_max=2000),

@@ -11,13 +11,14 @@ import torch
 
 from asd_agent.errors import DataError
 from asd_agent.features.stft import SpectrumSpec, StftSpec
-from asd_trainer.data.attribute_classes import ClassSet
+from asd_trainer.data.clips import ClipSet
 from asd_trainer.engine.checkpoint import read_checkpoint
 from asd_trainer.engine.onnx_export import export_network
-from asd_trainer.families.embedding.pseudo_classes import ALTERATIONS, altered
+from asd_trainer.families.embedding.pseudo_classes import TRANSFORMS, transformed
+from asd_trainer.families.embedding.settings import EmbeddingExpert
 from asd_trainer.families.embedding.training import exchanged, load_embedding, mixed, train_embedding
-from asd_trainer.families.settings import EmbeddingExpert
-from asd_trainer.recipes.recipe import Recipe, load_recipe
+from asd_trainer.families.settings import Execution
+from asd_trainer.recipes.load import load_recipe
 
 RATE = 16_000
 NETWORK = {
@@ -30,7 +31,7 @@ NETWORK = {
 EPOCHS = 6
 
 
-RECIPE = Recipe.model_validate({"name": "e", "experts": [{"kind": "level"}], "device": "cpu", "checkpoint_every": 2})
+EXECUTION = Execution(device="cpu", checkpoint_every=2)
 
 
 def expert(**changes) -> EmbeddingExpert:
@@ -38,20 +39,19 @@ def expert(**changes) -> EmbeddingExpert:
     return EmbeddingExpert.model_validate({"network": NETWORK, "sub_clusters": 2, "training": training, **changes})
 
 
-def learn(clips: int = 12, classes: int = 3, seconds: float = 1.0) -> ClassSet:
+def learn(clips: int = 12, classes: int = 3, seconds: float = 1.0) -> ClipSet:
     """Tones whose pitch is their class's, in noise."""
     rng = np.random.default_rng(0)
     t = np.arange(round(seconds * RATE)) / RATE
     labels = np.arange(clips) % classes
     tones = [0.2 * np.sin(2 * np.pi * (300 + 200 * c) * t) + 0.05 * rng.normal(size=t.size) for c in labels]
     samples = np.round(np.stack(tones) * 32768).astype(np.int16)
-    return ClassSet(
-        samples, labels.astype(np.int64), [f"c{i}" for i in range(clips)], [f"k{i}" for i in range(classes)]
-    )
+    names, class_names = tuple(f"c{i}" for i in range(clips)), tuple(f"k{i}" for i in range(classes))
+    return ClipSet(names, samples=samples, classes=labels.astype(np.int64), class_names=class_names)
 
 
-def train(out, of: EmbeddingExpert, learnt: ClassSet | None = None, seed: int = 1, progress=None):
-    return train_embedding(learnt or learn(), RECIPE, of, out, seed=seed, progress=progress)
+def train(out, of: EmbeddingExpert, learnt: ClipSet | None = None, seed: int = 1, progress=None):
+    return train_embedding(learnt or learn(), of, EXECUTION, out, seed=seed, progress=progress)
 
 
 def test_classes_part_in_the_embedding(tmp_path):
@@ -61,12 +61,12 @@ def test_classes_part_in_the_embedding(tmp_path):
     with torch.no_grad():
         found = model(*spectra)[:, 0]
     cosines = (found @ found.T).numpy()
-    same = learnt.labels[:, None] == learnt.labels[None, :]
+    same = learnt.classes[:, None] == learnt.classes[None, :]
     others = cosines[~same].mean()
     assert cosines[same].mean() > others + 0.3
 
 
-def _inputs(learnt: ClassSet) -> list[np.ndarray]:
+def _inputs(learnt: ClipSet) -> list[np.ndarray]:
     from asd_agent.features.stft import front_end
 
     sounds = learnt.samples.astype(np.float32) / 32768
@@ -106,11 +106,11 @@ def test_a_training_that_is_killed_ends_with_the_same_weights(tmp_path):
     assert logs[0] == logs[1]
 
 
-def test_one_class_learns_by_its_own_alterations_and_says_so(tmp_path):
+def test_one_class_learns_by_its_own_transforms_and_warns(tmp_path):
     learnt = learn(classes=1)
     with pytest.warns(UserWarning, match="k0 is the only class: the network learns to tell 6 versions apart"):
         final = train(tmp_path, expert(), learnt)
-    assert read_checkpoint(final)["model"]["loss.centres"].shape[0] == len(ALTERATIONS)
+    assert read_checkpoint(final)["model"]["loss.centres"].shape[0] == len(TRANSFORMS)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         train(tmp_path / "several", expert(exchange=False))
@@ -118,7 +118,7 @@ def test_one_class_learns_by_its_own_alterations_and_says_so(tmp_path):
 
 def test_the_full_size_takes_two_steps_exports_and_holds_parity(tmp_path):
     recipe = load_recipe("paper-embedding")
-    of = recipe.embedding()
+    of = recipe.experts[0]
     short = of.model_copy(update={"training": of.training.model_copy(update={"epochs": 2, "batch": 2})})
     model = load_embedding(train(tmp_path, short, learn(2, 2, seconds=10)))
     # 128·(256 + 128·(64 + 16 + 6 + 2)) on the spectrum, three residual networks of 0.69 million, 128²·(5 + 17 + 65)
@@ -161,11 +161,11 @@ def test_exchanged_branches_are_told_from_those_left_alone():
             assert labels[row, row] == 1
 
 
-def test_alterations_of_a_tone_are_what_they_say():
+def test_transforms_of_a_tone_are_what_they_are_called():
     t = torch.arange(RATE) / RATE
     tone = torch.sin(2 * torch.pi * 500 * t) + 0.5 * torch.sin(2 * torch.pi * 2000 * t)
-    found = altered(tone.repeat(len(ALTERATIONS), 1), torch.arange(len(ALTERATIONS)), RATE)
-    assert found.shape == (len(ALTERATIONS), RATE)
+    found = transformed(tone.repeat(len(TRANSFORMS), 1), torch.arange(len(TRANSFORMS)), RATE)
+    assert found.shape == (len(TRANSFORMS), RATE)
     spectra = torch.fft.rfft(found).abs()
     assert spectra.argmax(dim=1).tolist() == pytest.approx([500, 560, 446, 500, 500, 500], abs=2)
     torch.testing.assert_close(found[0], tone)

@@ -1,6 +1,6 @@
 """The conformer of Gulati et al. (Interspeech 2020): feed-forward, self-attention, convolution, feed-forward.
 
-Layer normalisation stands where the original has batch normalisation in the convolution module: it does not depend on
+The convolution module has layer normalisation where the original has batch normalisation: it does not depend on
 the batch and is one operation in an exported graph. Positions are sinusoidal and absolute (Vaswani et al. 2017), which
 every runtime can run.
 """
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from asd_trainer.families.settings import ConformerSettings
+from asd_trainer.families.autoencoder.settings import ConformerSettings
 
 
 class FeedForward(nn.Module):
@@ -27,7 +27,7 @@ class FeedForward(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        """What is to be added to x."""
+        """Return what is added to x."""
         h = self.dropout(functional.silu(self.expand(self.norm(x))))
         out: Tensor = self.dropout(self.contract(h))
         return out
@@ -45,7 +45,7 @@ class SelfAttention(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        """What is to be added to x."""
+        """Return what is added to x."""
         frames, units = x.shape[1], x.shape[2]
         split = self.project(self.norm(x)).unflatten(2, (3, self.heads, self.size))
         q, k, v = split.permute(2, 0, 3, 1, 4).unbind(0)  # each (batch, heads, frames, size)
@@ -68,7 +68,7 @@ class Convolution(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        """What is to be added to x."""
+        """Return what is added to x."""
         h = functional.glu(self.gate(self.norm(x)), dim=-1)
         h = self.depthwise(h.transpose(1, 2)).transpose(1, 2)  # over (batch, units, frames) and back
         out: Tensor = self.dropout(self.out(functional.silu(self.inner_norm(h))))
@@ -88,7 +88,7 @@ class ConformerBlock(nn.Module):
         self.norm = nn.LayerNorm(units)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The block's output."""
+        """Return the block's output."""
         x = x + 0.5 * self.first(x)
         x = x + self.attention(x)
         x = x + self.convolution(x)
@@ -98,7 +98,9 @@ class ConformerBlock(nn.Module):
 
 
 def sinusoidal_positions(frames: int, units: int) -> Tensor:
-    """Position encodings: sin(t·ω_i) in the first half of the units, cos(t·ω_i) in the second, ω_i = 10000^(-2i/units).
+    """Return position encodings: sin(t·ω_i) in the first half of the units, cos(t·ω_i) in the second.
+
+    ω_i = 10000^(-2i/units).
 
     Returns:
         Shape (frames, units).
@@ -125,7 +127,7 @@ class Conformer(nn.Module):
         self.blocks = nn.ModuleList(ConformerBlock(settings) for _ in range(settings.blocks))
 
     def forward(self, x: Tensor) -> Tensor:
-        """The encoded sequence."""
+        """Return the encoded sequence."""
         x = self.dropout(x + self.positions)
         for block in self.blocks:
             x = block(x)

@@ -8,20 +8,18 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
+from asd_trainer.data.clips import LEAST_STD_DB
 from asd_trainer.families.autoencoder.conformer import Conformer
-from asd_trainer.families.settings import ConformerSettings
-
-LEAST_STD_DB = 0.1
-"""A mel band that never moves (above the microphone's own cut-off) must not magnify what little comes later."""
+from asd_trainer.families.autoencoder.settings import ConformerSettings
 
 
 class AutoencoderShape(BaseModel):
-    """What an autoencoder is built from.
+    """Shape of an autoencoder.
 
     Attributes:
-        n_mels: Mel bands.
+        n_mels: Number of mel bands.
         frames: Frames of a window.
-        id_regression: Whether the section's value goes in and is regressed.
+        id_regression: Whether the section's value is an input and regressed.
         network: Size of the conformer.
     """
 
@@ -40,7 +38,7 @@ class Autoencoder(nn.Module):
     cell is filled with 0, the mean. The section's value is appended to every frame and regressed with the features.
 
     Args:
-        shape: What to build.
+        shape: Shape of the network.
     """
 
     inputs: tuple[str, ...] = ("features", "keep", "section")
@@ -59,12 +57,12 @@ class Autoencoder(nn.Module):
         self.leave = nn.Linear(shape.network.units, width)
 
     def set_normalisation(self, mean: npt.NDArray[np.floating], std: npt.NDArray[np.floating]) -> None:
-        """Fix each mel band's mean and standard deviation in decibels, both of shape (n_mels,)."""
+        """Set each mel band's mean and standard deviation in decibels, both of shape (n_mels,)."""
         self.mean.copy_(torch.as_tensor(mean, dtype=torch.float32))
         self.std.copy_(torch.as_tensor(np.maximum(std, LEAST_STD_DB), dtype=torch.float32))
 
     def forward(self, features: Tensor, keep: Tensor, section: Tensor) -> Tensor:
-        """Reconstruction error e = |x̂ - x| of every frame (Eq. 1), against the input before anything was hidden.
+        """Return the reconstruction error e = |x̂ - x| of every frame (Eq. 1), against the input without masks.
 
         Args:
             features: Decibels, shape (batch, frames, n_mels).
@@ -85,7 +83,7 @@ class Autoencoder(nn.Module):
         return torch.abs(reconstructed - x)
 
     def example(self, batch: int) -> tuple[Tensor, ...]:
-        """Random input such as the graph will get."""
+        """Return random input such as the graph gets."""
         generator = torch.Generator().manual_seed(batch)
         cells = (batch, self.shape.frames, self.shape.n_mels)
         features = self.mean.cpu() + self.std.cpu() * torch.randn(cells, generator=generator)

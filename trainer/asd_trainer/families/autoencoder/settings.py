@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from asd_agent.features.log_mel import FeatureSpec
 from asd_trainer.engine.settings import Computation
-from asd_trainer.families.settings_parts import NetworkExpert
+from asd_trainer.families.settings import NetworkExpert
 from asd_trainer.features.settings import MaskSettings
 from asd_trainer.settings import Settings, with_changes
 
@@ -17,12 +17,12 @@ class ConformerSettings(Settings):
     """The network of Gulati et al. 2020.
 
     Attributes:
-        blocks: Conformer blocks.
+        blocks: Number of conformer blocks.
         units: Width of the sequence between blocks.
-        heads: Attention heads; they divide the units.
-        kernel: Frames that the depthwise convolution sees; odd.
+        heads: Number of attention heads; it divides the units.
+        kernel: Frames of the depthwise convolution; odd.
         feedforward: Width inside the feed-forward modules.
-        dropout: Inside the blocks, while training.
+        dropout: Share of units dropped inside the blocks, while training.
     """
 
     blocks: int = Field(default=4, ge=1)
@@ -45,10 +45,10 @@ class TrainingSettings(Computation):
     """Adam with a warm-up schedule.
 
     Attributes:
-        steps: Batches in all.
+        steps: Number of batches.
         batch: Clips a batch.
         warmup_steps: Steps until the learning rate is at its peak.
-        learning_rate: That peak; see `asd_trainer.engine.schedule`.
+        learning_rate: The peak; see `asd_trainer.engine.schedule`.
         clip_norm: Longest gradient; longer ones are scaled down.
     """
 
@@ -63,10 +63,10 @@ class Replicas(Settings):
     """Test-time replicas of a window, each with its own masks from the bundle's fixed bank.
 
     Attributes:
-        count: Replicas.
-        pooling: How their errors become one.
-        masked: Whether anything is hidden; without masks one replica is all there is.
-        cells: Whose errors count: all cells', or those alone that the replica's mask hides.
+        count: Number of replicas.
+        pooling: From the replicas' errors to one error.
+        masked: Whether cells are hidden; without masks there is one replica.
+        cells: Cells whose errors count: all, or only those that the replica's mask hides.
     """
 
     count: int = Field(default=8, ge=1)
@@ -84,12 +84,12 @@ class Replicas(Settings):
 
 
 class Variant(Settings):
-    """How some members of a pool differ from the expert's own settings; what is not named stays.
+    """Differences of some members of a pool from the expert's own settings; what is not named stays.
 
     Attributes:
-        features: Of the front end (the paper's mel condition).
-        network: Of the network's size and kernel.
-        masks: Of the masks, which may have to follow the front end.
+        features: Values of the front end (the paper's mel condition).
+        network: Values of the network's size and kernel.
+        masks: Values of the masks, which may have to follow the front end.
     """
 
     features: dict[str, Any] = Field(default_factory=dict)
@@ -101,9 +101,9 @@ class AutoencoderExpert(NetworkExpert):
     """Conformer autoencoders, one network a machine (sections 2.1 and 3.1 of the paper).
 
     Attributes:
-        variants: What members differ in besides their seeds: member 0 has the first, member 1 the second, and so on
-            round and round; the first may be empty, `{}`.
-        id_regression: Whether the section's value goes in with each frame and is regressed with it.
+        variants: Differences of the members besides their seeds: member 0 has the first variant, member 1 the second,
+            and after the last the first again. A variant may be empty, `{}`.
+        id_regression: Whether the section's value is an input of each frame and regressed with it.
     """
 
     kind: Literal["autoencoder"] = "autoencoder"
@@ -123,7 +123,7 @@ class AutoencoderExpert(NetworkExpert):
         return self
 
     def member(self, number: int, features: FeatureSpec) -> AutoencoderExpert:
-        """The settings of one member, its front end among them; `features` is the recipe's."""
+        """Return the settings of one member, its front end among them; `features` is the recipe's."""
         variant = self.variants[number % len(self.variants)] if self.variants else Variant()
         return self.model_copy(
             update={
@@ -134,8 +134,13 @@ class AutoencoderExpert(NetworkExpert):
             }
         )
 
-    def learnt(self) -> AutoencoderExpert:
-        """What decides a trained network; the rest is at its defaults."""
+    def check_members(self, features: FeatureSpec) -> None:
+        """Check that every variant fits the recipe's front end."""
+        for number in range(len(self.variants)):
+            self.member(number, features)
+
+    def for_training(self) -> AutoencoderExpert:
+        """Return the settings that decide a trained network; all others are at their defaults."""
         return AutoencoderExpert(
             features=self.features,
             id_regression=self.id_regression,

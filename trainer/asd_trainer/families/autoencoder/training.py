@@ -1,10 +1,9 @@
-"""Training a conformer autoencoder on log-mels of normal sound (sections 2.1 and 3.1 of the paper)."""
+"""Training of a conformer autoencoder on log-mels of normal sound (sections 2.1 and 3.1 of the paper)."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,100 +11,90 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from asd_agent.errors import AsdError, DataError
+from asd_trainer.data.clips import ClipSet
 from asd_trainer.engine.checkpoint import CheckpointError, Checkpoints, read_checkpoint
 from asd_trainer.engine.device_dataset import DeviceDataset
 from asd_trainer.engine.loop import ClipLosses, TrainingSchedule, TrainingTask, train_steps
-from asd_trainer.engine.precision import autocast, compiled, tensor_cores
+from asd_trainer.engine.precision import autocast, choose_device, compiled, tensor_cores
 from asd_trainer.engine.progress import StepProgress
 from asd_trainer.engine.randomness import BatchSampler, TrainingRandomness, own_randomness
 from asd_trainer.engine.schedule import warmup
 from asd_trainer.families.autoencoder.network import Autoencoder, AutoencoderShape
-from asd_trainer.families.settings import AutoencoderExpert, TrainingSettings
+from asd_trainer.families.autoencoder.settings import AutoencoderExpert, TrainingSettings
+from asd_trainer.families.settings import Execution
 from asd_trainer.features.spec_augment import keep_mask
-from asd_trainer.recipes.recipe import Recipe
 
-Features = npt.NDArray[np.float32]
 ARITHMETIC = 1
 """Raised when the same inputs give another network than before."""
 
 
 def train_autoencoder(
-    features: Features,
-    sections: npt.NDArray[np.float32],
-    names: Sequence[str],
-    recipe: Recipe,
+    clips: ClipSet,
+    expert: AutoencoderExpert,
+    execution: Execution,
     out: Path,
     *,
     seed: int,
     progress: StepProgress | None = None,
-    expert: AutoencoderExpert | None = None,
 ) -> Path:
-    """Train one member, going on where an earlier call was interrupted.
+    """Train one member, resuming where an earlier call was interrupted.
 
     Args:
-        features: Log-mels in decibels, shape (clips, frames, n_mels); may be a memory map.
-        sections: Scaled section value of each clip, shape (clips,).
-        names: Of the clips, for error messages.
-        recipe: Device and checkpoints, and the expert where none is given.
+        clips: Log-mels and section values of at least one clip.
+        expert: Settings of the member.
+        execution: Device, repeatability and checkpoints.
         out: Folder of this training alone: checkpoint, metrics.jsonl, tensorboard/.
-        seed: Of weights, batches, masks and dropout.
+        seed: Seed of weights, batches, masks and dropout.
         progress: Called after each step.
-        expert: Which autoencoder of the recipe.
 
     Returns:
         The final checkpoint; at once where it is already there for the same inputs.
 
     Raises:
-        DataError: No clips, a clip that is not finite, or arrays of different lengths.
+        DataError: There are no clips, a clip is not finite, or arrays have different lengths.
         CheckpointError: `out` holds a training with other inputs.
         DivergedError: The training diverged.
-        AsdError: The recipe wants CUDA and there is none.
+        AsdError: The execution wants CUDA and there is none.
     """
-    expert = expert or recipe.autoencoder()
-    if not len(features) == len(sections) == len(names) or features.ndim != 3 or len(features) == 0:
-        raise DataError(
-            f"features {features.shape}, {len(sections)} sections and {len(names)} names do not fit together",
-            "Give one section and one name for each of at least one clip.",
-        )
-    checkpoints = Checkpoints(out, _digest(features, sections, expert, seed))
+    clips.check_log_mels()
+    checkpoints = Checkpoints(out, _digest(clips, expert, seed))
     if checkpoints.finished():
         return checkpoints.final
-    device = choose_device(recipe.device)
+    device = choose_device(execution.device)
     shape = AutoencoderShape(
-        n_mels=features.shape[2],
-        frames=features.shape[1],
+        n_mels=clips.features.shape[2],
+        frames=clips.features.shape[1],
         id_regression=expert.id_regression,
         network=expert.network,
     )
-    mean, std = band_statistics(features, names)
-    with own_randomness(device, deterministic=recipe.deterministic), tensor_cores(expert.training):
-        chance = TrainingRandomness(seed, device)
+    mean, std = clips.band_statistics()
+    with own_randomness(device, deterministic=execution.deterministic), tensor_cores(expert.training):
+        randomness = TrainingRandomness(seed, device)
         model = Autoencoder(shape)
         model.set_normalisation(mean, std)
         model.to(device)
         compiled(model, expert.training)
-        trainee = TrainingTask(
+        task = TrainingTask(
             model=model,
-            clip_losses=_losses(model, features, sections, expert, chance.masks),
-            sampler=BatchSampler(len(features), expert.training.batch, seed),
-            randomness=chance,
-            names=names,
-            description={"kind": "autoencoder", "shape": shape.model_dump(mode="json")},
+            clip_losses=_losses(model, clips, expert, randomness.masks),
+            sampler=BatchSampler(len(clips), expert.training.batch, seed),
+            randomness=randomness,
+            names=clips.names,
+            description={"kind": expert.kind, "shape": shape.model_dump(mode="json")},
         )
         train_steps(
-            trainee,
-            warmup_course(expert.training),
+            task,
+            warmup_schedule(expert.training),
             checkpoints,
             folder=out,
-            checkpoint_every=recipe.checkpoint_every,
+            checkpoint_every=execution.checkpoint_every,
             progress=progress,
         )
     return checkpoints.final
 
 
 def load_autoencoder(checkpoint: Path) -> Autoencoder:
-    """The trained network, on the CPU, in evaluation mode.
+    """Return the trained network, on the CPU, in evaluation mode.
 
     Raises:
         CheckpointError: The file is missing, damaged or not an autoencoder's.
@@ -118,60 +107,21 @@ def load_autoencoder(checkpoint: Path) -> Autoencoder:
     return model.eval()
 
 
-def warmup_course(training: TrainingSettings) -> TrainingSchedule:
-    """Adam as in Vaswani et al. 2017."""
+def warmup_schedule(training: TrainingSettings) -> TrainingSchedule:
+    """Return the optimisation of Vaswani et al. 2017: Adam under a warm-up schedule."""
     return TrainingSchedule(
         training.steps, training.learning_rate, warmup(training.warmup_steps), clip_norm=training.clip_norm
     )
 
 
-def band_statistics(
-    features: Features, names: Sequence[str]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Mean and standard deviation of each mel band over clips and frames, each of shape (n_mels,).
-
-    Raises:
-        DataError: A clip holds a value that is not finite.
-    """
-    total = np.zeros(features.shape[2])
-    squares = np.zeros(features.shape[2])
-    shift = np.asarray(features[0], dtype=np.float64).mean(axis=0)  # keeps the difference of squares exact
-    for clip, name in zip(features, names, strict=True):
-        if not np.isfinite(clip).all():
-            raise DataError(f"clip {name} has features that are not finite", "Remove or mend that recording.")
-        moved = clip.astype(np.float64) - shift
-        total += moved.sum(axis=0)
-        squares += (moved**2).sum(axis=0)
-    count = features.shape[0] * features.shape[1]
-    mean = total / count
-    return mean + shift, np.sqrt(np.maximum(squares / count - mean**2, 0.0))
-
-
-def choose_device(wanted: str) -> torch.device:
-    """The device that a recipe asks for.
-
-    Raises:
-        AsdError: It wants CUDA and there is none.
-    """
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise AsdError("the recipe wants a CUDA device and torch finds none", "Set `device: auto`.")
-    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
-
-
-def _losses(
-    model: Autoencoder,
-    features: Features,
-    sections: npt.NDArray[np.float32],
-    expert: AutoencoderExpert,
-    masks: torch.Generator,
-) -> ClipLosses:
+def _losses(model: Autoencoder, clips: ClipSet, expert: AutoencoderExpert, masks: torch.Generator) -> ClipLosses:
     """Mean squared error of each clip over all cells, masked or not."""
     device = model.mean.device
-    clips = DeviceDataset(features, device)
-    values = DeviceDataset(np.asarray(sections, dtype=np.float32), device)
+    features = DeviceDataset(clips.features, device)
+    values = DeviceDataset(np.asarray(clips.sections, dtype=np.float32), device)
 
     def losses(indices: npt.NDArray[np.int64]) -> Tensor:
-        x, section = clips.take(indices).float(), values.take(indices)
+        x, section = features.take(indices).float(), values.take(indices)
         keep = keep_mask(len(x), x.shape[1], x.shape[2], expert.masks, masks).float()
         with autocast(device, expert.training):
             error: Tensor = model(x, keep, section)
@@ -180,12 +130,12 @@ def _losses(
     return losses
 
 
-def _digest(features: Features, sections: npt.NDArray[np.float32], expert: AutoencoderExpert, seed: int) -> str:
-    """Digest of all that decides the weights, besides the device."""
+def _digest(clips: ClipSet, expert: AutoencoderExpert, seed: int) -> str:
+    """Digest of everything that decides the weights, besides the device."""
     settings = expert.model_dump(mode="json", include={"id_regression", "network", "masks", "training"})
-    head = {"arithmetic": ARITHMETIC, "settings": settings, "seed": seed, "shape": features.shape}
+    head = {"arithmetic": ARITHMETIC, "settings": settings, "seed": seed, "shape": clips.features.shape}
     digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
-    for clip in features:
+    for clip in clips.features:
         digest.update(np.ascontiguousarray(clip, dtype=np.float32).tobytes())
-    digest.update(np.ascontiguousarray(sections, dtype=np.float32).tobytes())
+    digest.update(np.ascontiguousarray(clips.sections, dtype=np.float32).tobytes())
     return digest.hexdigest()

@@ -10,12 +10,12 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
-from asd_trainer.families.autoencoder.network import LEAST_STD_DB
-from asd_trainer.families.classifier.backbones import backbone
+from asd_trainer.data.clips import LEAST_STD_DB
+from asd_trainer.families.backbones import backbone
 
 
 class ClassifierShape(BaseModel):
-    """What a classifier is built from; see `asd_trainer.families.settings.ClassifierSettings`."""
+    """Shape of a classifier; see `asd_trainer.families.classifier.settings.ClassifierSettings`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -31,11 +31,12 @@ class ClassifierShape(BaseModel):
 class Classifier(nn.Module):
     """Posterior and embedding of crops of a log-mel spectrogram in decibels.
 
-    The embedding is divided by the root of its width, so that distances do not depend on it. The centroids of normal
-    and outlier embeddings are buffers, found anew while training; `directions` are ArcFace's, of normal and of outlier.
+    The embedding is divided by the root of its width, so that distances do not depend on it. The centroids of the
+    embeddings of normal clips and of pseudo-anomalies are buffers, computed again while training; `directions` are
+    those of ArcFace, of normal clips and of pseudo-anomalies.
 
     Args:
-        shape: What to build.
+        shape: Shape of the network.
         weights: Local file with the backbone's weights to begin with.
     """
 
@@ -44,7 +45,7 @@ class Classifier(nn.Module):
     mean: Tensor
     std: Tensor
     normal_centroid: Tensor
-    outlier_centroid: Tensor
+    anomaly_centroid: Tensor
 
     def __init__(self, shape: ClassifierShape, weights: Path | None = None) -> None:
         super().__init__()
@@ -62,26 +63,26 @@ class Classifier(nn.Module):
         self.register_buffer("mean", torch.zeros(shape.n_mels))
         self.register_buffer("std", torch.ones(shape.n_mels))
         self.register_buffer("normal_centroid", torch.zeros(shape.embedding))
-        self.register_buffer("outlier_centroid", torch.zeros(shape.embedding))
+        self.register_buffer("anomaly_centroid", torch.zeros(shape.embedding))
 
     @property
     def starts(self) -> list[int]:
-        """First frame of each crop of a window, evenly spaced; of a single crop, the window's own first."""
+        """First frame of each crop of a window, evenly spaced; a single crop begins with the window."""
         shape = self.shape
         last = shape.total_frames - shape.frames
         return [round(i * last / (shape.crops - 1)) for i in range(shape.crops)] if shape.crops > 1 else [0]
 
     def set_normalisation(self, mean: npt.NDArray[np.floating], std: npt.NDArray[np.floating]) -> None:
-        """Fix each mel band's mean and standard deviation in decibels, both of shape (n_mels,)."""
+        """Set each mel band's mean and standard deviation in decibels, both of shape (n_mels,)."""
         self.mean.copy_(torch.as_tensor(mean, dtype=torch.float32))
         self.std.copy_(torch.as_tensor(np.maximum(std, LEAST_STD_DB), dtype=torch.float32))
 
     def crops(self, features: Tensor) -> Tensor:
-        """Shape (batch, total_frames, n_mels) to (batch, crops, frames, n_mels)."""
+        """Return crops, shape (batch, total_frames, n_mels) to (batch, crops, frames, n_mels)."""
         return torch.stack([features[:, s : s + self.shape.frames] for s in self.starts], dim=1)
 
     def embed(self, crops: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits of being normal and embeddings.
+        """Return logits of being normal, and embeddings.
 
         Args:
             crops: Decibels, shape (items, frames, n_mels).
@@ -94,7 +95,7 @@ class Classifier(nn.Module):
         return self.posterior(z)[:, 0], z / self.shape.embedding**0.5
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What Eq. 7 needs of each crop.
+        """Return what Eq. 7 needs of each crop.
 
         Args:
             features: Decibels, shape (batch, total_frames, n_mels).
@@ -110,13 +111,13 @@ class Classifier(nn.Module):
         return torch.sigmoid(logits).reshape(shape), distance.reshape(shape), z.reshape(*shape[:2], z.shape[1])
 
     def example(self, batch: int) -> tuple[Tensor, ...]:
-        """Random input such as the graph will get."""
+        """Return random input such as the graph gets."""
         generator = torch.Generator().manual_seed(batch)
         return (-40 + 10 * torch.randn(batch, self.shape.total_frames, self.shape.n_mels, generator=generator),)
 
 
 def _width(net: nn.Module, shape: ClassifierShape) -> int:
-    """What a backbone gives for one crop; not every one of timm says it truly."""
+    """Width of a backbone's output for one crop; not every network of timm declares it correctly."""
     training = net.training
     net.eval()
     with torch.no_grad():

@@ -1,7 +1,7 @@
 """Pseudo-anomalies: sounds that a section's classifier learns to tell from the section's own, never a test clip.
 
-The paper takes other sections and other machines of the data set. Who has one machine alone has its own normal sounds,
-altered.
+The paper takes other sections and other machines of the data set. A data set of one machine alone leaves its own normal
+sounds, transformed.
 """
 
 from __future__ import annotations
@@ -16,42 +16,40 @@ import numpy.typing as npt
 
 from asd_agent.audio.files import SAMPLE_RATE, read_clip
 from asd_agent.errors import ConfigError, DataError
-from asd_trainer.data.clip_windows import WINDOW_SAMPLES, load_windows
+from asd_trainer.data.clips import WINDOW_SAMPLES, ClipSet, load_clips
 from asd_trainer.data.layout import SUFFIXES, Clip
-from asd_trainer.families.settings import PseudoAnomalies
+from asd_trainer.families.classifier.settings import PseudoAnomalies
 from asd_trainer.simulator import MACHINES, render
 
 Samples = npt.NDArray[np.int16]
 Wave = npt.NDArray[np.float64]
 SLOWEST, FASTEST, LEAST_CHANGE = 0.75, 1.33, 1.07
-"""Bounds of an altered speed, and the least factor that counts as altered."""
+"""Bounds of a changed speed, and the least factor that counts as a change: a third is about a musical fourth."""
 COLOURS = 3
-"""Resonances that an altered spectrum has more or fewer of."""
+"""Resonances that are raised or lowered in a transformed spectrum."""
 
 
 @dataclass(frozen=True)
-class Outliers:
-    """Pseudo-anomalies.
+class Gathered:
+    """Pseudo-anomalies of a section.
 
     Attributes:
-        samples: Shape (clips, samples), 16 kHz.
-        names: Of the clips, for error messages.
-        kinds: Where each comes from.
+        clips: Samples of the clips.
+        sources: Source of each.
     """
 
-    samples: Samples
-    names: list[str]
-    kinds: list[str]
+    clips: ClipSet
+    sources: tuple[str, ...]
 
 
 def sources_of(settings: PseudoAnomalies, section: str, machine: str, clips: Sequence[Clip]) -> dict[str, list[Clip]]:
-    """Training clips of the data set that serve as pseudo-anomalies of a section, by source.
+    """Return the training clips of the data set that serve as pseudo-anomalies of a section, by source.
 
     Args:
-        settings: Which sources are wanted.
-        section: Whose network it is.
-        machine: Whose section.
-        clips: Of the whole data set; what is no normal training clip is passed over.
+        settings: Wanted sources.
+        section: Section whose network learns them.
+        machine: Machine of the section.
+        clips: Clips of the whole data set; only normal training clips are used.
     """
     normal = [c for c in clips if (c.split, c.label) == ("train", "normal")]
     found = {
@@ -62,12 +60,12 @@ def sources_of(settings: PseudoAnomalies, section: str, machine: str, clips: Seq
 
 
 def needs_transforms(settings: PseudoAnomalies, found: dict[str, list[Clip]]) -> bool:
-    """Whether altered normals have to take over, since the data set has nothing of what is wanted."""
+    """Return whether transformed normal clips have to serve, because the data set has none of the wanted sources."""
     return not found and not {"transforms", "simulated", "folder"} & set(settings.sources)
 
 
 def folder_sounds(folder: Path) -> list[Path]:
-    """The sounds in a folder and below.
+    """Return the sound files in a folder and below.
 
     Raises:
         ConfigError: There is no such folder, or no sound in it.
@@ -82,16 +80,16 @@ def folder_sounds(folder: Path) -> list[Path]:
 
 def gather(
     settings: PseudoAnomalies, section: str, machine: str, clips: Sequence[Clip], normals: Samples, seed: int
-) -> Outliers:
-    """Pseudo-anomalies of a section, at most so many, evenly from what there is of the wanted sources.
+) -> Gathered:
+    """Gather pseudo-anomalies of a section, drawn evenly from the wanted sources.
 
     Args:
         settings: Sources and numbers.
-        section: Whose network it is.
-        machine: Whose section.
-        clips: Of the whole data set.
+        section: Section whose network learns them.
+        machine: Machine of the section.
+        clips: Clips of the whole data set.
         normals: The section's own clips that the network learns, shape (clips, samples).
-        seed: Of the choice and of what is altered.
+        seed: Seed of the choice and of the transforms.
 
     Raises:
         AudioError: A clip cannot be read.
@@ -115,25 +113,25 @@ def gather(
         raise DataError(f"section {section} of {machine} has no pseudo-anomalies to learn from", "Add a source.")
     samples = np.stack([_samples(kind, what, machine, normals, rng) for kind, what in chosen])
     names = [what.path.name if isinstance(what, Clip) else f"{kind} {what}" for kind, what in chosen]
-    return Outliers(samples, names, [kind for kind, _ in chosen])
+    return Gathered(ClipSet(tuple(names), samples=samples), tuple(kind for kind, _ in chosen))
 
 
-def altered(samples: npt.NDArray[np.int16], rng: np.random.Generator) -> npt.NDArray[np.int16]:
-    """A normal sound as it never was: at another speed, in another colour, or with impulses; shape (samples,)."""
+def transformed(samples: npt.NDArray[np.int16], rng: np.random.Generator) -> npt.NDArray[np.int16]:
+    """Return a normal sound at another speed, in another colour, or with impulses, shape (samples,) to the same."""
     x = samples.astype(np.float64)
     x = (_other_speed, _other_colour, _with_impulses)[rng.integers(3)](x, rng)
     return _int16(x)
 
 
 def _other_speed(x: Wave, rng: np.random.Generator) -> Wave:
-    """Faster or slower, and so higher or lower; the end is filled with the beginning."""
+    """Change the speed, and so the pitch; the end is filled with the beginning."""
     factor = rng.uniform(LEAST_CHANGE, FASTEST) if rng.random() < 0.5 else rng.uniform(SLOWEST, 1 / LEAST_CHANGE)
     places = (np.arange(len(x)) * factor) % (len(x) - 1)
     return np.asarray(np.interp(places, np.arange(len(x)), x))
 
 
 def _other_colour(x: Wave, rng: np.random.Generator) -> Wave:
-    """Some frequency bands stronger or weaker, at the same level."""
+    """Raise or lower some frequency bands, at the same level."""
     spectrum = np.fft.rfft(x)
     hz = np.fft.rfftfreq(len(x), 1 / SAMPLE_RATE)
     gain = np.zeros(len(hz))
@@ -146,7 +144,7 @@ def _other_colour(x: Wave, rng: np.random.Generator) -> Wave:
 
 
 def _with_impulses(x: Wave, rng: np.random.Generator) -> Wave:
-    """With bursts of coloured noise, regular or not."""
+    """Add bursts of coloured noise, regular or not."""
     level = np.sqrt(np.mean(x**2)) * 10 ** (rng.uniform(0, 12) / 20)
     length = round(SAMPLE_RATE * rng.uniform(0.002, 0.03))
     shape = np.exp(-np.arange(length) / (length / 4)) * np.sin(
@@ -170,14 +168,14 @@ def _shuffled(
 
 def _samples(kind: str, what: Clip | Path | int, machine: str, normals: Samples, rng: np.random.Generator) -> Samples:
     if isinstance(what, Clip):
-        return np.asarray(load_windows([what]).samples[0])
+        return np.asarray(load_clips([what]).samples[0])
     if isinstance(what, Path):
         sound = read_clip(what).samples
         if not len(sound):
             raise DataError(f"{what}: is empty", "Remove it from the folder of pseudo-anomalies.")
         return _int16(np.resize(sound, WINDOW_SAMPLES) * 32768.0)
     if kind == "transforms":
-        return altered(normals[what], rng)
+        return transformed(normals[what], rng)
     others = [name for name in MACHINES if name != machine]
     sound, _ = render(others[what % len(others)], int(rng.integers(100)), "source", seed=int(rng.integers(2**31)))
     return _int16(sound * 32768.0)

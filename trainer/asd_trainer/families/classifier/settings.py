@@ -1,21 +1,25 @@
-"""Binary classifiers with metric learning, one network a section (sections 2.2 and 3.2 of the paper)."""
+"""Settings of binary classifiers with metric learning, one network a section (sections 2.2 and 3.2 of the paper)."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AliasChoices, Field, model_validator
 
 from asd_agent.calibrate import DensitySettings
 from asd_agent.features.log_mel import FeatureSpec
+from asd_trainer.data.layout import Clip
 from asd_trainer.engine.settings import Computation
-from asd_trainer.families.settings_parts import NetworkExpert
+from asd_trainer.families.settings import NetworkExpert
 from asd_trainer.features.settings import SoundAugmentation
 from asd_trainer.settings import Settings, with_changes
 
 EMBEDDING = 2
-"""Column of a classifier's observation where the embedding begins, after posterior and distance."""
+"""Column of a classifier's output where the embedding begins, after posterior and distance."""
+PSEUDO_ANOMALIES = AliasChoices("pseudo_anomalies", "outliers")
+"""Key of pseudo-anomalies in a recipe, and the one of earlier versions."""
 
 
 class ClassifierSettings(Settings):
@@ -23,11 +27,11 @@ class ClassifierSettings(Settings):
 
     Attributes:
         backbone: Name in timm, such as `resnet34`, `resnext50_32x4d` or `efficientnet_b3`.
-        weights: Local file of weights to begin with; none of them are fetched. From scratch where it is not given.
-        frames: Of a crop.
-        crops: Crops that a window is judged by, evenly spaced; their scores are averaged.
+        weights: Local file of initial weights; nothing is downloaded. Training begins from scratch without it.
+        frames: Frames of a crop.
+        crops: Number of evenly spaced crops by which a window is judged; their scores are averaged.
         embedding: Width of the embedding.
-        dropout: Before the embedding's layers.
+        dropout: Share of units dropped before the embedding's layers, while training.
     """
 
     backbone: str = "resnet34"
@@ -44,8 +48,8 @@ class LossSettings(Settings):
     Attributes:
         ddcsad: Weight λ of the double-centroid loss (Eqs. 5 and 6); 0 leaves it out.
         arcface: Weight of ArcFace; 0 leaves it out.
-        margin: Of ArcFace, in radians.
-        scale: Of ArcFace.
+        margin: Margin of ArcFace, in radians.
+        scale: Scale of ArcFace.
     """
 
     ddcsad: float = Field(default=0.1, ge=0)
@@ -55,14 +59,14 @@ class LossSettings(Settings):
 
 
 class PseudoAnomalies(Settings):
-    """Where the sounds come from that a network learns to tell from a section's own; never from test clips.
+    """Sources of the sounds that a network learns to tell from a section's own; test clips are never among them.
 
     Attributes:
         sources: `sections`: the machine's other sections; `machines`: the other machines of the data set; `transforms`:
-            the section's own normals, altered; `simulated`: the simulator's machines; `folder`: any sounds.
-        folder: Where those sounds lie.
-        most: So many clips at most, drawn evenly from the sources.
-        copies: Altered copies of each normal clip.
+            the section's own normal clips, transformed; `simulated`: the simulator's machines; `folder`: any sounds.
+        folder: Folder of those sounds.
+        most: Largest number of clips, drawn evenly from the sources.
+        copies: Transformed copies of each normal clip.
         simulated: Clips of the simulator.
     """
 
@@ -85,7 +89,7 @@ class OneCycleSettings(Computation):
     """Adam under the one-cycle schedule (Smith and Topin 2019).
 
     Attributes:
-        steps: Batches in all.
+        steps: Number of batches.
         batch: Items a batch, half of them normal.
         learning_rate: Peak for the layers after the backbone.
         backbone_rate: Peak for the backbone.
@@ -100,14 +104,14 @@ class OneCycleSettings(Computation):
 
 
 class TuningSettings(Settings):
-    """From the source's network to the target's.
+    """Tuning of the source's network to the target.
 
     Attributes:
-        steps: Batches in all.
+        steps: Number of batches.
         target_items: Normal items of a batch that are target clips mixed with source clips.
         mixup: α of the Beta(α, α) by which these are mixed.
         rate: Share of the source's learning rates.
-        folds: Networks that learn without some of the target clips, so that these can be judged.
+        folds: Number of networks that are tuned without some of the target clips, so that these can be judged.
     """
 
     steps: int = Field(default=800, ge=1)
@@ -118,22 +122,24 @@ class TuningSettings(Settings):
 
 
 class ClassifierVariant(Settings):
-    """How some members of a pool differ from the expert's own settings; what is not named stays."""
+    """Differences of some members of a pool from the expert's own settings; what is not named stays."""
 
     features: dict[str, Any] = Field(default_factory=dict)
     network: dict[str, Any] = Field(default_factory=dict)
     losses: dict[str, Any] = Field(default_factory=dict)
     augmentation: dict[str, Any] = Field(default_factory=dict)
-    outliers: dict[str, Any] = Field(default_factory=dict)
+    pseudo_anomalies: dict[str, Any] = Field(default_factory=dict, validation_alias=PSEUDO_ANOMALIES)
 
 
 class ClassifierExpert(NetworkExpert):
-    """A network for each section that tells its normal sound from pseudo-anomalies, and where it lies.
+    """A network for each section that tells its normal sound from pseudo-anomalies, with an embedding.
 
     Attributes:
         density: Eq. 7, or the distance to the nearest clip of a bank.
-        variants: What members differ in besides their seeds, round and round; the first may be empty, `{}`.
-        tuning: To the target domain; None judges it by the source's network.
+        variants: Differences of the members besides their seeds, one after another and then from the first again; a
+            variant may be empty, `{}`.
+        pseudo_anomalies: Sounds on the other side.
+        tuning: Tuning to the target domain; None judges it by the source's network.
     """
 
     kind: Literal["classifier"] = "classifier"
@@ -142,7 +148,7 @@ class ClassifierExpert(NetworkExpert):
     network: ClassifierSettings = ClassifierSettings()
     losses: LossSettings = LossSettings()
     augmentation: SoundAugmentation = SoundAugmentation()
-    outliers: PseudoAnomalies = PseudoAnomalies()
+    pseudo_anomalies: PseudoAnomalies = Field(default=PseudoAnomalies(), validation_alias=PSEUDO_ANOMALIES)
     training: OneCycleSettings = OneCycleSettings()
     tuning: TuningSettings | None = TuningSettings()
 
@@ -166,7 +172,7 @@ class ClassifierExpert(NetworkExpert):
         return self
 
     def member(self, number: int, features: FeatureSpec) -> ClassifierExpert:
-        """The settings of one member, its front end among them; `features` is the recipe's."""
+        """Return the settings of one member, its front end among them; `features` is the recipe's."""
         variant = self.variants[number % len(self.variants)] if self.variants else ClassifierVariant()
         return self.model_copy(
             update={
@@ -174,19 +180,37 @@ class ClassifierExpert(NetworkExpert):
                 "network": with_changes(self.network, variant.network),
                 "losses": with_changes(self.losses, variant.losses),
                 "augmentation": with_changes(self.augmentation, variant.augmentation),
-                "outliers": with_changes(self.outliers, variant.outliers),
+                "pseudo_anomalies": with_changes(self.pseudo_anomalies, variant.pseudo_anomalies),
                 "variants": [],
             }
         )
 
-    def learnt(self) -> ClassifierExpert:
-        """What decides a trained network; the rest is at its defaults."""
+    def check_members(self, features: FeatureSpec) -> None:
+        """Check that every variant fits the recipe's front end."""
+        for number in range(len(self.variants)):
+            self.member(number, features)
+
+    def for_training(self) -> ClassifierExpert:
+        """Return the settings that decide a trained network; all others are at their defaults."""
         return ClassifierExpert(
             features=self.features,
             network=self.network,
             losses=self.losses,
             augmentation=self.augmentation,
-            outliers=self.outliers,
+            pseudo_anomalies=self.pseudo_anomalies,
             training=self.training,
             tuning=self.tuning,
         )
+
+    def steps(self, target: Sequence[Clip]) -> int:
+        """Return the steps of a section: of its network, of its tuning to the target clips, and without each fold."""
+        if self.tuning is None or not target:
+            return self.training.steps
+        recordings = len({c.recording for c in target})
+        without = min(self.tuning.folds, recordings) if recordings > 1 else 0
+        return self.training.steps + (1 + without) * self.tuning.steps
+
+    def with_sounds_in(self, folder: Path) -> ClassifierExpert:
+        """Return the same settings with the folder of pseudo-anomalies at another place."""
+        moved = self.pseudo_anomalies.model_copy(update={"folder": folder})
+        return self.model_copy(update={"pseudo_anomalies": moved})

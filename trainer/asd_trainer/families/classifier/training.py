@@ -1,4 +1,4 @@
-"""Training a binary classifier for a section, and its tuning to the target domain (sections 2.2 and 3.2)."""
+"""Training of a section's binary classifier, and its tuning to the target domain (sections 2.2 and 3.2)."""
 
 from __future__ import annotations
 
@@ -11,80 +11,79 @@ from typing import Any
 import numpy as np
 
 from asd_agent.errors import DataError
-from asd_trainer.data.clip_sounds import Sounds
+from asd_trainer.data.clips import ClipSet, check_finite
 from asd_trainer.engine.checkpoint import CheckpointError, Checkpoints, read_checkpoint
 from asd_trainer.engine.loop import TrainingSchedule, train_steps
-from asd_trainer.engine.precision import tensor_cores
+from asd_trainer.engine.precision import choose_device, tensor_cores
 from asd_trainer.engine.progress import StepProgress
 from asd_trainer.engine.randomness import TrainingRandomness, own_randomness
 from asd_trainer.engine.schedule import one_cycle
-from asd_trainer.families.autoencoder.training import band_statistics, choose_device
-from asd_trainer.families.classifier.learning import KIND, Learning, Plan
 from asd_trainer.families.classifier.network import Classifier, ClassifierShape
-from asd_trainer.families.settings import ClassifierExpert
-from asd_trainer.recipes.recipe import Recipe
+from asd_trainer.families.classifier.objective import KIND, ClassifierObjective, Stage
+from asd_trainer.families.classifier.settings import ClassifierExpert
+from asd_trainer.families.settings import Execution
 
 ARITHMETIC = 2
-"""Raised when the same inputs give another network than before."""
+"""Raised when the same inputs give another network than before. 2: the one-cycle schedule also moves the first beta."""
 
 
 def train_classifier(
-    normal: Sounds,
-    outliers: Sounds,
-    recipe: Recipe,
+    normal: ClipSet,
+    pseudo_anomalies: ClipSet,
     expert: ClassifierExpert,
+    execution: Execution,
     out: Path,
     *,
     seed: int,
     progress: StepProgress | None = None,
 ) -> Path:
-    """Train the source domain's network, going on where an earlier call was interrupted.
+    """Train the source domain's network, resuming where an earlier call was interrupted.
 
     Args:
-        normal: The section's source clips.
-        outliers: Pseudo-anomalies.
-        recipe: Device, front end and checkpoints.
-        expert: The member's settings.
+        normal: The section's source clips, with samples and log-mels as have the others.
+        pseudo_anomalies: Clips on the other side.
+        expert: Settings of the member, with its front end.
+        execution: Device, repeatability and checkpoints.
         out: Folder of this training alone: checkpoint, metrics.jsonl, tensorboard/.
-        seed: Of weights, batches, augmentation and dropout.
+        seed: Seed of weights, batches, augmentation and dropout.
         progress: Called after each step.
 
     Returns:
         The final checkpoint; at once where it is already there for the same inputs.
 
     Raises:
-        DataError: No clips on one of the sides, one that is not finite, or windows too short for a crop.
+        DataError: One of the sides has no clips, a clip is not finite, or windows are too short for a crop.
         CheckpointError: `out` holds a training with other inputs.
-        ConfigError: There is no such backbone, or the weights are not its.
+        ConfigError: There is no such backbone, or the file does not hold its weights.
         DivergedError: The training diverged.
-        AsdError: The recipe wants CUDA and there is none.
+        AsdError: The execution wants CUDA and there is none.
     """
-    sets = [normal, outliers]
+    sets = [normal, pseudo_anomalies]
     _check(sets, expert)
     checkpoints = Checkpoints(out, _digest(sets, expert, seed, ""))
 
     def begin() -> Classifier:
         model = Classifier(_shape(normal, expert), expert.network.weights)
-        model.set_normalisation(*band_statistics(normal.features, normal.names))
+        model.set_normalisation(*normal.band_statistics())
         return model
 
-    plan = Plan(expert.training.steps, expert.training.learning_rate, 0)
-    return _learn(begin, sets, plan, checkpoints, recipe, expert, out, seed, progress)
+    stage = Stage(expert.training.steps, expert.training.learning_rate, 0)
+    return _learn(begin, sets, stage, checkpoints, expert, execution, out, seed, progress)
 
 
 def tune_classifier(
     source: Path,
-    target: Sounds,
-    normal: Sounds,
-    outliers: Sounds,
-    recipe: Recipe,
+    target: ClipSet,
+    normal: ClipSet,
+    pseudo_anomalies: ClipSet,
     expert: ClassifierExpert,
+    execution: Execution,
     out: Path,
     *,
     seed: int,
     progress: StepProgress | None = None,
 ) -> Path:
-    """Train the source domain's network on, for the target domain.
+    """Continue the training of the source domain's network, for the target domain.
 
     Each batch holds `target_items` normal items that are target clips mixed with source clips.
 
@@ -92,9 +91,9 @@ def tune_classifier(
         source: Checkpoint of `train_classifier`.
         target: The section's target clips.
         normal: As for `train_classifier`, as are the others.
-        outliers: See there.
-        recipe: See there.
+        pseudo_anomalies: See there.
         expert: See there.
+        execution: See there.
         out: See there.
         seed: See there.
         progress: See there.
@@ -108,16 +107,16 @@ def tune_classifier(
     tuning = expert.tuning
     if tuning is None:
         raise DataError("the recipe wants no tuning to the target domain", "Give its classifier `tuning:`.")
-    sets = [normal, target, outliers]
+    sets = [normal, target, pseudo_anomalies]
     _check(sets, expert)
     begun = hashlib.sha256(source.read_bytes()).hexdigest()
     checkpoints = Checkpoints(out, _digest(sets, expert, seed, begun))
-    plan = Plan(tuning.steps, tuning.rate * expert.training.learning_rate, tuning.target_items)
-    return _learn(lambda: load_classifier(source), sets, plan, checkpoints, recipe, expert, out, seed, progress)
+    stage = Stage(tuning.steps, tuning.rate * expert.training.learning_rate, tuning.target_items)
+    return _learn(lambda: load_classifier(source), sets, stage, checkpoints, expert, execution, out, seed, progress)
 
 
 def load_classifier(checkpoint: Path) -> Classifier:
-    """The trained network, on the CPU, in evaluation mode.
+    """Return the trained network, on the CPU, in evaluation mode.
 
     Raises:
         CheckpointError: The file is missing, damaged or not a classifier's.
@@ -132,41 +131,41 @@ def load_classifier(checkpoint: Path) -> Classifier:
 
 def _learn(
     begin: Callable[[], Classifier],
-    sets: Sequence[Sounds],
-    plan: Plan,
+    sets: Sequence[ClipSet],
+    stage: Stage,
     checkpoints: Checkpoints,
-    recipe: Recipe,
     expert: ClassifierExpert,
+    execution: Execution,
     out: Path,
     seed: int,
     progress: StepProgress | None,
 ) -> Path:
     if checkpoints.finished():
         return checkpoints.final
-    device = choose_device(recipe.device)
-    with own_randomness(device, deterministic=recipe.deterministic), tensor_cores(expert.training):
-        chance = TrainingRandomness(seed, device)
-        learning = Learning(begin().to(device), sets, plan, recipe, expert, chance)
-        course = TrainingSchedule(
-            plan.steps,
-            plan.peak,
-            one_cycle(plan.steps),
+    device = choose_device(execution.device)
+    with own_randomness(device, deterministic=execution.deterministic), tensor_cores(expert.training):
+        randomness = TrainingRandomness(seed, device)
+        objective = ClassifierObjective(begin().to(device), sets, stage, expert, randomness)
+        schedule = TrainingSchedule(
+            stage.steps,
+            stage.peak,
+            one_cycle(stage.steps),
             betas=(0.9, 0.999),
             eps=1e-8,
             clip_norm=expert.training.clip_norm,
         )
         train_steps(
-            learning.trainee(seed),
-            course,
+            objective.task(seed),
+            schedule,
             checkpoints,
             folder=out,
-            checkpoint_every=recipe.checkpoint_every,
+            checkpoint_every=execution.checkpoint_every,
             progress=progress,
         )
     return checkpoints.final
 
 
-def _shape(normal: Sounds, expert: ClassifierExpert) -> ClassifierShape:
+def _shape(normal: ClipSet, expert: ClassifierExpert) -> ClassifierShape:
     network = expert.network
     return ClassifierShape(
         n_mels=normal.features.shape[2],
@@ -179,13 +178,12 @@ def _shape(normal: Sounds, expert: ClassifierExpert) -> ClassifierShape:
     )
 
 
-def _check(sets: Sequence[Sounds], expert: ClassifierExpert) -> None:
-    for sounds in sets:
-        if len(sounds) == 0:
+def _check(sets: Sequence[ClipSet], expert: ClassifierExpert) -> None:
+    for clips in sets:
+        if len(clips) == 0:
             raise DataError("a classifier needs normal sounds and pseudo-anomalies", "Give it both.")
-        for clip, name in zip(sounds.features, sounds.names, strict=True):
-            if not np.isfinite(clip).all():
-                raise DataError(f"clip {name} has features that are not finite", "Remove or mend that recording.")
+        for features, name in zip(clips.features, clips.names, strict=True):
+            check_finite(features, name)
     frames = sets[0].features.shape[1]
     if frames < expert.network.frames:
         raise DataError(
@@ -194,12 +192,12 @@ def _check(sets: Sequence[Sounds], expert: ClassifierExpert) -> None:
         )
 
 
-def _digest(sets: Sequence[Sounds], expert: ClassifierExpert, seed: int, begun: str) -> str:
-    """Digest of all that decides the weights, besides the device."""
-    settings: Mapping[str, Any] = expert.learnt().model_dump(mode="json")
+def _digest(sets: Sequence[ClipSet], expert: ClassifierExpert, seed: int, begun: str) -> str:
+    """Digest of everything that decides the weights, besides the device."""
+    settings: Mapping[str, Any] = expert.for_training().model_dump(mode="json")
     head = {"arithmetic": ARITHMETIC, "settings": settings, "seed": seed, "begun": begun}
     digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
-    for sounds in sets:
-        digest.update(f"{len(sounds)} clips".encode())
-        digest.update(np.ascontiguousarray(sounds.samples).tobytes())
+    for clips in sets:
+        digest.update(f"{len(clips)} clips".encode())
+        digest.update(np.ascontiguousarray(clips.samples).tobytes())
     return digest.hexdigest()

@@ -19,9 +19,9 @@ class SubclusterAdaCos(nn.Module):
     does not belong to, and θ the median of the angles to the nearest centre of an item's own classes, by its labels.
 
     Args:
-        dimensions: Of embeddings.
-        classes: C.
-        sub_clusters: K, centres of each class.
+        dimensions: Width of embeddings.
+        classes: Number of classes, C.
+        sub_clusters: Centres of each class, K.
     """
 
     scale: Tensor
@@ -34,7 +34,7 @@ class SubclusterAdaCos(nn.Module):
         self.register_buffer("scale", torch.tensor(begin))
 
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """Loss of each item.
+        """Return the loss of each item.
 
         Args:
             embeddings: Shape (batch, dimensions), of any length.

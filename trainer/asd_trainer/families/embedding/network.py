@@ -1,7 +1,7 @@
 """A network that embeds a window: 1-D convolutions over its whole spectrum, residual ones over short-time transforms.
 
-The layout follows what has been published for such systems: no bias before a normalisation, the time average taken off
-magnitudes, the maximum over time, and the branches' embeddings side by side.
+The layout is that of published systems (Wilkinghoff 2021): no bias before a normalisation, magnitudes less their
+average over time, the maximum over time, and the branches' embeddings concatenated.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 from torch.nn import functional
 
-from asd_trainer.families.settings import EmbeddingSettings
+from asd_trainer.families.embedding.settings import EmbeddingSettings
 
 SPECTRUM_LAYERS = ((256, 64), (64, 32), (16, 4))
 """Kernel and stride of each convolution over the spectrum."""
@@ -19,11 +19,11 @@ STAGES = 4
 
 
 class EmbeddingShape(BaseModel):
-    """What an embedding network is built from.
+    """Shape of an embedding network.
 
     Attributes:
         network: Its settings.
-        samples: Of a window.
+        samples: Samples of a window.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -36,7 +36,7 @@ class EmbeddingNetwork(nn.Module):
     """Embeds windows.
 
     Args:
-        shape: What to build.
+        shape: Shape of the network.
     """
 
     outputs: tuple[str, ...] = ("embedding",)
@@ -57,15 +57,15 @@ class EmbeddingNetwork(nn.Module):
 
     @property
     def dimensions(self) -> int:
-        """Of an embedding."""
+        """Width of an embedding."""
         return len(self.inputs) * self.shape.network.embedding
 
     def parts(self, *inputs: Tensor) -> list[Tensor]:
-        """Each branch's embedding, shape (batch, embedding)."""
+        """Return each branch's embedding, shape (batch, embedding)."""
         return [branch(x) for branch, x in zip(self.branches, inputs, strict=True)]
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """Embeddings as unit vectors.
+        """Return embeddings as unit vectors.
 
         Args:
             inputs: Magnitudes in the order of `inputs`: spectra of shape (batch, bins), short-time transforms of shape
@@ -77,7 +77,7 @@ class EmbeddingNetwork(nn.Module):
         return functional.normalize(torch.cat(self.parts(*inputs), dim=1), dim=1)[:, None, :]
 
     def example(self, batch: int) -> tuple[Tensor, ...]:
-        """Random input such as the graph will get."""
+        """Return random input such as the graph gets."""
         generator = torch.Generator().manual_seed(batch)
         shapes = [spec.shape(self.shape.samples) for spec in self.shape.network.inputs.values()]
         return tuple(0.02 * torch.randn(batch, *shape, generator=generator).abs() for shape in shapes)
@@ -87,8 +87,8 @@ class SpectrumBranch(nn.Module):
     """Three convolutions over a window's spectrum and three layers after them.
 
     Args:
-        bins: Of the spectrum.
-        channels: Of each convolution.
+        bins: Bins of the spectrum.
+        channels: Channels of each convolution.
         embedding: Width of the result.
     """
 
@@ -107,7 +107,7 @@ class SpectrumBranch(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Linear(width, embedding, bias=False))
 
     def forward(self, spectrum: Tensor) -> Tensor:
-        """Shape (batch, bins) to (batch, embedding)."""
+        """Embed spectra, shape (batch, bins) to (batch, embedding)."""
         found: Tensor = self.layers(spectrum[:, None])
         return found
 
@@ -116,8 +116,8 @@ class StftBranch(nn.Module):
     """A small residual network over a short-time transform.
 
     Args:
-        bins: Of the transform.
-        channels: Of the first stage.
+        bins: Bins of the transform.
+        channels: Channels of the first stage.
         embedding: Width of the result.
     """
 
@@ -141,20 +141,20 @@ class StftBranch(nn.Module):
         self.head = nn.Sequential(nn.BatchNorm1d(width * height), nn.Linear(width * height, embedding, bias=False))
 
     def forward(self, magnitudes: Tensor) -> Tensor:
-        """Shape (batch, frames, bins) to (batch, embedding)."""
-        moving = magnitudes - magnitudes.mean(dim=1, keepdim=True)  # what stays the same the spectrum tells better
+        """Embed transforms, shape (batch, frames, bins) to (batch, embedding)."""
+        moving = magnitudes - magnitudes.mean(dim=1, keepdim=True)  # what does not change is the spectrum's part
         x = self.stages(self.stem(self.norm(moving[:, None])))  # (batch, channels, frames, bins)
         found: Tensor = self.head(x.amax(dim=2).flatten(1))
         return found
 
 
 class Residual(nn.Module):
-    """Two convolutions beside a way around them.
+    """Two convolutions with a shortcut around them.
 
     Args:
-        before: Channels that come in.
-        after: Channels that go out.
-        stride: Of the first convolution, in both directions.
+        before: Channels of the input.
+        after: Channels of the output.
+        stride: Stride of the first convolution, in both directions.
     """
 
     def __init__(self, before: int, after: int, stride: int) -> None:
@@ -169,7 +169,7 @@ class Residual(nn.Module):
         self.around = nn.Identity() if alike else nn.Conv2d(before, after, 1, stride, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Shape (batch, before, frames, bins) to (batch, after, frames / stride, bins / stride)."""
+        """Convolve, shape (batch, before, frames, bins) to (batch, after, frames / stride, bins / stride)."""
         return functional.relu(self.layers(x) + self.around(x))
 
 

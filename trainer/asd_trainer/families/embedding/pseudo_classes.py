@@ -1,7 +1,7 @@
-"""Classes out of a single one: sounds altered in ways that a network can learn to tell from the original.
+"""Pseudo-classes from a single class: transformed sounds that a network learns to tell from the original.
 
-Where a data set has one class of normal sound there is nothing to tell apart. What a network learns by these says how a
-sound is spread over frequency and time.
+A data set with one class of normal sound leaves nothing to tell apart. By these transforms a network learns how a sound
+is distributed over frequency and time.
 """
 
 from __future__ import annotations
@@ -19,42 +19,42 @@ TILT_DB_PER_OCTAVE = 3.0
 _PIVOT_HZ = 1000.0
 
 
-def altered(signals: Tensor, how: Tensor, sample_rate: int) -> Tensor:
-    """Each signal altered in its own way.
+def transformed(signals: Tensor, which: Tensor, sample_rate: int) -> Tensor:
+    """Return each signal under its own transform.
 
     Args:
         signals: Shape (batch, samples).
-        how: Place of the alteration among `ALTERATIONS`, shape (batch,), on the CPU: nothing waits for a device.
-        sample_rate: Hz.
+        which: Place of each transform among `TRANSFORMS`, shape (batch,), on the CPU: nothing waits for a device.
+        sample_rate: Sample rate in Hz.
     """
     found = signals.clone()
-    for place, alter in enumerate(ALTERATIONS):
-        rows = np.flatnonzero(how.numpy() == place)
+    for place, transform in enumerate(TRANSFORMS):
+        rows = np.flatnonzero(which.numpy() == place)
         if len(rows):
             where = send(rows, signals.device)
-            found = found.index_copy(0, where, alter(signals[where], sample_rate))
+            found = found.index_copy(0, where, transform(signals[where], sample_rate))
     return found
 
 
-def _unaltered(x: Tensor, _: int) -> Tensor:
+def _unchanged(x: Tensor, _: int) -> Tensor:
     return x
 
 
 def _faster(x: Tensor, _: int, speed: float = 1.12) -> Tensor:
-    """Played faster, its beginning again at the end; pitch and rhythm rise."""
+    """Speed up, with the beginning repeated at the end; pitch and rhythm rise."""
     shorter = round(x.shape[1] / speed)
     played = functional.interpolate(x[:, None], size=shorter, mode="linear", align_corners=True)[:, 0]
     return torch.cat([played, played], dim=1)[:, : x.shape[1]]
 
 
 def _slower(x: Tensor, _: int, speed: float = 1.12) -> Tensor:
-    """Played slower; pitch and rhythm fall."""
+    """Slow down; pitch and rhythm fall."""
     kept = round(x.shape[1] / speed)
     return functional.interpolate(x[:, None, :kept], size=x.shape[1], mode="linear", align_corners=True)[:, 0]
 
 
 def _tilted(x: Tensor, sample_rate: int, decibels: float) -> Tensor:
-    """So many decibels an octave more towards the treble, at the same level as before."""
+    """Raise the treble by some decibels an octave, at the same overall level."""
     spectrum = torch.fft.rfft(x)
     hz = torch.fft.rfftfreq(x.shape[1], 1.0 / sample_rate, device=x.device).clamp(min=20.0)
     tilted = torch.fft.irfft(spectrum * 10 ** (decibels / 20.0 * torch.log2(hz / _PIVOT_HZ)), n=x.shape[1])
@@ -75,12 +75,12 @@ def _reversed(x: Tensor, _: int) -> Tensor:
     return x.flip(1)
 
 
-ALTERATIONS: tuple[Callable[[Tensor, int], Tensor], ...] = (
-    _unaltered,
+TRANSFORMS: tuple[Callable[[Tensor, int], Tensor], ...] = (
+    _unchanged,
     _faster,
     _slower,
     _brighter,
     _darker,
     _reversed,
 )
-"""The first leaves a sound as it is."""
+"""The first leaves a sound unchanged."""

@@ -1,4 +1,4 @@
-"""Embeddings by telling machines, sections, attributes and domains apart: one network for all machines."""
+"""Settings of embeddings that tell machines, sections, attributes and domains apart: one network for all machines."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from asd_agent.calibrate import DensitySettings
 from asd_agent.features.log_mel import FeatureSpec
 from asd_agent.features.stft import SpectrumSpec, StftSpec
 from asd_trainer.engine.settings import Computation
-from asd_trainer.families.baselines.settings import EpochSettings
-from asd_trainer.families.settings_parts import NetworkExpert
+from asd_trainer.families.settings import EpochSettings, NetworkExpert
 from asd_trainer.settings import Settings
 
 
@@ -19,11 +18,11 @@ class EmbeddingSettings(Settings):
     """The network: a branch for the spectrum of the whole window, one for each short-time transform.
 
     Attributes:
-        spectrum: Front end of the first branch; None leaves it out.
-        stfts: Front ends of the others.
-        spectrum_channels: Of each convolution over the spectrum.
-        channels: Of the first stage over a short-time transform; each of the three after it has twice as many.
-        embedding: Width of each branch's embedding; they stand side by side.
+        spectrum: Front end of the first branch; None leaves the branch out.
+        stfts: Front ends of the other branches.
+        spectrum_channels: Channels of each convolution over the spectrum.
+        channels: Channels of the first stage over a short-time transform; each of the three after it has twice as many.
+        embedding: Width of each branch's embedding; they are concatenated.
     """
 
     spectrum: SpectrumSpec | None = SpectrumSpec()
@@ -40,7 +39,7 @@ class EmbeddingSettings(Settings):
 
     @property
     def inputs(self) -> dict[str, SpectrumSpec | StftSpec]:
-        """Front ends by the names of the graph's inputs."""
+        """Front ends, by the names of the graph's inputs."""
         first: dict[str, SpectrumSpec | StftSpec] = {} if self.spectrum is None else {"spectrum": self.spectrum}
         return first | {f"stft-{i}": spec for i, spec in enumerate(self.stfts)}
 
@@ -49,7 +48,7 @@ class AdamWSettings(Computation, EpochSettings):
     """AdamW at a constant rate over whole epochs.
 
     Attributes:
-        weight_decay: Share of a weight, times the rate, that is taken off at each step.
+        weight_decay: Share of a weight, times the rate, that is subtracted at each step.
     """
 
     omitted_at_default: ClassVar[tuple[str, ...]] = ("compile", "precision")
@@ -67,10 +66,11 @@ class EmbeddingExpert(NetworkExpert):
     Attributes:
         network: Branches and sizes.
         sub_clusters: Centres of each class in sub-cluster AdaCos.
-        mixup: Share of the items that are mixed with another, as sound, by a share drawn evenly from 0 to 1.
-        exchange: Whether a second loss tells embeddings whose branches come from two items (feature exchange, FeatEx).
-        domains: Whose items a window is compared with: those of `both` domains, as published systems do, which do not
-            know the domain; or of its `own`, which a condition does know.
+        mixup: Share of the items whose sound is mixed with another's, by a share drawn evenly from 0 to 1.
+        exchange: Whether a second loss recognises embeddings whose branches come from two items (feature exchange,
+            FeatEx).
+        domains: Items that a window is compared with: those of `both` domains, as published systems do, which do not
+            know the domain; or those of its `own` domain, which a condition does know.
     """
 
     kind: Literal["embedding"] = "embedding"
@@ -84,11 +84,11 @@ class EmbeddingExpert(NetworkExpert):
 
     @model_serializer(mode="wrap")
     def _without_default(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without `domains` where both are meant: what was trained before there was a choice is found again."""
-        said: dict[str, Any] = whole(self)
+        """Without `domains` at its default: what was trained before the field existed keeps its digest."""
+        content: dict[str, Any] = whole(self)
         if self.domains == "both":
-            said.pop("domains", None)
-        return said
+            content.pop("domains", None)
+        return content
 
     @model_validator(mode="after")
     def _possible(self) -> EmbeddingExpert:
@@ -101,10 +101,10 @@ class EmbeddingExpert(NetworkExpert):
         return self
 
     def member(self, number: int, features: FeatureSpec) -> EmbeddingExpert:  # noqa: ARG002 - all members are alike
-        """The settings of one member; the recipe's `features` are not used."""
+        """Return the settings of one member; the recipe's `features` are not used."""
         return self
 
-    def learnt(self) -> EmbeddingExpert:
-        """What decides a trained network; the rest is at its defaults."""
+    def for_training(self) -> EmbeddingExpert:
+        """Return the settings that decide a trained network; all others are at their defaults."""
         names = {"network", "sub_clusters", "mixup", "exchange", "training"}
         return EmbeddingExpert.model_validate(self.model_dump(include=names))

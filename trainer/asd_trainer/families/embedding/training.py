@@ -1,4 +1,4 @@
-"""Training one embedding network for all machines: soft labels of mixed sounds under sub-cluster AdaCos."""
+"""Training of one embedding network for all machines: soft labels of mixed sounds under sub-cluster AdaCos."""
 
 from __future__ import annotations
 
@@ -15,99 +15,98 @@ from torch import Tensor, nn
 from asd_agent.audio.files import SAMPLE_RATE
 from asd_agent.errors import DataError
 from asd_agent.features.stft import StftSpec
-from asd_trainer.data.attribute_classes import ClassSet
+from asd_trainer.data.clips import ClipSet
 from asd_trainer.engine.checkpoint import CheckpointError, Checkpoints, read_checkpoint
 from asd_trainer.engine.device_dataset import DeviceDataset, send
 from asd_trainer.engine.loop import TrainingSchedule, TrainingTask, train_steps
-from asd_trainer.engine.precision import autocast, compiled, for_convolutions, tensor_cores
+from asd_trainer.engine.precision import autocast, choose_device, compiled, for_convolutions, tensor_cores
 from asd_trainer.engine.progress import StepProgress
 from asd_trainer.engine.randomness import BatchSampler, TrainingRandomness, own_randomness
 from asd_trainer.engine.schedule import constant
-from asd_trainer.families.autoencoder.training import choose_device
 from asd_trainer.families.embedding.adacos import SubclusterAdaCos
 from asd_trainer.families.embedding.network import EmbeddingNetwork, EmbeddingShape
-from asd_trainer.families.embedding.pseudo_classes import ALTERATIONS, altered
-from asd_trainer.families.settings import EmbeddingExpert
+from asd_trainer.families.embedding.pseudo_classes import TRANSFORMS, transformed
+from asd_trainer.families.embedding.settings import EmbeddingExpert
+from asd_trainer.families.settings import Execution
 from asd_trainer.features.log_mel import LinearStft, Spectrum
-from asd_trainer.recipes.recipe import Recipe
 
 ARITHMETIC = 1
 """Raised when the same inputs give another network than before."""
 _EXCHANGED = 0.5
-"""Share of the items whose branches come from two of them."""
+"""Share of the items whose branches come from two items (Wilkinghoff 2024)."""
 
 
 def train_embedding(
-    learnt: ClassSet,
-    recipe: Recipe,
+    clips: ClipSet,
     expert: EmbeddingExpert,
+    execution: Execution,
     out: Path,
     *,
     seed: int,
     progress: StepProgress | None = None,
 ) -> Path:
-    """Train one member, going on where an earlier call was interrupted.
+    """Train one member, resuming where an earlier call was interrupted.
 
     Args:
-        learnt: Clips of all machines with their classes.
-        recipe: Device and checkpoints.
-        expert: What to train.
+        clips: Samples of clips of all machines with their classes.
+        expert: Settings of the member.
+        execution: Device, repeatability and checkpoints.
         out: Folder of this training alone: checkpoint, metrics.jsonl, tensorboard/.
-        seed: Of weights, batches, mixtures and exchanges.
+        seed: Seed of weights, batches, mixtures and exchanges.
         progress: Called after each step.
 
     Returns:
         The final checkpoint; at once where it is already there for the same inputs.
 
     Raises:
-        DataError: No clips, or arrays of different lengths.
+        DataError: There are fewer than two clips, or arrays have different lengths.
         CheckpointError: `out` holds a training with other inputs.
         DivergedError: The training diverged.
-        AsdError: The recipe wants CUDA and there is none.
+        AsdError: The execution wants CUDA and there is none.
     """
-    if not len(learnt.samples) == len(learnt.labels) == len(learnt.names) or len(learnt.samples) < 2:
+    if not len(clips.samples) == len(clips.classes) == len(clips.names) or len(clips) < 2:
         raise DataError(
-            f"{len(learnt.samples)} clips, {len(learnt.labels)} labels, {len(learnt.names)} names do not fit together",
-            "Give one label and one name for each of at least two clips.",
+            f"{len(clips.samples)} clips, {len(clips.classes)} classes, {len(clips.names)} names do not fit together",
+            "Give one class and one name for each of at least two clips.",
         )
-    if len(learnt.classes) < 2:
+    if len(clips.class_names) < 2:
         warnings.warn(
-            f"{learnt.classes[0]} is the only class: the network learns to tell {len(ALTERATIONS)} versions apart",
+            f"{clips.class_names[0]} is the only class: the network learns to tell {len(TRANSFORMS)} versions apart",
             stacklevel=2,
         )
-    checkpoints = Checkpoints(out, _digest(learnt, expert, seed))
+    checkpoints = Checkpoints(out, _digest(clips, expert, seed))
     if checkpoints.finished():
         return checkpoints.final
-    device = choose_device(recipe.device)
+    device = choose_device(execution.device)
     training = expert.training
-    shape = EmbeddingShape(network=expert.network, samples=learnt.samples.shape[1])
-    with own_randomness(device, deterministic=recipe.deterministic), tensor_cores(training):
-        chance = TrainingRandomness(seed, device)
-        lesson = Lesson(shape, len(learnt.classes), expert).to(device)
-        for branch in lesson.network.branches:
+    shape = EmbeddingShape(network=expert.network, samples=clips.samples.shape[1])
+    with own_randomness(device, deterministic=execution.deterministic), tensor_cores(training):
+        randomness = TrainingRandomness(seed, device)
+        model = EmbeddingLoss(shape, len(clips.class_names), expert).to(device)
+        for branch in model.network.branches:
             for_convolutions(branch, device)
             compiled(branch, training)
-        clips, right = DeviceDataset(learnt.samples, device), DeviceDataset(learnt.labels, device)
+        samples, right = DeviceDataset(clips.samples, device), DeviceDataset(clips.classes, device)
 
         def losses(indices: npt.NDArray[np.int64]) -> Tensor:
-            signals = clips.take(indices).float() / 32768.0
-            found: Tensor = lesson(signals, right.take(indices), chance.masks, chance.host)
+            signals = samples.take(indices).float() / 32768.0
+            found: Tensor = model(signals, right.take(indices), randomness.masks, randomness.host)
             return found
 
-        trainee = TrainingTask(
-            model=lesson,
+        task = TrainingTask(
+            model=model,
             clip_losses=losses,
-            sampler=BatchSampler(len(learnt.samples), training.batch, seed),
-            randomness=chance,
-            names=learnt.names,
+            sampler=BatchSampler(len(clips), training.batch, seed),
+            randomness=randomness,
+            names=clips.names,
             description={
                 "kind": expert.kind,
                 "shape": shape.model_dump(mode="json"),
-                "classes": list(learnt.classes),
+                "classes": list(clips.class_names),
             },
         )
-        course = TrainingSchedule(
-            training.steps(len(learnt.samples)),
+        schedule = TrainingSchedule(
+            training.steps(len(clips)),
             training.learning_rate,
             constant(),
             (0.9, 0.999),
@@ -115,13 +114,13 @@ def train_embedding(
             weight_decay=training.weight_decay,
         )
         train_steps(
-            trainee, course, checkpoints, folder=out, checkpoint_every=recipe.checkpoint_every, progress=progress
+            task, schedule, checkpoints, folder=out, checkpoint_every=execution.checkpoint_every, progress=progress
         )
     return checkpoints.final
 
 
 def load_embedding(checkpoint: Path) -> EmbeddingNetwork:
-    """The trained network, on the CPU, in evaluation mode.
+    """Return the trained network, on the CPU, in evaluation mode.
 
     Raises:
         CheckpointError: The file is missing, damaged or not an embedding network's.
@@ -135,13 +134,13 @@ def load_embedding(checkpoint: Path) -> EmbeddingNetwork:
     return model.eval()
 
 
-class Lesson(nn.Module):
+class EmbeddingLoss(nn.Module):
     """The network with its front ends and losses: from sounds and their classes to the loss of each.
 
     Args:
-        shape: Of the network.
-        classes: How many; one alone is replaced by its alterations.
-        expert: The rest.
+        shape: Shape of the network.
+        classes: Number of classes; one alone is replaced by its transforms.
+        expert: Mixup, exchange and sub-clusters.
     """
 
     def __init__(self, shape: EmbeddingShape, classes: int, expert: EmbeddingExpert) -> None:
@@ -150,8 +149,8 @@ class Lesson(nn.Module):
         self.front_ends = nn.ModuleList(
             LinearStft(spec) if isinstance(spec, StftSpec) else Spectrum(spec) for spec in shape.network.inputs.values()
         )
-        self.alter = classes < 2
-        self.classes = len(ALTERATIONS) if self.alter else classes
+        self.pseudo_classes = classes < 2
+        self.classes = len(TRANSFORMS) if self.pseudo_classes else classes
         self.mixup, self.computation = expert.mixup, expert.training
         self.loss = SubclusterAdaCos(self.network.dimensions, self.classes, expert.sub_clusters)
         self.exchange = (
@@ -161,27 +160,27 @@ class Lesson(nn.Module):
         )
 
     def forward(self, signals: Tensor, labels: Tensor, chance: torch.Generator, host: torch.Generator) -> Tensor:
-        """Loss of each item.
+        """Return the loss of each item.
 
         Args:
             signals: Full scale ±1, shape (batch, samples).
             labels: Class of each, shape (batch,).
-            chance: Of mixtures and exchanges.
-            host: Of alterations, on the CPU.
+            chance: Generator of mixtures and exchanges.
+            host: Generator of transforms, on the CPU.
 
         Returns:
             Shape (batch,).
         """
-        if self.alter:
-            how = torch.randint(self.classes, labels.shape, generator=host)
-            signals, labels = altered(signals, how, SAMPLE_RATE), send(how.numpy(), labels.device)
+        if self.pseudo_classes:
+            which = torch.randint(self.classes, labels.shape, generator=host)
+            signals, labels = transformed(signals, which, SAMPLE_RATE), send(which.numpy(), labels.device)
         own = labels[:, None] == torch.arange(
             self.classes, device=labels.device
         )  # one_hot would read the largest label
         signals, shares = mixed(signals, own.float(), self.mixup, chance)
-        heard = [front_end(signals) for front_end in self.front_ends]
+        inputs = [front_end(signals) for front_end in self.front_ends]
         with autocast(signals.device, self.computation):
-            parts = [part.float() for part in self.network.parts(*heard)]
+            parts = [part.float() for part in self.network.parts(*inputs)]
         losses: Tensor = self.loss(torch.cat(parts, dim=1), shares)
         if self.exchange is not None:
             swapped, which = exchanged(parts, shares, chance)
@@ -190,13 +189,13 @@ class Lesson(nn.Module):
 
 
 def mixed(signals: Tensor, shares: Tensor, part: float, chance: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Mixup (Zhang et al. 2018) with another item of the batch, by a share drawn evenly from 0 to 1.
+    """Mix items with others of the batch, by shares drawn evenly from 0 to 1 (mixup, Zhang et al. 2018).
 
     Args:
         signals: Shape (batch, samples).
-        shares: Of each class, shape (batch, classes).
-        part: Of the items that are mixed, on average.
-        chance: Of everything random.
+        shares: Share of each class, shape (batch, classes).
+        part: Share of the items that are mixed, on average.
+        chance: Generator of everything random.
 
     Returns:
         Signals and shares, mixed alike.
@@ -215,17 +214,17 @@ def _own_share(batch: int, part: float, chance: torch.Generator) -> tuple[Tensor
 
 
 def exchanged(parts: list[Tensor], shares: Tensor, chance: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Feature exchange (Wilkinghoff 2024): half of the items get the branches after the first from another item.
+    """Exchange features (Wilkinghoff 2024): half of the items get the branches after the first from another item.
 
     Args:
         parts: Each branch's embedding, shape (batch, embedding).
-        shares: Of each class, shape (batch, classes).
-        chance: Of who exchanges with whom.
+        shares: Share of each class, shape (batch, classes).
+        chance: Generator of the pairs.
 
     Returns:
-        Embeddings, shape (batch, branches · embedding), and shares of three times as many classes: what is left alone
-        has its shares among the first; what was exchanged has half of the first branch's item's among the second and
-        half of the others' among the third.
+        Embeddings, shape (batch, branches · embedding), and shares of three times as many classes. An item without
+        exchange has its shares among the first third; an exchanged one has half of the shares of the first branch's
+        item among the second and half of those of the other branches' item among the third.
     """
     batch = len(shares)
     other = torch.randperm(batch, generator=chance, device=chance.device)
@@ -236,16 +235,16 @@ def exchanged(parts: list[Tensor], shares: Tensor, chance: torch.Generator) -> t
     return found, torch.cat([alone * shares, 0.5 * (1 - alone) * shares, 0.5 * (1 - alone) * shares[other]], dim=1)
 
 
-def _digest(learnt: ClassSet, expert: EmbeddingExpert, seed: int) -> str:
-    """Digest of all that decides the weights, besides the device."""
+def _digest(clips: ClipSet, expert: EmbeddingExpert, seed: int) -> str:
+    """Digest of everything that decides the weights, besides the device."""
     head = {
         "arithmetic": ARITHMETIC,
-        "settings": expert.learnt().model_dump(mode="json"),
+        "settings": expert.for_training().model_dump(mode="json"),
         "seed": seed,
-        "classes": len(learnt.classes),
-        "labels": learnt.labels.tolist(),
+        "classes": len(clips.class_names),
+        "labels": clips.classes.tolist(),
     }
     digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
-    for clip in learnt.samples:
+    for clip in clips.samples:
         digest.update(np.ascontiguousarray(clip).tobytes())
     return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""What a classifier's step loop asks for: batches of sounds, their losses, and centroids found anew each epoch."""
+"""The objective of a classifier: losses of batches of sounds, and centroids that are computed again each epoch."""
 
 from __future__ import annotations
 
@@ -10,77 +10,82 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from asd_trainer.data.clip_sounds import Sounds
+from asd_agent.features.log_mel import FeatureSpec
+from asd_trainer.data.clips import ClipSet
 from asd_trainer.engine.device_dataset import DeviceDataset, send
 from asd_trainer.engine.loop import TrainingTask
 from asd_trainer.engine.precision import autocast, compiled, for_convolutions
 from asd_trainer.engine.randomness import JointSampler, TrainingRandomness
 from asd_trainer.families.classifier.losses import arcface, binary_cross_entropy, ddcsad
 from asd_trainer.families.classifier.network import Classifier
-from asd_trainer.families.settings import ClassifierExpert
+from asd_trainer.families.classifier.settings import EMBEDDING, ClassifierExpert
 from asd_trainer.features.log_mel import LogMel
 from asd_trainer.features.waveform_augment import augment, beta, mixup
-from asd_trainer.recipes.recipe import Recipe
 
 KIND = "classifier"
 _AT_ONCE = 64
+"""Clips that the network infers from at once."""
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How long, at which peak rate, and with how many target items in each batch."""
+class Stage:
+    """One training: of the source's network, or its tuning to the target.
+
+    Attributes:
+        steps: Number of batches.
+        peak: Largest learning rate of the layers after the backbone.
+        target_items: Target items in each batch.
+    """
 
     steps: int
     peak: float
     target_items: int
 
 
-class Learning:
-    """A network with the clips it learns from, numbered on from set to set, the outliers last.
+class ClassifierObjective:
+    """A network with the clips that it learns, numbered on from set to set, pseudo-anomalies last.
 
     Args:
-        model: On its device.
-        sets: Normal clips, target clips where it is tuned, outliers.
-        plan: Steps and target items.
-        recipe: Front end.
-        expert: Losses and augmentation.
-        chance: Generators.
+        model: Network, on its device.
+        sets: Normal clips, target clips where it is tuned, pseudo-anomalies; each with samples and log-mels.
+        stage: Steps and target items.
+        expert: Front end, losses and augmentation.
+        randomness: Generators of everything random.
     """
 
     def __init__(
         self,
         model: Classifier,
-        sets: Sequence[Sounds],
-        plan: Plan,
-        recipe: Recipe,
+        sets: Sequence[ClipSet],
+        stage: Stage,
         expert: ClassifierExpert,
-        chance: TrainingRandomness,
+        randomness: TrainingRandomness,
     ) -> None:
-        self._model, self._sets, self._plan, self._expert, self._chance = model, sets, plan, expert, chance
+        self._model, self._sets, self._stage, self._expert, self._randomness = model, sets, stage, expert, randomness
         self._device = model.mean.device
-        self._front_end = LogMel(recipe.features_of(expert), torch.float32).to(self._device)
+        self._front_end = LogMel(expert.features or FeatureSpec(), torch.float32).to(self._device)
         self._samples = DeviceDataset(np.concatenate([s.samples for s in sets]), self._device)
         self._features = [DeviceDataset(s.features, self._device) for s in sets]
         for_convolutions(model.net, self._device)
         compiled(model.net, expert.training)
-        self._first_outlier = sum(len(s) for s in sets[:-1])
+        self._first_anomaly = sum(len(s) for s in sets[:-1])
         self._epoch = -(-len(self._samples) // expert.training.batch)
         self._terms: dict[str, Tensor] = {}
 
-    def trainee(self, seed: int) -> TrainingTask:
-        """What the step loop needs."""
+    def task(self, seed: int) -> TrainingTask:
+        """Return what the step loop trains."""
         model, training = self._model, self._expert.training
         backbone = list(model.net.parameters())
         own = {id(p) for p in backbone}
         rest = [p for p in model.parameters() if id(p) not in own]
-        half, tuned = training.batch // 2, self._plan.target_items
+        half, tuned = training.batch // 2, self._stage.target_items
         return TrainingTask(
             model=model,
             clip_losses=self._losses,
             sampler=JointSampler(
                 [len(s) for s in self._sets], [half - tuned, tuned, half] if tuned else [half, half], seed
             ),
-            randomness=self._chance,
+            randomness=self._randomness,
             names=[name for s in self._sets for name in s.names],
             description={"kind": KIND, "shape": model.shape.model_dump(mode="json")},
             groups=[(backbone, training.backbone_rate / training.learning_rate), (rest, 1.0)],
@@ -89,19 +94,19 @@ class Learning:
         )
 
     def _prepare(self, step: int) -> None:
-        """Find the centroids at the start of each epoch, and those of the final weights, which are in float32."""
-        if step > self._plan.steps:
+        """Compute the centroids at the start of each epoch, and those of the final weights, which are in float32."""
+        if step > self._stage.steps:
             centroids(self._model, self._features)
         elif (step - 1) % self._epoch == 0:
             with autocast(self._device, self._expert.training):
                 centroids(self._model, self._features)
 
     def _losses(self, indices: npt.NDArray[np.int64]) -> Tensor:
-        expert, model, generator = self._expert, self._model, self._chance.masks
+        expert, model, generator = self._expert, self._model, self._randomness.masks
         x = self._mixed_with_source(self._waves(indices), indices)
-        normal = send((indices < self._first_outlier).astype(np.float32), self._device)
+        normal = send((indices < self._first_anomaly).astype(np.float32), self._device)
         x = augment(x, expert.augmentation, generator)
-        x, normal = mixup(x, normal, expert.augmentation.mixup, generator, self._chance.host)
+        x, normal = mixup(x, normal, expert.augmentation.mixup, generator, self._randomness.host)
         crops = self._crops(self._front_end(x))
         with autocast(self._device, expert.training):
             logits, z = model.embed(crops)
@@ -109,7 +114,7 @@ class Learning:
         terms = {"cross_entropy": binary_cross_entropy(logits, normal)}
         total = terms["cross_entropy"]
         if expert.losses.ddcsad:
-            terms["ddcsad"] = ddcsad(z, model.normal_centroid, model.outlier_centroid, normal)
+            terms["ddcsad"] = ddcsad(z, model.normal_centroid, model.anomaly_centroid, normal)
             total = total + expert.losses.ddcsad * terms["ddcsad"]
         if expert.losses.arcface:
             angles = arcface(z, model.directions, normal, expert.losses.margin, expert.losses.scale)
@@ -122,20 +127,20 @@ class Learning:
         return self._samples.take(indices).float() / 32768.0
 
     def _mixed_with_source(self, x: Tensor, indices: npt.NDArray[np.int64]) -> Tensor:
-        """The target items as pseudo-target ones: each mixed with a source clip (section 3.2)."""
+        """Make pseudo-target items of the target items: mix each with a source clip (section 3.2)."""
         source, tuning = len(self._sets[0]), self._expert.tuning
-        is_target = (indices >= source) & (indices < self._first_outlier)
+        is_target = (indices >= source) & (indices < self._first_anomaly)
         count = int(is_target.sum())
         if not count or tuning is None:
             return x
-        others = torch.randint(source, (count,), generator=self._chance.host).numpy()
-        share = beta(count, tuning.mixup, self._chance.host, self._device)[:, None]
+        others = torch.randint(source, (count,), generator=self._randomness.host).numpy()
+        share = beta(count, tuning.mixup, self._randomness.host, self._device)[:, None]
         where = send(np.flatnonzero(is_target), self._device)
         return x.index_copy(0, where, share * x[where] + (1 - share) * self._waves(others))
 
     def _crops(self, features: Tensor) -> Tensor:
-        """One crop of each item: the window's only one, or one from anywhere."""
-        shape, generator = self._model.shape, self._chance.masks
+        """Cut one crop of each item: the window's only one, or one at a random place."""
+        shape, generator = self._model.shape, self._randomness.masks
         if shape.crops == 1:
             return features[:, : shape.frames]
         last = features.shape[1] - shape.frames
@@ -145,26 +150,26 @@ class Learning:
 
 
 def centroids(model: Classifier, sets: Sequence[DeviceDataset]) -> None:
-    """Put the mean embeddings of all normal clips and of all outliers, the last set, into a network's buffers.
+    """Put the mean embeddings of normal clips and of pseudo-anomalies, the last set, into a network's buffers.
 
-    Of the clips' log-mels; in evaluation mode, without gradients, of the clips as they are.
+    They come from the clips' own log-mels, in evaluation mode and without gradients.
     """
     training = model.training
     model.eval()
     normal = np.concatenate([_embeddings(model, features) for features in sets[:-1]])
-    outliers = _embeddings(model, sets[-1])
+    anomalies = _embeddings(model, sets[-1])
     model.normal_centroid.copy_(torch.from_numpy(normal.mean(axis=0)))
-    model.outlier_centroid.copy_(torch.from_numpy(outliers.mean(axis=0)))
+    model.anomaly_centroid.copy_(torch.from_numpy(anomalies.mean(axis=0)))
     model.train(training)
 
 
 def _embeddings(model: Classifier, features: DeviceDataset) -> npt.NDArray[np.float32]:
-    """Shape (clips, embedding), the mean of a window's crops."""
-    return np.asarray(observations(model, features)[:, :, 2:].mean(axis=1))
+    """Mean embedding of each clip's crops, shape (clips, embedding)."""
+    return np.asarray(infer(model, features)[:, :, EMBEDDING:].mean(axis=1))
 
 
-def observations(model: Classifier, features: npt.NDArray[np.float32] | DeviceDataset) -> npt.NDArray[np.float32]:
-    """What the exported graph would give for clips: shape (clips, crops, 2 + embedding)."""
+def infer(model: Classifier, features: npt.NDArray[np.float32] | DeviceDataset) -> npt.NDArray[np.float32]:
+    """Return what the exported graph would give for clips, shape (clips, crops, 2 + embedding)."""
     clips = features if isinstance(features, DeviceDataset) else DeviceDataset(features, model.mean.device)
     numbers = np.arange(len(clips))
     with torch.no_grad():

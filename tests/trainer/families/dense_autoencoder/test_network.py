@@ -1,4 +1,4 @@
-"""The official baselines' networks: shapes as published, scores worked by hand, graphs that give torch's numbers."""
+"""The official autoencoder: layers as published, a score by hand, a graph that gives torch's numbers."""
 
 import numpy as np
 import onnx
@@ -7,26 +7,10 @@ import pytest
 import torch
 
 from asd_trainer.engine.onnx_export import export_network
-from asd_trainer.families.baselines.network import DenseAutoencoder, DenseShape, SectionClassifier, SectionShape
+from asd_trainer.families.dense_autoencoder.network import DenseAutoencoder, DenseShape
+from rigs.networks import lively
 
 OFFICIAL = DenseShape(n_mels=128, total_frames=313)
-
-
-def lively(model: torch.nn.Module) -> torch.nn.Module:
-    """With batch normalisation that does something: fresh ones answer next to nothing."""
-    torch.manual_seed(4)
-    for part in model.modules():
-        if isinstance(part, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
-            part.running_mean.normal_(0, 0.3)
-            part.running_var.uniform_(0.5, 2)
-            torch.nn.init.uniform_(part.weight, 0.5, 1.5)
-    return model.eval()
-
-
-def classifier(frames: int = 48) -> SectionClassifier:
-    torch.manual_seed(1)
-    model = SectionClassifier(SectionShape(n_mels=32, total_frames=frames, sections=3, frames=32, hop=8))
-    return lively(model)
 
 
 def test_the_dense_autoencoder_has_the_published_layers():
@@ -54,23 +38,7 @@ def test_its_score_is_the_mean_squared_error_over_stacks_of_five_frames_by_hand(
     assert float(found.mean()) == pytest.approx((0 + 1 + 0 + 9 + 1 + 9 + 4 + 25) / 8)
 
 
-def test_a_doubt_is_the_logarithm_of_the_odds_against_the_right_section():
-    model = classifier(frames=32)
-    features = torch.full((2, 32, 32), -40.0)
-    with torch.no_grad():
-        p = torch.softmax(model.logits(features), dim=1)
-        found = model(features, torch.tensor([0.0, 2.0]))
-    assert found.shape == (2, 1, 1)
-    wanted = [np.log((1 - float(p[0, 0])) / float(p[0, 0])), np.log((1 - float(p[1, 2])) / float(p[1, 2]))]
-    np.testing.assert_allclose(found.flatten().numpy(), wanted, rtol=1e-4)
-
-
-def test_excerpts_overlap_as_the_baseline_has_them():
-    assert SectionClassifier(SectionShape(n_mels=128, total_frames=313, sections=3)).excerpts == 32
-
-
 def test_the_graph_gives_torchs_numbers_at_another_batch(tmp_path):
-    """The section classifier's graph, which takes long to export, is tested in test_full_size.py."""
     model = lively(DenseAutoencoder(DenseShape(n_mels=16, total_frames=20)))
     assert export_network(model, tmp_path / "member.onnx") < 1e-4
     assert [i.name for i in onnx.load(tmp_path / "member.onnx").graph.input] == list(model.inputs)

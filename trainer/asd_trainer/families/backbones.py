@@ -17,15 +17,15 @@ _OPERATORS = ("nms(Tensor a, Tensor b, float c) -> Tensor", "qnms(Tensor a, Tens
 
 
 def backbone(name: str, weights: Path | None = None, **settings: Any) -> nn.Module:
-    """A network.
+    """Return a network.
 
     Args:
-        name: In timm, such as `resnet34`.
-        weights: Local file of weights; what was learnt of three channels is summed for one. Nothing is ever fetched.
+        name: Name in timm, such as `resnet34`.
+        weights: Local file of weights; those of three channels are summed for one. Nothing is ever downloaded.
         settings: Passed to `timm.create_model`.
 
     Raises:
-        ConfigError: timm has no network of this name, or the weights are not its.
+        ConfigError: timm has no network of this name, or the file does not hold its weights.
     """
     timm = _timm()
     if not timm.is_model(name):

@@ -15,8 +15,9 @@ from asd_agent.inference.scorer import BundleScorer
 from asd_trainer.data.dataset import scan
 from asd_trainer.fit.pruning_order import Order
 from asd_trainer.jobs import digests
+from asd_trainer.jobs.descriptions import BUNDLE
 from asd_trainer.jobs.executor import Observe
-from asd_trainer.jobs.plan import BUNDLE, make_plan
+from asd_trainer.jobs.plan import make_plan
 from asd_trainer.jobs.runs import Run, jobs_of
 from asd_trainer.jobs.store import folder_of
 from asd_trainer.jobs.train import carry_out

@@ -1,12 +1,8 @@
 """Members by labels, the paper's way: the best of the development sections for each domain, and no other label."""
 
-from pathlib import Path
-
 import pytest
 
-from asd_trainer.fit.selection_by_labels import best_members, choice_of
-from asd_trainer.jobs import Task
-from asd_trainer.jobs.store import Result
+from asd_trainer.evaluation.selection_by_labels import best_members, choice_of
 from asd_trainer.recipes.recipe import Recipe
 
 MEMBERS = ["ae-0", "ae-1", "ae-2", "ae-3"]
@@ -31,11 +27,9 @@ def test_nothing_is_chosen_without_labels():
 @pytest.mark.parametrize("by_labels", [False, True])
 def test_labels_are_looked_at_only_where_the_recipe_asks(by_labels):
     recipe = Recipe.model_validate({"name": "pool", "experts": [{"kind": "autoencoder", "members": 4}]})
-    evaluated = Result(value={"members": MEASURES}, folder=Path("evaluated"))
-    task = Task(Path("here"), {"pool-evaluation": evaluated}, lambda *_: None)
-    choice = choice_of(task, recipe.choosing_by_labels(3) if by_labels else recipe)
+    choice = choice_of(MEASURES, {}, recipe.choosing_by_labels(3) if by_labels else recipe)
     if by_labels:
-        assert choice.members["autoencoder"]["source"] == ["ae-2", "ae-3", "ae-1"]
+        assert choice.members["autoencoder"]["source"] == [2, 3, 1]
         assert choice.sections == ["00", "01"]
     else:
         assert (choice.members, choice.sections) == ({}, [])
@@ -55,10 +49,8 @@ def test_the_best_configurations_of_each_development_section_are_used_in_all_sec
         "01/target": cell("01", "source", 0.5, 0.4, 0.6, 0.7),  # nothing was tuned: the source's network judges
     }
     recipe = Recipe.model_validate({"name": "pool", "experts": [{"kind": "classifier", "members": 4}]})
-    evaluated = Result(value={"members": measures}, folder=Path("evaluated"))
-    task = Task(Path("here"), {"pool-evaluation": evaluated}, lambda *_: None)
-    choice = choice_of(task, recipe.choosing_by_labels(2))
-    assert choice.configurations == {"classifier": {"source": [0, 1, 3], "target": [3, 2]}}
+    choice = choice_of(measures, {}, recipe.choosing_by_labels(2))
+    assert choice.members == {"classifier": {"source": [0, 1, 3], "target": [3, 2]}}
     assert choice.sections == ["00", "01"]
 
 
@@ -77,8 +69,6 @@ def test_one_expert_for_each_domain_is_chosen_by_labels_and_all_where_there_are_
     recipe = Recipe.model_validate(content)
     assert recipe.by_labels
     assert not recipe.choosing_none().by_labels
-    evaluated = Result(value={"members": {"00/source": {}}, "experts": experts}, folder=Path("evaluated"))
-    task = Task(Path("here"), {"pool-evaluation": evaluated}, lambda *_: None)
-    assert choice_of(task, recipe).experts == {"source": "autoencoder"}
+    assert choice_of({"00/source": {}}, experts, recipe).experts == {"source": "autoencoder"}
     with pytest.raises(ValueError, match="needs two experts"):
         Recipe.model_validate({**content, "experts": [{"kind": "autoencoder"}]})

@@ -1,1 +1,0 @@
-"""The official baselines of DCASE 2021 Task 2."""
