@@ -132,7 +132,7 @@ def test_the_loss_is_the_sum_of_its_terms_by_their_weights(source):
 
 
 def test_it_learns_what_is_normal(tmp_path):
-    recipe = with_settings(training={"steps": 60}, augmentation={"mixup": 0.0, "noise": 0.0, "volume": 0.0})
+    recipe = with_settings(training={"steps": 90}, augmentation={"mixup": 0.0, "noise": 0.0, "volume": 0.0})
     model = load_classifier(train(tmp_path, recipe))
     mine, other = infer(model, tones(500, 4, 7).features), infer(model, tones(2000, 4, 8).features)
     assert mine[:, 0, 0].min() > 0.5 > other[:, 0, 0].max()
