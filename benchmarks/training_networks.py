@@ -127,7 +127,7 @@ def build(one: Measured) -> tuple[nn.Module, Loss]:
     )
     classifier, losses = Classifier(shape), expert.losses
 
-    def telling(batch: list[torch.Tensor]) -> torch.Tensor:
+    def timed_(batch: list[torch.Tensor]) -> torch.Tensor:
         x, normal = batch[0], batch[1].to(batch[0])
         logits, z = classifier.embed(x[:, : net.frames])
         loss = binary_cross_entropy(logits, normal)
@@ -138,11 +138,11 @@ def build(one: Measured) -> tuple[nn.Module, Loss]:
             loss = loss + losses.arcface * arcface(z, classifier.directions, normal, losses.margin, losses.scale)
         return loss.mean()
 
-    return classifier, telling
+    return classifier, timed_
 
 
 def flops(one: Measured) -> float:
-    """Of a step, of products and convolutions alone, counted without computing anything.
+    """Operations of a step, of products and convolutions alone, counted without computing anything.
 
     The backward pass is taken as twice the forward one: torch counts that of grouped convolutions without their groups.
     """

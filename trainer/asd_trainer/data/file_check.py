@@ -13,7 +13,7 @@ from asd_agent.audio.files import SAMPLE_RATE, Signal, read_clip
 from asd_agent.audio.quality import QualityLimits, constant_share
 from asd_agent.bundle.files import file_digest
 from asd_agent.errors import AudioError
-from asd_trainer.data.clip_windows import WINDOW_SAMPLES, WINDOW_SECONDS
+from asd_trainer.data.clips import WINDOW_SAMPLES, WINDOW_SECONDS
 from asd_trainer.data.dataset import Problem
 
 Kind = Literal[
