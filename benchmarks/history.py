@@ -16,14 +16,17 @@ from pathlib import Path
 
 import numpy as np
 
-from asd_agent.alarm import ScoredWindow
-from asd_agent.clock import SystemClock
+from asd_agent.alarm import AlarmState, ScoredWindow, step
+from asd_agent.bundle import Bundle
+from asd_agent.clock import ClockReading, SystemClock
 from asd_agent.config.model import AlarmSettings
+from asd_agent.demo.assets import demo_bundle
 from asd_agent.history.reader import open_history
 from asd_agent.history.replay import replay
 from asd_agent.history.store import Batch, HistoryStore, Limits
 from asd_agent.history.windows import MINUTE, WINDOW, Context, WindowBlock, minutes_to_bytes
 from asd_agent.history.writer import HistoryWriter
+from asd_agent.inference.scorer import BundleScorer
 
 HOUR, DAY = 3600, 86_400
 HOP = 5.0
@@ -100,6 +103,31 @@ def commits(path: Path, monitors: int) -> dict[str, float]:
     return {"commit_ms": 1e3 * statistics.median(took), "grown_bytes": grown}
 
 
+def latency(folder: Path, windows: int = 400) -> float:
+    """Ratio of the time to score and judge a window with the history to that without it, pair by pair."""
+    scorer = BundleScorer(Bundle.open(demo_bundle()))
+    noise = np.random.default_rng(0).normal(0.0, 0.05, (1, 160_000)).astype(np.float32)
+    writer = HistoryWriter(folder / "latency.sqlite3", Limits(), SystemClock(), 0.5)
+    writer.start()
+    state, ratios = AlarmState(monitor="bench/fan"), []
+    for index in range(windows):
+        times = {}
+        for kept in ((True, False), (False, True))[index % 2]:
+            start = time.perf_counter()
+            (got,) = scorer.score(noise, "00", "source")
+            window = ScoredWindow(
+                index=index, start=index * HOP, end=index * HOP + 10.0, utc_start=0.0, utc_end=time.time(),
+                verdict="scored", score=got.score, threshold=1e9, clear_level=1e9 - 0.5,
+            )  # fmt: skip
+            state, _ = step(state, window, AlarmSettings(), ClockReading(time.time(), time.monotonic(), "boot"))
+            if kept:
+                writer.add_window("fan", window)
+            times[kept] = time.perf_counter() - start
+        ratios.append(times[True] / times[False])
+    writer.stop()
+    return statistics.median(ratios)
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -123,6 +151,7 @@ def main() -> None:
         writer = HistoryWriter(Path(folder) / "writer.sqlite3", Limits(), SystemClock())
         window = block.window(0)
         result["hand_over_us"] = 1e6 * seconds(lambda: [writer.add_window("m", window) for _ in range(1000)]) / 1000
+        result["latency_ratio"] = latency(Path(folder))
     if options.json:
         print(json.dumps(result, indent=1))
         return

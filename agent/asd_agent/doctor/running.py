@@ -49,7 +49,7 @@ def judge_health(health: Health) -> list[Finding]:
                     "`journalctl -u asd-agent` shows why; `asd-agent devices` lists microphones",
                 )
             )
-    return [*found, *_windows(health), *_waiting(health)]
+    return [*found, *_windows(health), *_waiting(health), *_chain(health), *_drift(health)]
 
 
 def _faults(health: Health) -> list[tuple[str, str]]:
@@ -78,6 +78,19 @@ def _windows(health: Health) -> list[Finding]:
         remedy = "The microphone is overloaded, or was moved since the bundle was made: see docs/tuning.md"
         found.append(warning("windows", f"{w.suspect} of {due} were overloaded or at an unusual level", remedy))
     return found or [ok("windows", f"{w.scored} of {due} scored, {w.suspended} while the machine was stopped")]
+
+
+def _chain(health: Health) -> list[Finding]:
+    """Report when an alarm was last proved to reach the broker."""
+    proof = health.last_test
+    if proof is None:
+        return [ok("chain", "never proved to the broker; `asd-agent test-alarm MONITOR` proves it")]
+    return [ok("chain", f"proved at {proof.time} by {proof.monitor}, in {proof.seconds:.1f} s")]
+
+
+def _drift(health: Health) -> list[Finding]:
+    remedy = "See it by `asd-agent history show`; it is no alarm"
+    return [warning(f"monitors.{name}", f"its scores are {text}", remedy) for name, text in health.drift.items()]
 
 
 def _waiting(health: Health) -> list[Finding]:

@@ -62,10 +62,19 @@ class HistoryWriter:
         limits: Bounds on what is kept.
         clock: The box's clocks.
         commit_seconds: Time between commits without alarms.
+        retry_seconds: Time between attempts while the disk refuses.
     """
 
-    def __init__(self, path: Path, limits: Limits, clock: Clock, commit_seconds: float = COMMIT_SECONDS) -> None:
-        self._path, self._limits, self._clock, self._every = path, limits, clock, commit_seconds
+    def __init__(
+        self,
+        path: Path,
+        limits: Limits,
+        clock: Clock,
+        commit_seconds: float = COMMIT_SECONDS,
+        retry_seconds: float = RETRY_SECONDS,
+    ) -> None:
+        self._path, self._limits, self._clock = path, limits, clock
+        self._every, self._retry = commit_seconds, retry_seconds
         self._windows: deque[tuple[str, ScoredWindow]] = deque()
         self._rows: deque[AlarmRow | EventRow] = deque()
         self._lost = self._commits = self._bytes = 0
@@ -120,7 +129,7 @@ class HistoryWriter:
             self._commit()
             if self._fault and not self._ending:
                 # A full or damaged disk is not asked again for every event.
-                self._due.wait(RETRY_SECONDS)
+                self._due.wait(self._retry)
         self._commit()
         if self._store is not None:
             self._store.close()

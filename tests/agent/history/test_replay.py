@@ -8,7 +8,9 @@ import pytest
 from asd_agent.alarm import AlarmState, ScoredWindow, step
 from asd_agent.clock import ClockReading
 from asd_agent.config.model import AlarmSettings, RaiseAfter
+from asd_agent.history.reader import open_history
 from asd_agent.history.replay import compare, replay
+from asd_agent.history.store import Batch, HistoryStore
 from asd_agent.history.windows import WindowBlock
 from rigs.history import START, named, windows
 
@@ -82,3 +84,34 @@ def test_a_lower_level_adds_alarms_and_an_alarm_may_last_to_the_end():
 
 def test_nothing_gives_no_alarm():
     assert replay(WindowBlock.of([]), AlarmSettings()) == []
+
+
+def test_a_day_of_four_monitors_is_replayed_as_it_was_judged(tmp_path):
+    """Through the stored form: 24 h at a hop of 5 s, a commit a minute, hours packed on the way."""
+    settings, store = AlarmSettings(), HistoryStore(tmp_path / "history.sqlite3")
+    given = {f"m{n}": day(n) for n in range(4)}
+    expected = {name: given_by_the_machine(items, settings) for name, items in given.items()}
+    for first in range(0, 17_280, 12):
+        batch = [pair for name, items in given.items() for pair in named(name, items[first : first + 12])]
+        store.commit(Batch(windows=batch), START + 5.0 * (first + 12))
+    store.close()
+    with open_history(tmp_path / "history.sqlite3") as history:
+        for name, alarms in expected.items():
+            found = replay(history.windows(name, START - 1, START + 1e6), settings)
+            assert [r.raised_utc for r in found] == [t for event, t in alarms if event == "raised"]
+            assert [r.cleared_utc for r in found if r.cleared_utc] == [t for event, t in alarms if event == "cleared"]
+    assert sum(len(alarms) for alarms in expected.values()) > 20
+
+
+def day(seed: int) -> list[ScoredWindow]:
+    """Windows of a day: scores that wander, five faults, stops of the machine and gaps."""
+    rng = np.random.default_rng(seed)
+    scores = np.convolve(rng.normal(size=17_280 + 59), np.ones(60) / 60, "valid") * 6.0
+    for start in rng.integers(0, 17_000, 5):
+        scores[start : start + int(rng.integers(5, 200))] += 6.0
+    items = windows(scores.tolist())
+    for start in rng.integers(0, 17_000, 40):
+        verdict = rng.choice(["invalid", "suspended"])
+        for i in range(start, start + int(rng.integers(1, 120))):
+            items[i] = items[i].model_copy(update={"verdict": verdict, "score": None})
+    return items
