@@ -187,7 +187,7 @@ carry_out(make_plan([scan(data)], [load_recipe(recipe)], [0], out), workers=2, o
         (["train", "data", "--machine", "fann"], 2, "data: has no machine 'fann'. It has: fan."),
         (["evaluate", "empty"], 1, "empty: holds no finished run. Train first"),
         (["export", "empty"], 1, "empty: holds no finished run. Train first"),
-        (["jobs", "empty"], 1, "empty: holds no jobs. Train first"),
+        (["jobs", "empty"], 1, "empty: has no jobs. Train first"),
         (
             ["table", "data", "--recipes", "level,quick", "--reference", "tiny"],
             2,

@@ -39,7 +39,7 @@ def test_a_microphone_hears_a_fault_and_exactly_one_alarm_is_raised(bundle_path:
         config = write_config(
             tmp_path,
             bundle_path,
-            {"kind": "microphone", "device": DEVICE},
+            {"kind": "microphone", "device": DEVICE, "rate": 16_000},  # the rig's server plays at 16 kHz
             broker.port,
             hop_seconds=1,
             alarm={"raise_after": "3 of 4", "clear_after": 1000},
