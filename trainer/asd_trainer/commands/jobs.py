@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,12 +14,15 @@ from rich.table import Table
 
 from asd_agent.commands.console import print_json
 from asd_agent.errors import DataError
+from asd_trainer.engine.progress import StageProgress, progress_lines
+from asd_trainer.text import counted, duration
 
 if TYPE_CHECKING:
     from asd_trainer.jobs.estimate import Estimate
     from asd_trainer.jobs.executor import Observe
     from asd_trainer.jobs.launch import Launcher
     from asd_trainer.jobs.plan import Plan
+    from asd_trainer.jobs.store import JobStatus
 
 Workers = Annotated[int, typer.Option(help="Processes at a time; they share cores and GPUs.", min=1)]
 OnCluster = Annotated[
@@ -45,7 +48,7 @@ def jobs(
     from dataclasses import asdict
 
     from asd_trainer.jobs import status
-    from asd_trainer.jobs.screen import duration, seconds_left, status_table
+    from asd_trainer.jobs.screen import seconds_left, status_table
 
     found = status(runs)
     if not found:
@@ -63,7 +66,7 @@ def jobs(
 
 @contextmanager
 def job_display(workers: int, cluster: str | None = None) -> Iterator[tuple[int | Launcher, Observe | None]]:
-    """Yield the launcher of the jobs and an observer that displays them on stderr."""
+    """Yield the launcher of the jobs and an observer that shows them on stderr: live on a terminal, else by lines."""
     from asd_trainer.jobs.screen import JobScreen
 
     with ExitStack() as ends:
@@ -74,7 +77,30 @@ def job_display(workers: int, cluster: str | None = None) -> Iterator[tuple[int 
             launcher = ends.enter_context(closing(Cluster(cluster)))
         console = Console(stderr=True)
         slots = launcher if isinstance(launcher, int) else launcher.slots
-        yield launcher, ends.enter_context(JobScreen(console, slots)) if console.is_terminal else None
+        if console.is_terminal:
+            screen = ends.enter_context(JobScreen(console, slots))
+            screen(())  # an empty bar, before the first job is described
+            yield launcher, screen
+        else:
+            lines = ends.enter_context(progress_lines("jobs"))
+            yield launcher, lambda statuses: _report_jobs(lines, statuses, slots)
+
+
+def _report_jobs(report: StageProgress, statuses: Sequence[JobStatus], workers: int) -> None:
+    """Report the jobs as one stage, with those that run and the time left."""
+    from asd_trainer.jobs.screen import seconds_left
+
+    running = [
+        f"{s.name} {s.step}/{s.total}" if s.step is not None else s.name for s in statuses if s.state == "running"
+    ]
+    failed = sum(s.state == "failed" for s in statuses)
+    left = seconds_left(statuses, workers)
+    parts = [
+        f"{duration(left)} left" if left is not None else "",
+        f"{failed} failed" if failed else "",
+        f"running {', '.join(running)}" if running else "",
+    ]
+    report("; ".join([*filter(None, parts), "done"]), sum(s.state == "done" for s in statuses), len(statuses))
 
 
 def print_plan(plan: Plan, *, hours: bool = False, json: bool) -> None:
@@ -95,17 +121,22 @@ def print_plan(plan: Plan, *, hours: bool = False, json: bool) -> None:
         return
     table = Table("job", "kind", "size", "state")
     for row in rows:
-        size = ", ".join(f"{n} {what}" for what, n in row["size"].items())
+        size = ", ".join(_size(what, n) for what, n in row["size"].items())
         table.add_row(row["name"], row["kind"], size, row["state"])
     _console().print(table)
-    sys.stdout.write(f"{len(rows)} jobs, {sum(r['state'] == 'done' for r in rows)} of them done\n")
+    sys.stdout.write(f"{counted(len(rows), 'job')}, {sum(r['state'] == 'done' for r in rows)} of them done\n")
     if guess is not None:
         for what, seconds in guess.step_seconds.items():
             sys.stdout.write(f"{seconds:.3g} s a step: {what}\n")
         sys.stdout.write(
-            f"about {guess.hours:.3g} hours of networks one after another on {guess.device}, from a few steps of each; "
-            "bundles and evaluations are not counted\n"
+            f"about {duration(3600 * guess.hours)} of networks one after another on {guess.device}, from a few steps "
+            "of each; bundles and evaluations are not counted\n"
         )
+
+
+def _size(what: str, number: float) -> str:
+    """Return one size of a job as text, such as `8000 steps`."""
+    return duration(3600 * number) if what == "hours" else f"{number} {what}"
 
 
 def _estimate(plan: Plan, rows: list[dict[str, Any]]) -> Estimate:

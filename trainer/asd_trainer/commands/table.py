@@ -64,6 +64,7 @@ def table(
             machines=machine or (),
             evaluations=True,
             progress=progress,
+            remember=not dry_run,
         )
     print_notes(plan)
     if dry_run:

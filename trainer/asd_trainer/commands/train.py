@@ -57,7 +57,13 @@ def train(
         settings = settings.choosing_by_labels(members_by_labels)
     with progress_bars("train") as progress:
         plan = make_plan(
-            [scan(data)], [settings], range(seed, seed + seeds), out, machines=machine or (), progress=progress
+            [scan(data)],
+            [settings],
+            range(seed, seed + seeds),
+            out,
+            machines=machine or (),
+            progress=progress,
+            remember=not dry_run,
         )
     print_notes(plan)
     if dry_run:

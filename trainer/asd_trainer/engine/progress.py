@@ -1,7 +1,10 @@
-"""Progress of long work: its callback, and progress bars on a terminal."""
+"""Progress of long work: its callbacks, bars on a terminal, and one line a minute elsewhere."""
 
 from __future__ import annotations
 
+import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -16,6 +19,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from asd_trainer.text import duration
+
 StageProgress = Callable[[str, int, int], None]
 """Called with the name of a stage, the number of its items that are done, and their total."""
 StepProgress = Callable[[int, int, float, float], None]
@@ -23,13 +28,26 @@ StepProgress = Callable[[int, int, float, float], None]
 after steps whose losses are read."""
 
 
-@contextmanager
-def progress_bars(title: str) -> Iterator[StageProgress]:
-    """Yield a progress callback that draws a bar for each stage on a terminal, and nothing elsewhere.
+LINE_SECONDS = 60.0
+"""Seconds between two lines where stderr is not a terminal, as in a log."""
 
-    The part of the stage's name before the first colon identifies its bar.
+
+@contextmanager
+def progress_bars(title: str, line_seconds: float = LINE_SECONDS) -> Iterator[StageProgress]:
+    """Yield a progress callback: a bar for each stage on a terminal, one line a minute elsewhere.
+
+    A terminal shows a moving bar from the start, before the first stage is reported. The part of the name of a stage
+    before the first colon identifies its bar.
+
+    Args:
+        title: First word of each bar and line.
+        line_seconds: Seconds between two lines where stderr is not a terminal.
     """
     console = Console(stderr=True)
+    if not console.is_terminal:
+        with progress_lines(title, line_seconds) as lines:
+            yield lines
+        return
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -37,13 +55,47 @@ def progress_bars(title: str) -> Iterator[StageProgress]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
+    with Progress(*columns, console=console) as bars:
+        starting: TaskID | None = bars.add_task(f"{title}, starting", total=None)
         stages: dict[str, TaskID] = {}
 
         def report(stage: str, done: int, total: int) -> None:
+            nonlocal starting
+            if starting is not None:
+                bars.remove_task(starting)
+                starting = None
             key = stage.split(": ", maxsplit=1)[0]
             if key not in stages:
                 stages[key] = bars.add_task("", total=total)
             bars.update(stages[key], completed=done, total=total, description=f"{title}, {stage}")
 
         yield report
+
+
+@contextmanager
+def progress_lines(title: str, seconds: float = LINE_SECONDS) -> Iterator[StageProgress]:
+    """Yield a progress callback that is written as one line on stderr every so many seconds.
+
+    A thread writes them, so that a line comes also while a long step reports nothing. Work that is shorter than the
+    interval writes no line.
+    """
+    started = time.monotonic()
+    latest = "starting"
+    ended = threading.Event()
+
+    def report(stage: str, done: int, total: int) -> None:
+        nonlocal latest
+        latest = f"{stage} {done} of {total}"
+
+    def write() -> None:
+        while not ended.wait(seconds):
+            sys.stderr.write(f"{title}: {latest}, after {duration(time.monotonic() - started)}\n")
+            sys.stderr.flush()
+
+    thread = threading.Thread(target=write, name="progress lines", daemon=True)
+    thread.start()
+    try:
+        yield report
+    finally:
+        ended.set()
+        thread.join()

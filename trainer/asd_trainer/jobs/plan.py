@@ -79,6 +79,7 @@ def make_plan(
     machines: Collection[str] = (),
     evaluations: bool = False,
     progress: StageProgress | None = None,
+    remember: bool = True,
 ) -> Plan:
     """Plan recipes on data sets. With several data sets, runs are at RUNS/<data>/<recipe>/….
 
@@ -90,6 +91,7 @@ def make_plan(
         machines: Machines to train; all where none is named.
         evaluations: Whether bundles are also scored.
         progress: Called after each clip whose digest is computed.
+        remember: Store the digests of clips under `out`; a dry run writes nothing.
 
     Raises:
         UsageError: A machine is in none of the data sets; data sets or recipes cannot be told apart by name.
@@ -109,7 +111,8 @@ def make_plan(
             for recipe in recipes:
                 for seed in seeds:
                     builder.add(names[one.root.resolve()], clips, recipe, seed)
-    remembered.remember()
+    if remember:
+        remembered.remember()
     return builder.plan()
 
 
