@@ -18,6 +18,7 @@ from asd_trainer.commands import (
     inspect,
     jobs,
     metrics,
+    recipes,
     report,
     reproduce,
     search,
@@ -48,6 +49,7 @@ app.command("table")(table.table)
 app.command("report")(report.report)
 app.command("reproduce")(reproduce.reproduce)
 app.command("search")(search.search)
+app.add_typer(recipes.app, name="recipes")
 app.command("jobs")(jobs.jobs)
 app.command("bench")(bench.bench)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,12 +28,14 @@ class ConfigMistake:
         key: Path of the key, such as `monitors.press.section`.
         text: The mistake.
         remedy: The way to repair it; may be empty.
+        path: The file of the mistake, where it is not the one that was read but one that it extends.
     """
 
     line: int
     key: str
     text: str
     remedy: str = ""
+    path: Path | None = None
 
 
 class ConfigFileError(ConfigError):
@@ -43,7 +46,8 @@ class ConfigFileError(ConfigError):
         super().__init__("\n".join(self._line(m) for m in mistakes))
 
     def _line(self, mistake: ConfigMistake) -> str:
-        where = f"{self.path}:{mistake.line}" if mistake.line else str(self.path)
+        path = mistake.path or self.path
+        where = f"{path}:{mistake.line}" if mistake.line else str(path)
         key = f"{mistake.key}: " if mistake.key else ""
         return f"{where}: {key}{mistake.text}" + (f". {mistake.remedy}" if mistake.remedy else "")
 
@@ -73,28 +77,73 @@ def load_settings(path: Path, model: type[Settings], *, unreadable: str = "", em
     Raises:
         ConfigFileError: The file has mistakes; it holds all of them.
     """
+    return validate_yaml(path, read_yaml(path, unreadable=unreadable, empty=empty), model)
+
+
+def read_yaml(path: Path, *, unreadable: str = "", empty: str = "") -> yaml.MappingNode:
+    """Read the keys of a YAML file; each node knows its file and line.
+
+    Args:
+        path: The file.
+        unreadable: Remedy where the file cannot be read.
+        empty: Remedy where it holds no keys.
+
+    Raises:
+        ConfigFileError: The file cannot be read, is not YAML, holds no keys, or one of them twice.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
+        stream = StringIO(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise ConfigFileError(path, [ConfigMistake(0, "", f"cannot be read: {reason}", unreadable)]) from error
+    stream.name = str(path)  # the marks of nodes have it
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
+        root = yaml.compose(stream, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 0
         reason = getattr(error, "problem", None) or "not YAML"
         raise ConfigFileError(path, [ConfigMistake(line, "", f"not valid YAML: {reason}", _YAML)]) from error
-    doubled = _duplicates(root)
-    if not isinstance(data, dict):
-        doubled.append(ConfigMistake(1, "", "holds no keys", empty))
-    if doubled:
-        raise ConfigFileError(path, doubled)
+    mistakes = _duplicates(root)
+    if not isinstance(root, yaml.MappingNode):
+        mistakes.append(ConfigMistake(1, "", "holds no keys", empty))
+    if mistakes:
+        raise ConfigFileError(path, mistakes)
+    assert isinstance(root, yaml.MappingNode)
+    return root
+
+
+def construct(root: yaml.MappingNode) -> dict[str, Any]:
+    """Return the plain values of a node."""
+    loader = yaml.SafeLoader("")
+    try:
+        return dict(loader.construct_document(root))
+    finally:
+        loader.dispose()
+
+
+def validate_yaml(path: Path, root: yaml.MappingNode, model: type[Settings]) -> Settings:
+    """Validate the keys of a YAML file.
+
+    Args:
+        path: The file, for error messages.
+        root: Its keys; nodes may come from other files.
+        model: The settings that they must hold.
+
+    Raises:
+        ConfigFileError: The keys have mistakes; it holds all of them.
+    """
+    try:
+        data = construct(root)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        reason = getattr(error, "problem", None) or "not YAML"
+        mistake = ConfigMistake(mark.line + 1 if mark else 0, "", f"not valid YAML: {reason}", _YAML)
+        raise ConfigFileError(path, [mistake]) from error
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        mistakes = (_mistake(e, root, model) for e in error.errors())
+        mistakes = (_mistake(e, root, model, path) for e in error.errors())
         raise ConfigFileError(path, sorted(mistakes, key=lambda m: m.line)) from error
 
 
@@ -140,10 +189,10 @@ def _duplicates(node: yaml.Node | None, key: str = "") -> list[ConfigMistake]:
     return found
 
 
-def _mistake(error: Any, root: yaml.Node | None, model: type[BaseModel]) -> ConfigMistake:
+def _mistake(error: Any, root: yaml.MappingNode, model: type[BaseModel], path: Path) -> ConfigMistake:
     # Union tags and "__key__"-like parts of pydantic's location are in no file; they are skipped.
     line, keys = 1, []
-    node = root
+    node: yaml.Node = root
     for part in error["loc"]:
         child = _child(node, part)
         if child is not None:
@@ -167,7 +216,9 @@ def _mistake(error: Any, root: yaml.Node | None, model: type[BaseModel]) -> Conf
         line, keys = (at[0], [*keys, "kind"]) if at else (line, keys)
     elif error["type"] == "reference":
         remedy = error["ctx"]["remedy"]
-    return ConfigMistake(line, ".".join(keys), text[:1].lower() + text[1:] if text[:2] != "MQ" else text, remedy)
+    text = text[:1].lower() + text[1:] if text[:2] != "MQ" else text
+    file = str(node.start_mark.name)
+    return ConfigMistake(line, ".".join(keys), text, remedy, None if file == str(path) else Path(file))
 
 
 def _child(node: yaml.Node | None, part: str | int) -> tuple[int, yaml.Node] | None:

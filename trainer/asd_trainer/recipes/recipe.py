@@ -105,6 +105,9 @@ class Recipe(Execution):
         thresholds: Wanted thresholds.
         search: Values that `asd-trainer search` may try, by the place in the recipe, such as `features.n_mels` or
             `experts.0.training.learning_rate`. It decides nothing else.
+        description: The recipe in a few words, for `asd-trainer recipes`. As the next two, it decides nothing.
+        needs: Requirement beyond normal clips and a CPU, such as `CUDA` or `labels`.
+        seconds: Seconds of one processor core for a member, as measured; None where nothing is trained.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9_-]+$")
@@ -116,6 +119,9 @@ class Recipe(Execution):
     held_out: HeldOut = HeldOut()
     thresholds: Thresholds = Thresholds()
     search: dict[str, Dimension] = Field(default_factory=dict, exclude=True)
+    description: str = Field(default="", exclude=True)
+    needs: str = Field(default="", exclude=True)
+    seconds: float | None = Field(default=None, gt=0, exclude=True)
 
     @model_validator(mode="after")
     def _members_possible(self) -> Recipe:
