@@ -6,6 +6,7 @@ from loose clips. A threshold carries what it rests on and whether the wanted ra
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Literal
 
 import numpy as np
@@ -21,15 +22,18 @@ from asd_agent.alarm.normal_scores import (
 )
 from asd_agent.alarm.rule import Rule
 from asd_agent.bundle.manifest import AlarmRule, Threshold
+from asd_agent.config.model import MonitorSettings
 from asd_agent.errors import DataError
 
-__all__ = ["Method", "Rule", "default_rate", "fit_threshold", "rate_at", "rate_text"]
+__all__ = ["Method", "Rule", "default_rate", "fit_threshold", "rate_at", "rate_text", "rule_of", "threshold_under"]
 
 Scores = npt.NDArray[np.floating]
 Method = Literal["auto", "quantile", "gamma", "tail"]
 
 LEAST_DEFAULT = 1.0
 """Alarms a day that a person takes from one monitor for nothing, at the most: each costs a walk to the machine."""
+ROUNDING = 1e-9
+"""Relative error of a rate that was computed in another order."""
 GAMMA_QUANTILE = 0.9
 """Quantile of the official baselines' decision threshold."""
 
@@ -115,14 +119,50 @@ def rate_at(
     return clips.rate(level), clips
 
 
+def rule_of(monitor: MonitorSettings, window_seconds: float) -> Rule:
+    """Return the rule of a monitor."""
+    alarm = monitor.alarm
+    after = alarm.raise_after
+    return Rule(after.k, after.n, monitor.hop_seconds, window_seconds, alarm.clear_after)
+
+
+def threshold_under(threshold: Threshold, reference: Scores, rule: Rule) -> Threshold:
+    """Return a threshold with its levels as they are and the rates that hold for the rule of a monitor.
+
+    Rates that hold for this rule stay. Otherwise they are those of the loose reference scores: a bundle keeps no series
+    to count another rule in.
+
+    Args:
+        threshold: Levels in use.
+        reference: Standardised reference scores that the levels belong to, shape (clips,).
+        rule: Rule of the monitor.
+    """
+    own = AlarmRule(**asdict(rule))
+    if threshold.rule == own:
+        return threshold
+    rate, normal = rate_at(threshold.raise_level, reference, rule)
+    update = {
+        "window_rate": min(1.0, rate.window_rate),
+        "false_alarms_per_day": rate.expected,
+        "upper_per_day": rate.upper,
+        "least_per_day": normal.least_per_day,
+        "attainable": rate.expected <= threshold.wanted_per_day * (1 + ROUNDING),
+        "basis": normal.basis,
+        "hours": normal.hours,
+        "rule": own,
+    }
+    return threshold.model_copy(update=update)
+
+
 def rate_text(threshold: Threshold) -> str:
     """Return what to expect of a threshold in words, without a number that its data do not support."""
     wanted = f"{threshold.wanted_per_day:.2g} wanted"
     if threshold.basis is None:
         return f"{threshold.false_alarms_per_day:.2g} a day expected, {wanted}"
     sound = _sound(threshold)
-    if not threshold.attainable and threshold.least_per_day is not None:
-        return f"{sound} support no rate under {threshold.least_per_day:.2g} a day, {wanted}"
+    least = threshold.least_per_day
+    if least is not None and threshold.wanted_per_day < least * (1 - ROUNDING):
+        return f"{sound} support no rate under {least:.2g} a day, {wanted}"
     limit = f", at most {threshold.upper_per_day:.2g} (95 %)" if threshold.upper_per_day is not None else ""
     return f"{threshold.false_alarms_per_day:.2g} a day expected{limit}, {wanted}; from {sound}"
 
@@ -160,17 +200,11 @@ def _threshold(
         extrapolated=level > float(scores[-1]),
         upper_per_day=rate.upper,
         least_per_day=normal.least_per_day,
-        attainable=wanted >= normal.least_per_day * (1 - 1e-9),
+        attainable=wanted >= normal.least_per_day * (1 - ROUNDING),
         basis=normal.basis,
         hours=normal.hours,
         recordings=recordings,
-        rule=AlarmRule(
-            k=rule.k,
-            n=rule.n,
-            hop_seconds=rule.hop_seconds,
-            window_seconds=rule.window_seconds,
-            clear_after=rule.clear_after,
-        ),
+        rule=AlarmRule(**asdict(rule)),
     )
 
 

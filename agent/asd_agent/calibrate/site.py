@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from asd_agent.alarm.rate import Method, Rule
 from asd_agent.audio.quality import level_dbfs
 from asd_agent.bundle import Bundle
 from asd_agent.bundle.manifest import Condition, DomainName, ExpertUse, MemberUse
@@ -86,6 +87,7 @@ def calibrate_site(
     sound: SiteSound,
     *,
     false_alarms_per_day: float | None = None,
+    rule: Rule | None = None,
     progress: Progress | None = None,
 ) -> tuple[Condition, Arrays]:
     """Fit the `site` condition of a section.
@@ -95,7 +97,8 @@ def calibrate_site(
         section: Its two digits.
         like: The domain whose members, densities and combinations are taken over.
         sound: What was heard.
-        false_alarms_per_day: Wanted; the bundle's own wish where it is not given.
+        false_alarms_per_day: Wanted rate; by default what the recipe states, or what the sound supports.
+        rule: Rule of the monitor, which the rate holds for.
         progress: Told of windows observed, and of how many.
 
     Returns:
@@ -124,7 +127,8 @@ def calibrate_site(
     ]
     wanted = stated_rate(bundle, base) if false_alarms_per_day is None else false_alarms_per_day
     heard = Heard(len(sound), [level_dbfs(w) for w in sound.windows], provisional=len(sound) < PROVISIONAL_BELOW)
-    asked = ThresholdSettings("gamma" if base.threshold.method == "gamma" else "auto", wanted)
+    method: Method = "gamma" if base.threshold.method == "gamma" else "auto"
+    asked = ThresholdSettings(method, wanted, rule or Rule(window_seconds=bundle.manifest.window_seconds))
     if heard.provisional:
         moved = {m.member: m for e in experts for m in e.members}
         return compose_moved(base, bundle.scorers, "site", moved, heard, asked)

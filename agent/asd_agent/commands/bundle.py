@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from asd_agent.alarm.rate import rate_text
 from asd_agent.bundle import Bundle
 from asd_agent.bundle.manifest import Condition
 from asd_agent.bundle.references import EXPORT_AGAIN, overwritten_references, overwritten_text
@@ -53,7 +54,7 @@ def _condition_row(condition: Condition) -> dict[str, Any]:
         "clips": condition.clips,
         "raise_at": level.raise_level,
         "clear_at": level.clear_level,
-        "false_alarms_a_day": f"{level.false_alarms_per_day:.2g} (wanted {level.wanted_per_day:.2g})",
+        "false_alarms_a_day": rate_text(level),
         "note": "provisional" if condition.provisional else "",
     }
 

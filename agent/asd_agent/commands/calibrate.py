@@ -40,8 +40,14 @@ def calibrate(
         list[Path] | None, typer.Option(help="Recordings or folders of normal sound, instead of listening.")
     ] = None,
     like: Annotated[str | None, typer.Option(help="Domain to start from: source or target.")] = None,
-    false_alarms_per_day: Annotated[
-        float | None, typer.Option(help="Wanted. Default: as the bundle was trained for.", min=0.0001)
+    alarms_per_day: Annotated[
+        float | None,
+        typer.Option(
+            "--alarms-per-day",
+            "--false-alarms-per-day",
+            help="Wanted false alarms a day. Default: alarm.alarms_per_day of the monitor.",
+            min=0.0001,
+        ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show how the site differs and write nothing.")] = False,
     with_false_alarms: Annotated[
@@ -87,7 +93,7 @@ def calibrate(
                 "Judge alarms first: asd-agent alerts verdict MONITOR false.",
             )
     overlay, difference, place, changed = _calibrate(
-        settings, monitor, bundle, base, minutes, clips, false_alarms_per_day, None if dry_run else folder, judged
+        settings, monitor, bundle, base, minutes, clips, alarms_per_day, None if dry_run else folder, judged
     )
     level = overlay.condition.threshold
     if json:
@@ -104,6 +110,10 @@ def calibrate(
                 "threshold": level.raise_level,
                 "window_rate": level.window_rate,
                 "false_alarms_per_day": level.false_alarms_per_day,
+                "upper_per_day": level.upper_per_day,
+                "least_per_day": level.least_per_day,
+                "wanted_per_day": level.wanted_per_day,
+                "attainable": level.attainable,
                 "difference": asdict(difference),
                 "judged_alarms": [asdict(c) for c in changed],
             }
@@ -126,6 +136,7 @@ def _calibrate(
     from rich.console import Console
     from rich.progress import Progress
 
+    from asd_agent.alarm.rate import rule_of
     from asd_agent.bundle.overlay import SiteOverlay, add_overlay, apply_overlay
     from asd_agent.bundle.references import EXPORT_AGAIN, overwritten_references, overwritten_text
     from asd_agent.calibrate.difference import compare_site
@@ -149,7 +160,8 @@ def _calibrate(
             wanted.section,
             like,
             sound,
-            false_alarms_per_day=per_day,
+            false_alarms_per_day=wanted.alarm.alarms_per_day if per_day is None else per_day,
+            rule=rule_of(wanted, bundle.manifest.window_seconds),
             progress=lambda done, total: bars.update(task, completed=done, total=total),
         )
         difference = compare_site(scorer, wanted.section, like, sound)
@@ -301,7 +313,10 @@ def _print_result(
     wanted: MonitorSettings,
     changed: Sequence[JudgedChange] = (),
 ) -> None:
+    from asd_agent.alarm.rate import rate_text
+
     condition, level = overlay.condition, overlay.condition.threshold
+    after = wanted.alarm.raise_after
     low, high = difference.usual_level_dbfs
     lines = [
         f"{condition.clips} windows ({overlay.heard_seconds / 60:.1f} min) from {overlay.heard_from}",
@@ -316,7 +331,7 @@ def _print_result(
     few = ", provisional: spread and tail are the bundle's" if condition.provisional else ""
     lines.append(
         f"threshold {level.raise_level:.2f} spreads{few}: {100 * level.window_rate:.1f} % of normal windows above it, "
-        f"{level.false_alarms_per_day:.2g} false alarms a day ({level.wanted_per_day:g} wanted)"
+        f"false alarms by {after.k} of {after.n}: {rate_text(level)}"
     )
     for change in changed:
         lines.append(

@@ -160,6 +160,8 @@ class AlarmSettings(Strict):
     raise_after: RaiseAfter = RaiseAfter(k=3, n=4)
     clear_after: int = Field(default=4, ge=1, le=1000)
     """Consecutive windows below the clear level that end the alarm."""
+    alarms_per_day: float | None = Field(default=None, gt=0, le=10_000)
+    """Wanted false alarms a day, for `asd-agent calibrate`; by default one, or the fewest that the sound supports."""
     realarm_minutes: float | None = Field(default=None, gt=0)
     """Minutes after which an unacknowledged alarm is repeated; by default never."""
     stale_after: int = Field(default=12, ge=1, le=100_000)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from asd_agent.alarm.rate import Rule, fit_threshold, rate_at, rate_text
+from asd_agent.alarm.rate import Rule, fit_threshold, rate_at, rate_text, threshold_under
 from asd_agent.errors import DataError
 
 
@@ -146,3 +146,15 @@ def test_gamma_is_the_ninetieth_percentile():
 def test_no_threshold_without_finite_scores(reference):
     with pytest.raises(DataError, match="no finite scores"):
         fit_threshold(reference, alarms_per_day=1)
+
+
+def test_the_same_level_has_other_rates_under_another_rule():
+    scores = np.random.default_rng(3).normal(size=300)
+    made = fit_threshold(scores, alarms_per_day=5.0)
+    assert threshold_under(made, scores, Rule()) == made
+    eager = threshold_under(made, scores, Rule(1, 1))
+    assert eager.raise_level == made.raise_level
+    assert eager.false_alarms_per_day > 10 * made.false_alarms_per_day
+    assert eager.rule is not None
+    assert eager.rule.k == 1
+    assert threshold_under(made, scores, Rule(6, 8)).false_alarms_per_day < made.false_alarms_per_day / 5

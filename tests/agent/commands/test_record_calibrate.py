@@ -88,6 +88,28 @@ def test_of_a_stereo_recording_the_monitors_channel_is_taken(bundle_path: Path, 
     assert call(main, "calibrate", "m", "-c", config, "--clips", mono, "--dry-run").returncode == 0
 
 
+def test_the_level_is_for_the_monitors_own_rule_and_wanted_rate(bundle_path: Path, tmp_path: Path):
+    sound = write_wav(tmp_path / "long.wav", hum(300, 1))
+    source = {"kind": "file", "path": str(sound)}
+
+    def threshold(*options: object, **alarm: object) -> dict[str, float]:
+        config = write_config(tmp_path, bundle_path, source, 1, alarm=alarm)
+        done = call(main, "calibrate", "m", "-c", config, "--clips", sound, "--dry-run", "--json", *options)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    default = threshold()
+    assert default["attainable"]
+    assert default["wanted_per_day"] == pytest.approx(default["least_per_day"])  # 30 windows support no less
+    calm, eager = threshold(raise_after="6 of 8"), threshold(raise_after="1 of 1")
+    assert calm["least_per_day"] < default["least_per_day"] / 3
+    assert eager["least_per_day"] > 10 * default["least_per_day"]
+    stated = threshold(alarms_per_day=2000)
+    assert stated["wanted_per_day"] == 2000
+    assert stated["threshold"] < default["threshold"]
+    assert threshold("--alarms-per-day", 0.1, alarms_per_day=2000)["attainable"] is False
+
+
 def test_a_stopped_machine_becomes_normal_neither_by_calibrate_nor_by_record(bundle_path: Path, tmp_path: Path):
     rest = (1e-4 * np.random.default_rng(0).normal(size=60 * 16_000)).astype(np.float32)
     sound = write_wav(tmp_path / "day.wav", np.concatenate([hum(60, 1), rest, hum(60, 2)]))

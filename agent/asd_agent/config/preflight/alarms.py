@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from asd_agent.alarm import earliest_alarm_seconds
+from asd_agent.alarm.rate import rate_text, rule_of, threshold_under
 from asd_agent.bundle import Bundle
 from asd_agent.bundle.bundle import SITE
 from asd_agent.bundle.manifest import Condition
@@ -13,6 +14,9 @@ from asd_agent.bundle.overlay import with_site
 from asd_agent.config.finding import Finding, ok, problem, warning
 from asd_agent.config.model import Config, LevelGate, MonitorSettings
 from asd_agent.errors import AsdError
+
+RATE_MARGIN = 3.0
+"""A rate within this factor of the wanted one is as wanted: no level keeps closer with a day of sound."""
 
 
 def preflight_monitors(config: Config, bundles: Mapping[Path, Bundle]) -> list[Finding]:
@@ -47,7 +51,7 @@ def _monitor(name: str, monitor: MonitorSettings, bundle: Bundle, state: Path) -
     conditions = [bundle.condition(monitor.section, d) for d in domains]
     return [
         *_delays(name, monitor, bundle, domains),
-        *_trust(name, conditions),
+        *_trust(name, monitor, bundle, conditions),
         *_gate(name, monitor, conditions),
     ]
 
@@ -71,19 +75,25 @@ def _delays(name: str, monitor: MonitorSettings, bundle: Bundle, domains: list[s
     return found
 
 
-def _trust(name: str, conditions: list[Condition]) -> list[Finding]:
+def _trust(name: str, monitor: MonitorSettings, bundle: Bundle, conditions: list[Condition]) -> list[Finding]:
     found = []
+    rule = rule_of(monitor, bundle.manifest.window_seconds)
     for c in conditions:
-        level = c.threshold
+        where = f"section {c.section}, {c.domain}"
         if c.provisional:
-            text = f"the threshold of section {c.section}, {c.domain}, rests on {c.clips} clips and is provisional"
+            text = f"the threshold of {where} rests on {c.clips} clips and is provisional"
             found.append(warning(f"monitors.{name}", text, "Record more normal sound and export or calibrate again"))
-        elif level.false_alarms_per_day > 2 * level.wanted_per_day:
-            text = (
-                f"{c.clips} clips allow no fewer than {level.false_alarms_per_day:.2g} false alarms a day, "
-                f"{level.wanted_per_day:.2g} were wanted"
+        level = threshold_under(c.threshold, bundle.scorers[c.reference], rule)
+        found.append(ok(f"monitors.{name}", f"false alarms of {where} by {rule.k} of {rule.n}: {rate_text(level)}"))
+        if level.false_alarms_per_day > RATE_MARGIN * level.wanted_per_day:
+            text = f"false alarms of {where} are {level.false_alarms_per_day:.2g} a day by this monitor's rule"
+            found.append(
+                warning(
+                    f"monitors.{name}",
+                    f"{text}, {level.wanted_per_day:.2g} were wanted",
+                    "Calibrate the monitor, or let k be larger",
+                )
             )
-            found.append(ok(f"monitors.{name}", text))
     return found
 
 
