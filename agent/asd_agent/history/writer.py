@@ -123,6 +123,10 @@ class HistoryWriter:
         return HistoryStats(self._bytes, waiting, self._lost, self._commits, self._fault, self._drift)
 
     def _run(self) -> None:
+        try:
+            self._open()  # at once: a fault of the file is known before the first alarm needs it
+        except (sqlite3.Error, OSError) as error:
+            self._failed(error)
         while not self._ending:
             self._due.wait(self._every)
             self._due.clear()
