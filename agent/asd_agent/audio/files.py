@@ -213,7 +213,8 @@ def _opened(path: Path) -> Any:
     import soundfile
 
     if not path.is_file():
-        raise AudioError(f"{path}: no such file", "Give the path of a wav or flac recording.")
+        what = "is a folder" if path.is_dir() else "no such file"
+        raise AudioError(f"{path}: {what}", "Give the path of a wav or flac recording.")
     try:
         return soundfile.SoundFile(path)
     except (soundfile.SoundFileError, RuntimeError) as error:

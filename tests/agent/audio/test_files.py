@@ -142,3 +142,8 @@ def test_a_flac_that_names_no_length_is_read_to_its_end(tmp_path: Path):
     path.write_bytes(data)
     assert read_format(path).declared is None
     assert len(read_clip(path).samples) == count_samples(path) == 16_000
+
+
+def test_a_folder_is_named_as_one(tmp_path):
+    with pytest.raises(AudioError, match="is a folder"):
+        read_clip(tmp_path)
