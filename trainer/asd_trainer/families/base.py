@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, get_args
 
+from asd_agent.errors import UsageError
 from asd_agent.features.log_mel import FeatureSpec
 from asd_trainer.data.cache import Cache
 from asd_trainer.data.split import DataSplit
@@ -241,7 +242,10 @@ class Family(ABC, Generic[E]):
             DivergedError: The training diverged.
             ExportError: The exported graph computes something else.
         """
-        raise NotImplementedError(f"{self.kinds[0]} has nothing to train: {training.folder}")
+        raise UsageError(
+            f"{training.folder}: a detector of kind {self.kinds[0]!r} has nothing to train",
+            "Override `train` in a family whose `jobs` ask for training.",
+        )
 
     @abstractmethod
     def plan(self, trained: TrainedExpert[E]) -> ExpertPlan:
