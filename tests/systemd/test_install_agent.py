@@ -63,7 +63,7 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Box:
     subprocess.run(
         [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", wheels, ROOT], check=True, timeout=PATIENCE
     )
-    box = Box(tmp_path_factory.mktemp("box"), next(wheels.glob("asd-*.whl")))
+    box = Box(tmp_path_factory.mktemp("box"), next(wheels.glob("asd_edge-*.whl")))
     done = box.make("install")
     assert done.returncode == 0, done.stdout + done.stderr
     return box

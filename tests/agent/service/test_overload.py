@@ -37,7 +37,8 @@ def test_what_cannot_be_scored_in_time_is_skipped_and_counted_and_nothing_grows(
     assert windows["skipped"] > 5 * windows["scored"] > 5 * MONITORS
     assert windows["due"] == sum(windows[k] for k in ("scored", "skipped", "invalid", "suspended"))
     before, after = result.descriptors
-    assert after <= before + 1
+    # A leak in each cycle would be hundreds. A database opens its journal at the first commit, which may come later.
+    assert after < before + 10
     assert result.threads[0] == result.threads[1]
     # A cycle holds 20 windows of 640 kB; a queue of what is not scored would hold 2.5 GB after a second.
     assert result.resident_mib[1] < result.resident_mib[0] + 150

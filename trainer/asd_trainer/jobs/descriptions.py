@@ -140,4 +140,4 @@ def split_folder(out: Path) -> Path:
 def _code_version(*kinds: str) -> dict[str, Any]:
     """Code that decides a job's result: this package's version, and the code of somebody's own families."""
     families = {kind: [family_of(kind).arithmetic, code_digest(kind)] for kind in sorted(set(kinds))}
-    return {"asd": version("asd"), "arithmetic": ARITHMETIC, "families": families}
+    return {"asd": version("asd-edge"), "arithmetic": ARITHMETIC, "families": families}
