@@ -1,4 +1,4 @@
-"""Log-mel spectrograms in numpy and scipy, equal to librosa's.
+"""Log-mel spectrograms in numpy, equal to librosa's.
 
 A `FeatureSpec` holds every setting of a front end; the trainer's torch front end is built from the same spec and the
 same filterbank. Mel scales follow Slaney's Auditory Toolbox and HTK, as librosa.filters.mel does.
@@ -11,10 +11,10 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-import scipy.fft
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from asd_agent.audio.files import SAMPLE_RATE
+from asd_agent.features.frames import framed, spectra
 
 Array = npt.NDArray[np.float32]
 MOST_SAMPLE_RATE = 768_000
@@ -92,8 +92,8 @@ class FeatureSpec(BaseModel):
 
 FLOOR = 1e-5
 """Smallest magnitude of a band: -100 dB."""
-_AT_ONCE = 32
-"""Frames of one step; their spectra of 1024 bins, 0.5 MB, fit the second cache of a small processor."""
+_BANDS_OF_GROUP = 16
+"""Mel bands that one product computes. Fewer multiply fewer zeros, but small products cost more each."""
 
 
 def hz_to_mel(hz: npt.ArrayLike, scale: Literal["slaney", "htk"]) -> npt.NDArray[np.float64]:
@@ -140,11 +140,16 @@ def mel_filterbank(spec: FeatureSpec) -> npt.NDArray[np.float64]:
 
 
 @lru_cache(maxsize=16)
-def hann(n_fft: int) -> npt.NDArray[np.float64]:
-    """Periodic Hann window, shape (n_fft,)."""
-    window = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(n_fft) / n_fft)
-    window.flags.writeable = False
-    return np.asarray(window)
+def _filter_groups(spec: FeatureSpec) -> tuple[tuple[slice, slice, Array], ...]:
+    """Mel filters in groups of neighbours: bands, bins that they cover, and weights, shape (bins, bands)."""
+    filters = mel_filterbank(spec)
+    groups = []
+    for first in range(0, spec.n_mels, _BANDS_OF_GROUP):
+        bands = slice(first, min(first + _BANDS_OF_GROUP, spec.n_mels))
+        covered = np.flatnonzero(filters[:, bands].any(axis=1))
+        bins = slice(int(covered[0]), int(covered[-1]) + 1) if covered.size else slice(0, 1)
+        groups.append((bands, bins, np.ascontiguousarray(filters[bins, bands], dtype=np.float32)))
+    return tuple(groups)
 
 
 def log_mel(signal: npt.NDArray[np.floating], spec: FeatureSpec) -> Array:
@@ -172,39 +177,16 @@ def log_mel(signal: npt.NDArray[np.floating], spec: FeatureSpec) -> Array:
         1022
     """
     frames = framed(signal, spec.n_fft, spec.hop_length, center=spec.center, pad_mode=spec.pad_mode)
-    bands = np.empty((len(frames), spec.n_mels))
-    window, filters = hann(spec.n_fft), mel_filterbank(spec)
-    for start in range(0, len(frames), _AT_ONCE):
-        spectrum = scipy.fft.rfft(frames[start : start + _AT_ONCE] * window, axis=1)
-        magnitude = spectrum.real**2 + spectrum.imag**2
+    bands = np.empty((len(frames), spec.n_mels), np.float32)
+    groups = _filter_groups(spec)
+    for part, spectrum in spectra(frames):
+        squares = spectrum.view(np.float64).astype(np.float32)
+        np.multiply(squares, squares, out=squares)
+        powers = squares[:, ::2] + squares[:, 1::2]
         if spec.power == 1:
-            np.sqrt(magnitude, out=magnitude)
-        np.matmul(magnitude, filters, out=bands[start : start + _AT_ONCE])
-    np.maximum(bands, FLOOR**spec.power, out=bands)
-    np.log10(bands, out=bands)
-    bands *= 20.0 / spec.power
-    return np.asarray(bands, dtype=np.float32)
-
-
-def framed(
-    signal: npt.NDArray[np.floating],
-    n_fft: int,
-    hop_length: int,
-    *,
-    center: bool,
-    pad_mode: Literal["constant", "reflect"] = "constant",
-) -> npt.NDArray[np.float64]:
-    """Return a view of a signal's frames, shape (samples,) to (frames, n_fft); arguments as in `FeatureSpec`.
-
-    Raises:
-        ValueError: The signal is too short for one frame.
-    """
-    x = np.asarray(signal, dtype=np.float64)
-    if center:
-        half = n_fft // 2
-        if pad_mode == "reflect" and len(x) <= half:
-            raise ValueError(f"{len(x)} samples are too few to reflect {half}")
-        x = np.pad(x, half, mode=pad_mode)
-    if len(x) < n_fft:
-        raise ValueError(f"{len(x)} samples are fewer than one frame of {n_fft}")
-    return np.lib.stride_tricks.sliding_window_view(x, n_fft)[::hop_length]
+            np.sqrt(powers, out=powers)
+        for columns, bins, weights in groups:
+            np.matmul(powers[:, bins], weights, out=bands[part, columns])
+    np.maximum(bands, np.float32(FLOOR**spec.power), out=bands)
+    decibels = np.log10(bands, dtype=np.float64)
+    return np.multiply(decibels, 20.0 / spec.power, out=bands, casting="same_kind")

@@ -10,13 +10,11 @@ from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
-import scipy.fft
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from asd_agent.audio.files import SAMPLE_RATE
-from asd_agent.features.log_mel import MOST_N_FFT, MOST_SAMPLE_RATE, Array, FeatureSpec, framed, hann, log_mel
-
-_AT_ONCE = 32
+from asd_agent.features.frames import framed, spectra
+from asd_agent.features.log_mel import MOST_N_FFT, MOST_SAMPLE_RATE, Array, FeatureSpec, log_mel
 
 
 class _BandSpec(BaseModel):
@@ -105,16 +103,16 @@ def linear_stft(signal: npt.NDArray[np.floating], spec: StftSpec) -> Array:
     frames = framed(signal, spec.n_fft, spec.hop_length, center=spec.center)
     bins = spec.kept(spec.n_fft)
     found = np.empty((len(frames), bins.stop - bins.start), np.float32)
-    for start in range(0, len(frames), _AT_ONCE):
-        part = slice(start, start + _AT_ONCE)
-        found[part] = np.abs(scipy.fft.rfft(frames[part] * hann(spec.n_fft), axis=1, norm="ortho")[:, bins])
+    for part, spectrum in spectra(frames):
+        np.abs(spectrum[:, bins], out=found[part], casting="same_kind")
+    found *= np.float32(1.0 / math.sqrt(spec.n_fft))
     return found
 
 
 def fft_magnitude(signal: npt.NDArray[np.floating], spec: SpectrumSpec) -> Array:
     """Compute magnitudes of the whole signal's transform, shape (samples,) to (bins,), at least 0."""
     x = np.asarray(signal, dtype=np.float64)
-    return np.asarray(np.abs(scipy.fft.rfft(x, norm="ortho")[spec.kept(len(x))]), dtype=np.float32)
+    return np.asarray(np.abs(np.fft.rfft(x, norm="ortho")[spec.kept(len(x))]), dtype=np.float32)
 
 
 def front_end(signal: npt.NDArray[np.floating], spec: FeatureSpec | StftSpec | SpectrumSpec) -> Array:

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from asd_agent.features.log_mel import FLOOR, FeatureSpec, hann, mel_filterbank
+from asd_agent.features.frames import hann
+from asd_agent.features.log_mel import FLOOR, FeatureSpec, mel_filterbank
 from asd_agent.features.stft import SpectrumSpec, StftSpec
 
 
