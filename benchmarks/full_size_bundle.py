@@ -21,16 +21,16 @@ from asd_trainer.recipes.recipe import Recipe
 from asd_trainer.simulator import simulate
 
 MACHINE, CLIPS = "fan", 8
-HARDLY = {"steps": 1, "batch": 2, "precision": "float32"}
+HARDLY = {"steps": 1, "epochs": 1, "warmup_steps": 1, "batch": 2, "precision": "float32"}
 
 
 def full_size_recipe(name: str = "paper") -> Recipe:
     """The paper's networks, hardly trained, and nothing tuned."""
     settings = load_recipe(name).model_dump(mode="json")
     for expert in settings["experts"]:
-        expert["training"].update(HARDLY)
-        if "warmup_steps" in expert["training"]:
-            expert["training"]["warmup_steps"] = 1
+        if "training" not in expert:
+            continue
+        expert["training"].update({name: value for name, value in HARDLY.items() if name in expert["training"]})
         if "tuning" in expert:
             expert["tuning"] = None
     return Recipe.model_validate(settings)
@@ -47,7 +47,7 @@ def build(out: Path, name: str = "paper") -> None:
             train_target=0,
             test_normal=0,
             test_anomaly=0,
-            progress=lambda done, total: progress("clips", done, total),
+            progress=progress,
         )
         data = scan(Path(work, "data"))
         run = train_machine(data, MACHINE, full_size_recipe(name), 0, Path(work, "runs"), progress)
@@ -58,7 +58,7 @@ def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--recipe", default="paper", help="`paper`, `paper-bc` or `paper-mix`")
+    parser.add_argument("--recipe", default="paper", help="such as `paper-bc`, `paper-mix` or `best`")
     asked = parser.parse_args()
     build(asked.out, asked.recipe)
 
