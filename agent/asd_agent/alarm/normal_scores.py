@@ -158,8 +158,9 @@ class StreamScores:
 
     @property
     def days(self) -> float:
-        """Days of sound in windows, each a hop long: the time in which alarms may begin."""
-        return sum(map(len, self.stretches)) * self.rule.hop_seconds / SECONDS_A_DAY
+        """Days of sound in which alarms may begin: windows, each a hop long, from the k-th of a stretch on."""
+        windows = sum(max(0, len(s) - (self.rule.k - 1)) for s in self.stretches)
+        return max(1, windows) * self.rule.hop_seconds / SECONDS_A_DAY
 
     @property
     def least_per_day(self) -> float:

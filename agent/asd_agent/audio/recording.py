@@ -24,14 +24,57 @@ CLIP_SAMPLES = CLIP_SECONDS * SAMPLE_RATE
 CLIPS_A_RECORDING = 30
 """Five minutes: a block that long is held out as a whole."""
 _NUMBER = re.compile(r"section_(\d{2})_(source|target)_train_normal_(\d{4,})(?:_.*)?\.wav\Z")
+_CLIP = re.compile(r"section_\d{2}_.*_(?P<number>\d{4,})_rec_(?P<rec>[A-Za-z0-9-]+)\Z")
+_STRETCH = re.compile(r"(b\d+)s\d+\Z")
+_BLOCK = re.compile(r"-?b\d+(s\d+)?\Z")
+_EARLIER = re.compile(r"\d{8}T\d{4}b\d+\Z")
+"""Names that earlier versions gave; refused windows may be missing between two of their clips."""
+
+
+def held_out_with(recording: str) -> str:
+    """Return the block that is held out as a whole, from the attribute `rec` of a clip.
+
+    >>> held_out_with("20270115T0800b0s2")
+    '20270115T0800b0'
+    """
+    return _STRETCH.sub(r"\1", recording)
+
+
+def recording_of(path: Path) -> tuple[str, int] | None:
+    """Return the attribute `rec` and the number of a clip that `record` or `import` wrote; None for another file.
+
+    >>> recording_of(Path("section_00_source_train_normal_0007_rec_20270115T0800b0s2.wav"))
+    ('20270115T0800b0s2', 7)
+    """
+    found = _CLIP.match(path.stem)
+    return (found["rec"], int(found["number"])) if found else None
+
+
+def continues(recording: str, number: int, before: str, number_before: int) -> bool:
+    """Return true where a clip begins with the sample after the last one of another clip.
+
+    Args:
+        recording: Attribute `rec` of the clip, as `record` and `import` write it.
+        number: Number of the clip.
+        before: Attribute `rec` of the other clip.
+        number_before: Number of the other clip.
+
+    >>> continues("20270115T0800b1s0", 30, "20270115T0800b0s0", 29)
+    True
+    >>> continues("20270115T0800b0s1", 7, "20270115T0800b0s0", 6)
+    False
+    """
+    if number != number_before + 1 or _EARLIER.match(recording) or _EARLIER.match(before):
+        return False
+    return _BLOCK.sub(r"\1", recording) == _BLOCK.sub(r"\1", before)
 
 
 @dataclass(frozen=True)
 class ClipFolder:
     """Folder of clips: OUT/<machine>/train/section_<section>_<domain>_train_normal_<number>_rec_<recording>.wav.
 
-    A recording is held out as a whole when thresholds are set: a block of five minutes, named by the time at which
-    the recording began.
+    A recording is named by the time at which it began, its block of five minutes, which is held out as a whole when
+    thresholds are set, and its stretch: a refused window or a gap begins another one.
 
     Attributes:
         folder: OUT.
@@ -52,11 +95,10 @@ class ClipFolder:
         """Folder of the clips."""
         return self.folder / self.machine / "train"
 
-    def path(self, number: int, first: int = 0) -> Path:
+    def path(self, number: int, first: int = 0, stretch: int = 0) -> Path:
         """Return the path of a clip by its number, for a call whose clips begin with the number `first`."""
-        block = (number - first) // CLIPS_A_RECORDING
-        name = f"section_{self.section}_{self.domain}_train_normal_{number:04d}_rec_{self.began}b{block}.wav"
-        return self.train / name
+        recording = f"{self.began}b{(number - first) // CLIPS_A_RECORDING}s{stretch}"
+        return self.train / f"section_{self.section}_{self.domain}_train_normal_{number:04d}_rec_{recording}.wav"
 
     def numbers(self) -> list[int]:
         """Return the numbers of the clips that are there, in order."""
@@ -101,14 +143,17 @@ def record_clips(
     first = number = max(folder.numbers(), default=-1) + 1
     if counts.kept >= wanted:
         return
+    stretch, end = -1, -1
     for window, quality, stop in with_stops(windows, level_above_dbfs):
         if stop is not None or quality.reasons:
             counts.refused[stop or quality.reasons[0]] += 1
         else:
+            stretch, end = stretch + (window.first != end), window.first + len(window.signal)
+            path = folder.path(number, first, stretch)
             try:
-                write_whole(folder.path(number, first), _wav(window))
+                write_whole(path, _wav(window))
             except OSError as error:
-                raise AudioError(f"{folder.path(number, first)}: cannot be written ({error.strerror})") from error
+                raise AudioError(f"{path}: cannot be written ({error.strerror})") from error
             number, counts.kept = number + 1, counts.kept + 1
         yield window, quality
         if counts.kept >= wanted:

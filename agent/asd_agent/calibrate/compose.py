@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from asd_agent.alarm.normal_scores import StreamScores
 from asd_agent.alarm.rate import Method, Rule, fit_threshold
 from asd_agent.bundle.manifest import (
     Combination,
@@ -18,9 +19,11 @@ from asd_agent.bundle.manifest import (
     ExpertUse,
     FramePooling,
     MemberUse,
+    Standardisation,
     Threshold,
 )
 from asd_agent.calibrate.condition import Calibrated, standardisation
+from asd_agent.calibrate.hop_windows import HopWindows
 from asd_agent.calibrate.settings import Arrays
 from asd_agent.errors import DataError
 from asd_agent.inference.ensemble import available_ensemble_score, ensemble_score, standardise
@@ -70,11 +73,15 @@ class Heard:
         clips: How many.
         levels_dbfs: Of each.
         provisional: Too few for a spread and a tail of their own.
+        hops: Windows at the rule's hop, where clips are contiguous.
+        recordings: Recordings that the clips come from.
     """
 
     clips: int
     levels_dbfs: Sequence[float]
     provisional: bool
+    hops: HopWindows | None = None
+    recordings: int | None = None
 
 
 def compose(
@@ -122,6 +129,7 @@ def compose(
     overall = standardisation(total)
     key = f"{prefix}/{REFERENCE}"
     _store(arrays, key, np.sort(standardise(total, overall)))
+    streams = _streams(experts, combination, standardise(scores, overall), overall, heard, asked.rule)
     condition = Condition(
         section=section,
         domain=domain,
@@ -132,7 +140,7 @@ def compose(
         clips=heard.clips,
         provisional=heard.provisional,
         level_dbfs=_levels(heard),
-        threshold=_threshold(arrays[key], asked),
+        threshold=_threshold(arrays[key], asked, heard, streams),
     )
     return condition, arrays
 
@@ -179,7 +187,7 @@ def compose_moved(
         "clips": heard.clips,
         "provisional": heard.provisional,
         "level_dbfs": _levels(heard),
-        "threshold": _threshold(arrays[key], asked),
+        "threshold": _threshold(arrays[key], asked, heard),
     }
     return base.model_copy(update=update), arrays
 
@@ -188,15 +196,53 @@ def _levels(heard: Heard) -> tuple[float, float]:
     return min(heard.levels_dbfs) - LEVEL_MARGIN_DB, max(heard.levels_dbfs) + LEVEL_MARGIN_DB
 
 
-def _threshold(reference: Float, asked: ThresholdSettings) -> Threshold:
-    return fit_threshold(reference, alarms_per_day=asked.false_alarms_per_day, rule=asked.rule, method=asked.method)
+def _threshold(
+    reference: Float, asked: ThresholdSettings, heard: Heard, streams: StreamScores | None = None
+) -> Threshold:
+    return fit_threshold(
+        reference,
+        alarms_per_day=asked.false_alarms_per_day,
+        rule=asked.rule,
+        method=asked.method,
+        streams=streams,
+        recordings=heard.recordings,
+    )
 
 
-def expert_scores(expert: FittedExpert) -> Float:
-    """An expert's score of each reference clip, shape (clips,); NaN where no member of it has judged."""
+def _streams(
+    experts: Sequence[FittedExpert],
+    combination: Combination,
+    clips: Float,
+    overall: Standardisation,
+    heard: Heard,
+    rule: Rule,
+) -> StreamScores | None:
+    """Return standardised scores of the contiguous stretches at the rule's hop; None where there are none."""
+    hops = heard.hops
+    if hops is None or not hops.stretches or len(clips) != hops.clips:
+        return None
+    members = [m for e in experts for m in e.members]
+    if any(len(m.calibrated.between) != len(hops.begins) for m in members):
+        return None
+    between = np.empty(0)
+    if len(hops.begins):
+        own = [expert_scores(e, [m.calibrated.between for m in e.members]) for e in experts]
+        references = [_sorted(expert_scores(e)) for e in experts]
+        between = standardise(_total(own, references, combination), overall)
+    found = [part for part in hops.series(clips, between) if len(part) >= max(2, rule.n)]
+    return StreamScores(found, rule) if found else None
+
+
+def expert_scores(expert: FittedExpert, raw: Sequence[Float] | None = None) -> Float:
+    """An expert's score of each reference clip, shape (clips,); NaN where no member of it has judged.
+
+    Args:
+        expert: The expert.
+        raw: Raw scores of other windows by each member, shape (windows,), in place of the reference clips'.
+    """
     references = [m.calibrated.reference for m in expert.members]
     return available_ensemble_score(
-        np.stack(references),
+        np.stack(references if raw is None else raw),
         [m.calibrated.standardisation for m in expert.members],
         [_sorted(r) for r in references],
         expert.combination,
@@ -205,9 +251,12 @@ def expert_scores(expert: FittedExpert) -> Float:
 
 def total_scores(scores: Sequence[Float], combination: Combination) -> Float:
     """The score of each reference clip from its experts', shape (clips,); NaN where one of them has not judged."""
+    return _total(scores, [_sorted(s) for s in scores], combination)
+
+
+def _total(scores: Sequence[Float], references: list[Float], combination: Combination) -> Float:
     stacked = np.stack(scores)
     judged = np.isfinite(stacked).all(axis=0)
-    references = [_sorted(s) for s in scores]
     total = np.full(stacked.shape[1], np.nan)
     if judged.any():
         total[judged] = ensemble_score(

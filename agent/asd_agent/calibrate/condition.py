@@ -8,7 +8,7 @@ the source's, and the result is provisional.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -40,10 +40,15 @@ class DomainData:
     Attributes:
         observations: Shape (clips, rows, dimensions).
         recordings: Which recording each clip comes from; clips of one recording are never on both sides of a fold.
+        between: Observations of windows that begin in one clip and end in the next, shape (windows, rows, dimensions);
+            they are scored, and nothing is fitted to them.
+        begins: Row of the clip in which each of these begins, shape (windows,).
     """
 
     observations: Observations
     recordings: Sequence[str]
+    between: Observations = field(default_factory=lambda: np.empty((0, 1, 1)))
+    begins: npt.NDArray[np.intp] = field(default_factory=lambda: np.empty(0, np.intp))
 
 
 @dataclass(frozen=True)
@@ -54,11 +59,13 @@ class Calibrated:
         scorer: Arrays of its density.
         reference: Cross-fitted raw scores in the clips' order, shape (clips,); the source's, moved, if provisional.
         standardisation: Of raw scores.
+        between: Cross-fitted raw scores of the windows between two clips, shape (windows,).
     """
 
     scorer: Arrays
     reference: Float
     standardisation: Standardisation
+    between: Float = field(default_factory=lambda: np.empty(0))
 
 
 def calibrate_source(data: DomainData, settings: DensitySettings, pooling: FramePooling, seed: int = 0) -> Calibrated:
@@ -68,12 +75,45 @@ def calibrate_source(data: DomainData, settings: DensitySettings, pooling: Frame
         DataError: Fewer than two recordings: no score could be had without its own fit.
     """
     x = np.asarray(data.observations)
-    judge = judge_of(settings, pooling)
-    reference = np.empty(len(x))
+
+    def fit(clips: Observations) -> Arrays:
+        return fit_density(clips, settings, seed)
+
+    reference, between = cross_fit(data, fit, judge_of(settings, pooling))
+    return Calibrated(fit(x), reference, standardisation(reference), between)
+
+
+def cross_fit(
+    data: DomainData, fit: Callable[[Observations], Arrays], judge: Callable[[Observations, Arrays], Float]
+) -> tuple[Float, Float]:
+    """Score every clip, and every window between two, by a fit that has none of its sound.
+
+    A fold's windows between two clips may end in a clip of another fold, which its fit leaves out as well.
+
+    Args:
+        data: Observations of the domain.
+        fit: Arrays of a scorer from clips.
+        judge: Raw scores by a scorer.
+
+    Returns:
+        Scores of the clips, shape (clips,), and of the windows between two, shape (windows,); NaN for one whose fold
+        leaves no clip to fit.
+
+    Raises:
+        DataError: All clips come from one recording.
+    """
+    x, between = np.asarray(data.observations), np.asarray(data.between)
+    reference, more = np.empty(len(x)), np.full(len(between), np.nan)
     for held_out in folds(data.recordings):
-        fitted = fit_density(np.delete(x, held_out, axis=0), settings, seed)
+        rows = np.flatnonzero(np.isin(data.begins, held_out))
+        left_out = np.union1d(held_out, data.begins[rows] + 1)
+        if len(left_out) == len(x):
+            rows, left_out = rows[:0], held_out
+        fitted = fit(np.delete(x, left_out, axis=0))
         reference[held_out] = judge(x[held_out], fitted)
-    return Calibrated(fit_density(x, settings, seed), reference, standardisation(reference))
+        if rows.size:
+            more[rows] = judge(between[rows], fitted)
+    return reference, more
 
 
 def calibrate_target(
@@ -140,10 +180,8 @@ def calibrate_near(
         return float(np.average(found, weights=[len(part) for part in parts]))
 
     best = 1.0 if settings.density == "bank" else max((None, *SHRINKAGES), key=likelihood)
-    judge, reference = judge_of(settings, pooling), np.empty(len(x))
-    for held_out in parts:
-        reference[held_out] = judge(x[held_out], fit(best, np.delete(x, held_out, axis=0)))
-    return Calibrated(fit(best, x), reference, standardisation(reference))
+    reference, between = cross_fit(data, lambda clips: fit(best, clips), judge_of(settings, pooling))
+    return Calibrated(fit(best, x), reference, standardisation(reference), between)
 
 
 def folds(recordings: Sequence[str], most: int = FOLDS) -> list[npt.NDArray[np.intp]]:

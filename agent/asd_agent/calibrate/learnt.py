@@ -15,7 +15,7 @@ from asd_agent.calibrate.condition import (
     Calibrated,
     DomainData,
     borrowed,
-    folds,
+    cross_fit,
     judge_of,
     standardisation,
 )
@@ -67,26 +67,25 @@ def calibrate_bank(
 
     if learnt is None:
         own = x
-        reference = np.empty(len(x))
-        for part in folds(held_out.recordings):
-            reference[part] = judge(x[part], bank(np.delete(x, part, axis=0), near))
+        reference, between = cross_fit(held_out, lambda clips: bank(clips, near), judge)
     else:
-        own = np.asarray(learnt)
-        reference = judge(x, bank(own, near))
-    source = Calibrated(bank(own, near), reference, standardisation(reference))
+        own, fitted = np.asarray(learnt), bank(np.asarray(learnt), near)
+        reference = judge(x, fitted)
+        between = judge(np.asarray(held_out.between), fitted) if len(held_out.between) else np.empty(0)
+    source = Calibrated(bank(own, near), reference, standardisation(reference), between)
     if not len(near) and not len(known):
         return source, None
     whole = bank(own, near, of_target=True)
     if not len(near):
-        return source, Calibrated(whole, reference, source.standardisation)
+        return source, Calibrated(whole, reference, source.standardisation, between)
     if len(known):
+        assert target is not None
         unheard = judge(near, whole)
-        return source, Calibrated(whole, unheard, standardisation(unheard))
+        more = judge(np.asarray(target.between), whole) if len(target.between) else np.empty(0)
+        return source, Calibrated(whole, unheard, standardisation(unheard), more)
     if len(near) < PROVISIONAL_BELOW:
         left_out = [judge(near[[i]], bank(own, np.delete(near, i, axis=0), of_target=True)) for i in range(len(near))]
         return source, borrowed(whole, np.concatenate(left_out), source)
-    unseen = np.empty(len(near))
     assert target is not None
-    for part in folds(target.recordings):
-        unseen[part] = judge(near[part], bank(own, np.delete(near, part, axis=0), of_target=True))
-    return source, Calibrated(whole, unseen, standardisation(unseen))
+    unseen, unseen_between = cross_fit(target, lambda clips: bank(own, clips, of_target=True), judge)
+    return source, Calibrated(whole, unseen, standardisation(unseen), unseen_between)

@@ -8,7 +8,7 @@ cut into blocks that are held out together.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -34,9 +34,10 @@ from asd_agent.calibrate.condition import (
     calibrate_near,
     calibrate_target,
 )
+from asd_agent.calibrate.hop_windows import HopWindows
 from asd_agent.calibrate.settings import Arrays, DensitySettings
 from asd_agent.errors import BundleError, DataError
-from asd_agent.inference.members import WindowFeatures, Windows
+from asd_agent.inference.members import ModelOutput, WindowFeatures, Windows
 from asd_agent.inference.scorer import BundleScorer
 from asd_agent.inference.scorer_arrays import scorer_arrays
 
@@ -52,13 +53,19 @@ class SiteSound:
     Attributes:
         windows: Shape (windows, samples), in the order of time.
         recordings: Which recording each comes from; windows of one are never on both sides of a fold.
+        follows: Whether each begins where the one before ends; none does where it is empty.
     """
 
     windows: Windows
     recordings: Sequence[str]
+    follows: Sequence[bool] = ()
 
     def __len__(self) -> int:
         return len(self.windows)
+
+    def hops(self, rule: Rule) -> HopWindows:
+        """Return the windows at a rule's hop where the sound is contiguous."""
+        return HopWindows.of(self.follows or [False] * len(self), rule)
 
 
 def blocks(recordings: Sequence[str], wanted: int = FOLDS) -> list[str]:
@@ -115,20 +122,22 @@ def calibrate_site(
         )
     bundle = scorer.bundle
     base = bundle.condition(section, like)
-    cut = blocks(sound.recordings)
-    steps = _Steps(sum(len(e.members) for e in base.experts) * len(sound), progress)
+    rule = rule or Rule(window_seconds=bundle.manifest.window_seconds)
+    cut, hops = blocks(sound.recordings), sound.hops(rule)
+    steps = _Steps(sum(len(e.members) for e in base.experts) * (len(sound) + len(hops.begins)), progress)
     experts = [
         FittedExpert(
             expert.name,
-            [_fit(scorer, expert, use, sound, cut, section, steps) for use in expert.members],
+            [_fit(scorer, expert, use, sound, cut, hops, section, steps) for use in expert.members],
             expert.combination,
         )
         for expert in base.experts
     ]
     wanted = stated_rate(bundle, base) if false_alarms_per_day is None else false_alarms_per_day
-    heard = Heard(len(sound), [level_dbfs(w) for w in sound.windows], provisional=len(sound) < PROVISIONAL_BELOW)
+    levels = [level_dbfs(w) for w in sound.windows]
+    heard = Heard(len(sound), levels, len(sound) < PROVISIONAL_BELOW, hops, len(set(sound.recordings)))
     method: Method = "gamma" if base.threshold.method == "gamma" else "auto"
-    asked = ThresholdSettings(method, wanted, rule or Rule(window_seconds=bundle.manifest.window_seconds))
+    asked = ThresholdSettings(method, wanted, rule)
     if heard.provisional:
         moved = {m.member: m for e in experts for m in e.members}
         return compose_moved(base, bundle.scorers, "site", moved, heard, asked)
@@ -171,16 +180,22 @@ def _fit(
     use: MemberUse,
     sound: SiteSound,
     recordings: Sequence[str],
+    hops: HopWindows,
     section: str,
     steps: _Steps,
 ) -> FittedMember:
     settings = density_settings(scorer.bundle, expert)
-    parts = []
-    for start in range(0, len(sound), BATCH):
-        windows = sound.windows[start : start + BATCH]
-        parts.append(scorer.infer(WindowFeatures(windows), use.member, section))
+
+    def infer(windows: Windows) -> ModelOutput:
         steps.add(len(windows))
+        return scorer.infer(WindowFeatures(windows), use.member, section)
+
+    parts = [infer(sound.windows[start : start + BATCH]) for start in range(0, len(sound), BATCH)]
     data = DomainData(np.concatenate(parts), recordings)
+    if len(hops.begins):
+        chosen = np.array_split(np.arange(len(hops.begins)), -(-len(hops.begins) // BATCH))
+        between = np.concatenate([infer(hops.cut(sound.windows, part)) for part in chosen])
+        data = replace(data, between=between, begins=hops.begins)
     arrays = scorer.bundle.scorers
     known = {k: np.asarray(v) for k, v in scorer_arrays(arrays, use.scorer).items() if k != REFERENCE}
     if len(sound) < PROVISIONAL_BELOW:

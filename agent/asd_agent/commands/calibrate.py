@@ -195,7 +195,8 @@ def _with_false_alarms(sound: SiteSound, origin: str, judged: Sequence[JudgedAla
         return sound, origin
     names = [f"alarm {alarm.alarm_id}" for alarm in false for _ in alarm.windows]
     windows = np.concatenate([sound.windows, *(alarm.windows for alarm in false)])
-    return SiteSound(windows, [*sound.recordings, *names]), f"{origin} and {len(false)} alarms judged false"
+    whole = SiteSound(windows, [*sound.recordings, *names], [*sound.follows, *(False for _ in names)])
+    return whole, f"{origin} and {len(false)} alarms judged false"
 
 
 def _sound(
@@ -218,20 +219,23 @@ def _sound(
     refused: Counter[str] = Counter()
     windows: list[Signal] = []
     recordings: list[str] = []
+    follows: list[bool] = []
 
-    def take(heard: Iterable[SoundWindow], recording: str) -> Iterator[None]:
+    def take(heard: Iterable[SoundWindow], recording: str, end: int = -1) -> Iterator[None]:
         for window, quality, stop in with_stops(heard, above):
             if stop is not None or quality.reasons:
                 refused[stop or quality.reasons[0]] += 1
             else:
                 windows.append(window.signal)
                 recordings.append(recording)
+                follows.append(window.first == end)
+                end = window.first + samples
             yield
 
     if clips:
         found = _files(clips)
-        for path in bars.track(found, description="reading"):
-            for _ in take(_windows_of(path, wanted.channel, samples), str(path)):
+        for path, recording, begins in bars.track(_in_recordings(found, samples), description="reading"):
+            for _ in take(_windows_of(path, wanted.channel, samples), recording, 0 if begins and windows else -1):
                 pass
         origin = f"{len(found)} recordings"
     else:
@@ -258,7 +262,31 @@ def _sound(
         raise DataError(
             "no window of normal sound was received", "See `asd-agent doctor` for what the source delivers."
         )
-    return SiteSound(np.stack(windows), recordings), origin
+    return SiteSound(np.stack(windows), recordings, follows), origin
+
+
+def _in_recordings(paths: list[Path], samples: int) -> list[tuple[Path, str, bool]]:
+    """Return each file with its recording, and whether it goes on where the file before ends.
+
+    Clips that `record` and `import` cut from one recording belong together by their names.
+    """
+    from asd_agent.audio.files import SAMPLE_RATE, read_format
+    from asd_agent.audio.recording import continues, held_out_with, recording_of
+
+    found: list[tuple[Path, str, bool]] = []
+    before: tuple[Path, str, int] | None = None
+    for path in paths:
+        place = recording_of(path)
+        if place is None:
+            found.append((path, str(path), False))
+            before = None
+            continue
+        recording, number = place
+        begins = before is not None and before[0] == path.parent and continues(recording, number, *before[1:])
+        found.append((path, f"{path.parent}/{held_out_with(recording)}", begins))
+        form = read_format(path)
+        before = (path.parent, recording, number) if (form.rate, form.declared) == (SAMPLE_RATE, samples) else None
+    return found
 
 
 def _files(paths: list[Path]) -> list[Path]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-from asd_agent.audio.recording import CLIP_SAMPLES, ClipCounts, ClipFolder, record_clips
+from asd_agent.audio.recording import CLIP_SAMPLES, ClipCounts, ClipFolder, continues, record_clips
 from asd_agent.audio.window_source import SoundWindow
 from asd_agent.errors import AudioError
+from asd_trainer.data.clips import load_clips
 from asd_trainer.data.dataset import scan
 from rigs.bundles import hum
 
@@ -19,12 +21,12 @@ def place(folder: Path) -> ClipFolder:
     return ClipFolder(folder, "fan", "00", "source", "20270115T0800")
 
 
-def window(signal: np.ndarray, *, has_gap: bool = False) -> SoundWindow:
-    return SoundWindow(signal, has_gap, 0)
+def window(signal: np.ndarray, number: int = 0, *, has_gap: bool = False) -> SoundWindow:
+    return SoundWindow(signal, has_gap, number * CLIP_SAMPLES)
 
 
 def good(seed: int) -> SoundWindow:
-    return window(hum(10, seed))
+    return window(hum(10, seed), seed)
 
 
 def test_clips_hold_the_sound_and_lie_as_the_trainer_reads_them(tmp_path):
@@ -43,6 +45,29 @@ def test_five_minutes_are_one_recording_which_is_held_out_as_a_whole(tmp_path):
     list(record_clips((good(1) for _ in range(40)), place(tmp_path), 31, ClipCounts()))
     clips = scan(tmp_path).select(machine="fan", split="train", label="normal")
     assert [c.recording for c in clips] == ["20270115T0800b0"] * 30 + ["20270115T0800b1"]
+
+
+def test_sound_is_contiguous_across_blocks_and_not_across_a_refused_window_a_gap_or_a_call(tmp_path):
+    one = hum(10, 1)
+    quiet = window(np.zeros(CLIP_SAMPLES, dtype=np.float32), 32)
+    windows = [*(window(one, i) for i in range(32)), quiet, window(one, 33), window(one, 34), window(one, 40)]
+    list(record_clips(windows, place(tmp_path), 35, ClipCounts()))
+    later = ClipFolder(tmp_path, "fan", "00", "source", "20270115T0900")
+    list(record_clips([window(one, 41)], later, 1, ClipCounts()))
+    clips = sorted(scan(tmp_path).select(machine="fan", split="train", label="normal"), key=lambda c: c.index)
+    assert len(clips) == 36
+    breaks = [c.index for before, c in pairwise(clips) if not c.continues(before)]
+    assert breaks == [32, 34, 35]
+    assert load_clips(clips).follows.tolist() == [i > 0 and i not in breaks for i in range(36)]
+    assert len({c.recording for c in clips}) == 3  # blocks of five minutes are held out, whatever was refused
+
+
+def test_clips_that_an_earlier_version_recorded_are_not_taken_as_contiguous():
+    assert not continues("20270115T0800b0", 5, "20270115T0800b0", 4)
+    assert continues("monday", 5, "monday", 4)
+    assert continues("monday-b1", 30, "monday-b0", 29)
+    assert not continues("monday-b0", 6, "monday-b0", 4)
+    assert not continues("tuesday", 5, "monday", 4)
 
 
 def test_numbers_go_on_from_what_is_there_and_other_sections_are_left_alone(tmp_path):

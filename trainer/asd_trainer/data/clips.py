@@ -9,8 +9,10 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
+from asd_agent.alarm.rule import Rule
 from asd_agent.audio.files import SAMPLE_RATE, read_clip
 from asd_agent.bundle.files import file_digest
+from asd_agent.calibrate.hop_windows import HopWindows
 from asd_agent.errors import DataError
 from asd_agent.features.log_mel import FeatureSpec, log_mel
 from asd_trainer.data.cache import Cache
@@ -39,6 +41,7 @@ class ClipSet:
         sections: Scaled section value of each clip, shape (clips,).
         classes: Place of each clip's class among `class_names`, shape (clips,).
         class_names: Classes in words, such as `fan 00 source vel=6`.
+        follows: Whether each clip continues the one before without a gap, shape (clips,).
     """
 
     names: tuple[str, ...]
@@ -48,6 +51,7 @@ class ClipSet:
     sections: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
     classes: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     class_names: tuple[str, ...] = ()
+    follows: npt.NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, np.bool_))
 
     def __len__(self) -> int:
         return len(self.names)
@@ -64,12 +68,17 @@ class ClipSet:
             self,
             names=tuple(self.names[i] for i in rows),
             recordings=tuple(self.recordings[i] for i in rows) if self.recordings else (),
+            follows=self.follows[rows] & (np.diff(rows, prepend=-1) == 1) if len(self.follows) else self.follows,
             **{name: array[rows] if len(array) else array for name, array in arrays.items()},
         )
 
     def without(self, index: npt.NDArray[np.intp] | Sequence[int]) -> ClipSet:
         """Return all other clips."""
         return self.only(np.setdiff1d(np.arange(len(self)), np.asarray(index, dtype=np.intp)))
+
+    def hops(self, rule: Rule) -> HopWindows:
+        """Return the windows at a rule's hop in the clips that are contiguous."""
+        return HopWindows.of(self.follows if len(self.follows) else np.zeros(len(self), np.bool_), rule)
 
     def with_log_mels(self, spec: FeatureSpec) -> ClipSet:
         """Return the same clips with the log-mels of their windows."""
@@ -128,8 +137,11 @@ def load_clips(clips: Sequence[Clip], progress: StageProgress | None = None) -> 
         DataError: A clip is shorter than a window.
     """
     samples = np.empty((len(clips), WINDOW_SAMPLES), dtype=np.int16)
+    follows, whole = np.zeros(len(clips), dtype=np.bool_), False
     for row, clip in enumerate(clips):
         signal = read_clip(clip.path).samples
+        follows[row] = whole and clip.continues(clips[row - 1])
+        whole = len(signal) == WINDOW_SAMPLES
         if len(signal) < WINDOW_SAMPLES:
             raise DataError(
                 f"{clip.path}: {len(signal) / SAMPLE_RATE:.2f} s is shorter than a window of {WINDOW_SECONDS:g} s",
@@ -138,7 +150,7 @@ def load_clips(clips: Sequence[Clip], progress: StageProgress | None = None) -> 
         samples[row] = np.clip(np.round(signal[:WINDOW_SAMPLES] * 32768.0), -32768, 32767)
         if progress:
             progress("clips read", row + 1, len(clips))
-    return ClipSet(tuple(c.path.name for c in clips), tuple(c.recording for c in clips), samples)
+    return ClipSet(tuple(c.path.name for c in clips), tuple(c.recording for c in clips), samples, follows=follows)
 
 
 def load_log_mels(clips: Sequence[Clip], spec: FeatureSpec, cache: Cache | None = None) -> ClipSet:

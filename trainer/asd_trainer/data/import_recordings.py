@@ -172,9 +172,12 @@ def import_recordings(
             )
             parts = 1
         per_part = max(1, round(60 * recording_minutes / seconds))
+        skipped: int | None = None
         for position, clip in stream.clips():
             own = name if parts == 1 else f"{name}-b{min(position // per_part, parts - 1)}"
-            fresh = numbers.write(first + written + kept, own, clip, path)
+            skipped = position if skipped is None else skipped
+            # A clip that is left out leaves its number out: only successive numbers are successive sound.
+            fresh = numbers.write(first + position - skipped, own, clip, path)
             written, kept = written + fresh, kept + (not fresh)
             report(stream.read)
         report(lengths[path])

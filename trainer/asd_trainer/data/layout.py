@@ -21,6 +21,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Literal
 
+from asd_agent.audio.recording import continues, held_out_with
+
 Domain = Literal["source", "target"]
 Split = Literal["train", "test", "supplemental"]
 Label = Literal["normal", "anomaly"]
@@ -79,8 +81,16 @@ class Clip:
 
     def __post_init__(self) -> None:
         if not self.recording:
-            own = self.attributes.get("rec", f"{self.section}_{self.domain}_{self.split}_{self.label}_{self.index}")
-            object.__setattr__(self, "recording", own)
+            own = f"{self.section}_{self.domain}_{self.split}_{self.label}_{self.index}"
+            object.__setattr__(self, "recording", held_out_with(self.attributes.get("rec", own)))
+
+    def continues(self, before: Clip) -> bool:
+        """Return true where the clip was cut from a recording right behind another one."""
+        own, other = self.attributes.get("rec"), before.attributes.get("rec")
+        places = {(c.path.parent, c.section, c.domain, c.label) for c in (self, before)}
+        if own is None or other is None or len(places) > 1:
+            return False
+        return continues(own, self.index, other, before.index)
 
 
 def parse(path: Path) -> Clip | None:

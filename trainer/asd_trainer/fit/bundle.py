@@ -70,7 +70,7 @@ class Fitter:
         self._conditions: list[Condition] = []
         self._golden: list[tuple[str, DomainName, npt.NDArray[np.int16]]] = []
         self._sessions = Sessions(threads=2)
-        self._scorers = MemberScorers(machine, self._arrays, self._sessions, seed, progress)
+        self._scorers = MemberScorers(machine, self._arrays, self._sessions, seed, progress, thresholds.rule)
 
     def fit(self, source: Sections, target: Sections) -> None:
         """Fit every section's source domain and, where it has clips, its target domain.
@@ -158,7 +158,9 @@ class Fitter:
         *,
         provisional: bool,
     ) -> None:
-        normal = Heard(len(clips), [level_dbfs(window) for window in clips.floats()], provisional)
+        levels = [level_dbfs(clips.floats(row)) for row in range(len(clips))]
+        hops = None if provisional else clips.hops(self._thresholds.rule)
+        normal = Heard(len(clips), levels, provisional, hops, len(set(clips.recordings)))
         condition, arrays = compose(section, domain, experts, self._combination, normal, self._thresholds)
         self._arrays.update(arrays)
         self._conditions.append(condition)

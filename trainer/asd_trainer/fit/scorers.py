@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from asd_agent.alarm.rule import Rule
 from asd_agent.bundle.files import file_digest
 from asd_agent.bundle.manifest import DomainName, Member
 from asd_agent.calibrate import DomainData, calibrate_bank, calibrate_source, calibrate_target
@@ -29,6 +30,8 @@ Sections = Mapping[str, ClipSet]
 Arrays = dict[str, npt.NDArray[Any]]
 BATCH = 16
 """Clips that a member infers from at once."""
+MOST_CUT = 500
+"""Windows between two clips that are held in memory at once."""
 
 
 class MemberScorers:
@@ -40,13 +43,20 @@ class MemberScorers:
         sessions: ONNX Runtime sessions, shared by all.
         seed: Seed of everything random.
         progress: Called after each batch of clips.
+        rule: Rule whose hop contiguous clips are scored at.
     """
 
     def __init__(
-        self, machine: str, arrays: Arrays, sessions: Sessions, seed: int = 0, progress: StageProgress | None = None
+        self,
+        machine: str,
+        arrays: Arrays,
+        sessions: Sessions,
+        seed: int = 0,
+        progress: StageProgress | None = None,
+        rule: Rule | None = None,
     ) -> None:
         self._machine, self._arrays, self._sessions = machine, arrays, sessions
-        self._seed, self._progress = seed, progress
+        self._seed, self._progress, self._rule = seed, progress, rule or Rule()
 
     def fit(self, plan: ExpertPlan, number: int, source: Sections, target: Sections) -> Fitted:
         """Fit one member's scorers to every section and domain.
@@ -67,8 +77,10 @@ class MemberScorers:
             return self._by_banks(plan, number, source, target)
         return (self._over_machine if plan.scorers == "machine" else self._by_condition)(plan, number, source, target)
 
-    def _infer(self, plan: ExpertPlan, member: Member, section: str, clips: ClipSet) -> npt.NDArray[np.float32]:
-        """Output of a member for clips, shape (clips, rows, dimensions)."""
+    def _infer(
+        self, plan: ExpertPlan, member: Member, section: str, samples: npt.NDArray[np.int16]
+    ) -> npt.NDArray[np.float32]:
+        """Output of a member for windows, shape (windows, samples) to (windows, rows, dimensions)."""
         digests = {g: file_digest(p) for g, p in plan.graphs.items()}
         folder, local = Path(), member
         if member.graph is not None:
@@ -77,35 +89,60 @@ class MemberScorers:
             digests[file.name] = digests[member.graph]
         infer = load_member(local, folder, digests, self._arrays, self._sessions)
         parts = []
-        for start in range(0, len(clips), BATCH):
-            batch = clips.floats(slice(start, start + BATCH))
+        for start in range(0, len(samples), BATCH):
+            batch = samples[start : start + BATCH].astype(np.float32) / 32768.0
             parts.append(infer(WindowFeatures(batch), [section] * len(batch)))
             if self._progress:
-                done = min(start + BATCH, len(clips))
-                self._progress(f"{member.id}, section {section}: clips scored", done, len(clips))
+                done = min(start + BATCH, len(samples))
+                self._progress(f"{member.id}, section {section}: clips scored", done, len(samples))
         return np.concatenate(parts)
 
-    def _data(self, plan: ExpertPlan, member: Member, section: str, clips: ClipSet) -> DomainData:
-        return DomainData(self._infer(plan, member, section, clips), list(clips.recordings))
+    def _data(
+        self, plan: ExpertPlan, member: Member, section: str, clips: ClipSet, rows: Sequence[int] | None = None
+    ) -> DomainData:
+        """Output of a member for some rows of the clips, and for the windows between two of them."""
+        chosen = list(range(len(clips))) if rows is None else list(rows)
+        known = clips.only(chosen)
+        observations = self._infer(plan, member, section, known.samples)
+        hops = clips.hops(self._rule)
+        between = hops.within(chosen)
+        if not between.size:
+            return DomainData(observations, list(known.recordings))
+        places = np.searchsorted(chosen, hops.begins[between])
+        windows = [
+            self._infer(plan, member, section, hops.cut(clips.samples, part))
+            for part in np.array_split(between, -(-len(between) // MOST_CUT))
+        ]
+        return DomainData(observations, list(known.recordings), np.concatenate(windows), places)
+
+    def _at_rows(self, fitted: Calibrated, rows: Sequence[int], clips: ClipSet) -> Calibrated:
+        """The same with reference scores in the order of all clips, NaN for those that were learnt."""
+        reference = np.full(len(clips), np.nan)
+        reference[list(rows)] = fitted.reference
+        hops = clips.hops(self._rule)
+        between = np.full(len(hops.begins), np.nan)
+        if len(own := hops.within(rows)) == len(fitted.between):
+            between[own] = fitted.between
+        return replace(fitted, reference=reference, between=between)
 
     def _at_place(self, place: Place, plan: ExpertPlan, number: int, source: ClipSet, target: ClipSet | None) -> Fitted:
         """Scorers of a member that judges one section, perhaps only one domain of it."""
         member, rows = plan.members[number], plan.unlearnt(number, source)
         self._check(plan, number, place.section, source, rows)
-        data = self._data(plan, member, place.section, source.only(rows))
+        data = self._data(plan, member, place.section, source, rows)
         tuned = member.id in plan.left_out
         target_data = None if target is None or tuned else self._data(plan, member, place.section, target)
         of_target: Calibrated | None
         if plan.density.density == "bank":
-            learnt = self._infer(plan, member, place.section, source.without(rows))
+            learnt = self._infer(plan, member, place.section, source.without(rows).samples)
             of_source, of_target = calibrate_bank(
                 learnt, data, target_data, plan.density, plan.pooling, seed=self._seed
             )
-            of_source = _at_rows(of_source, rows, len(source))
+            of_source = self._at_rows(of_source, rows, source)
             if target is not None and of_target is not None and len(target) < PROVISIONAL_BELOW:
-                of_target = _at_rows(of_target, rows, len(source))
+                of_target = self._at_rows(of_target, rows, source)
         else:
-            of_source = _at_rows(calibrate_source(data, plan.density, plan.pooling, self._seed), rows, len(source))
+            of_source = self._at_rows(calibrate_source(data, plan.density, plan.pooling, self._seed), rows, source)
             of_target = None if target_data is None else self._target(target_data, of_source, plan)
         if target is not None and tuned:
             scores = judge_of(plan.density, plan.pooling)(np.load(plan.left_out[member.id]), of_source.scorer)
@@ -131,9 +168,9 @@ class MemberScorers:
         for section, clips in source.items():
             rows = plan.unlearnt(number, clips)
             self._check(plan, number, section, clips, rows)
-            data = self._data(plan, member, section, clips.only(rows))
+            data = self._data(plan, member, section, clips, rows)
             fitted = calibrate_source(data, plan.density, plan.pooling, self._seed)
-            found[section, "source"] = _at_rows(fitted, rows, len(clips))
+            found[section, "source"] = self._at_rows(fitted, rows, clips)
             if section in target:
                 target_data = self._data(plan, member, section, target[section])
                 found[section, "target"] = self._target(target_data, found[section, "source"], plan)
@@ -152,12 +189,12 @@ class MemberScorers:
             if of_target is not None:
                 target_rows = plan.unlearnt(number, of_target) if plan.knows_target else list(range(len(of_target)))
                 if len(target_rows) < len(of_target):
-                    learnt_target = self._infer(plan, member, section, of_target.without(target_rows))
+                    learnt_target = self._infer(plan, member, section, of_target.without(target_rows).samples)
             target_data = None
-            learnt_source = self._infer(plan, member, section, clips.without(rows))
-            source_data = self._data(plan, member, section, clips.only(rows))
+            learnt_source = self._infer(plan, member, section, clips.without(rows).samples)
+            source_data = self._data(plan, member, section, clips, rows)
             if of_target is not None and target_rows:
-                target_data = self._data(plan, member, section, of_target.only(target_rows))
+                target_data = self._data(plan, member, section, of_target, target_rows)
             fitted, fitted_target = calibrate_bank(
                 learnt_source,
                 source_data,
@@ -168,11 +205,11 @@ class MemberScorers:
                 own_domain=plan.own_domain,
                 seed=self._seed,
             )
-            found[section, "source"] = _at_rows(fitted, rows, len(clips))
+            found[section, "source"] = self._at_rows(fitted, rows, clips)
             if of_target is not None and fitted_target is not None:
                 borrows = not target_rows or len(of_target) < PROVISIONAL_BELOW
-                where = (rows, len(clips)) if borrows else (target_rows, len(of_target))
-                found[section, "target"] = _at_rows(fitted_target, *where)
+                where = (rows, clips) if borrows else (target_rows, of_target)
+                found[section, "target"] = self._at_rows(fitted_target, *where)
         return found
 
     def _over_machine(self, plan: ExpertPlan, number: int, source: Sections, target: Sections) -> Fitted:
@@ -181,8 +218,8 @@ class MemberScorers:
         A target domain that has too few clips, or none that the member has not learnt, gets the source's reference.
         """
         member = plan.members[number]
-        places: list[tuple[str, DomainName, list[int], int]] = []
-        outputs: list[npt.NDArray[np.float32]] = []
+        places: list[tuple[str, DomainName, list[int], ClipSet]] = []
+        parts: list[DomainData] = []
         recordings: list[str] = []
         domains: tuple[tuple[DomainName, Sections], ...] = (
             ("source", source),
@@ -194,18 +231,19 @@ class MemberScorers:
                 if domain == "source":
                     rows = plan.unlearnt(number, clips)
                     self._check(plan, number, section, clips, rows)
-                chosen = clips.only(rows)
-                outputs.append(self._infer(plan, member, section, chosen))
-                recordings += [f"{section}/{domain}/{recording}" for recording in chosen.recordings]
-                places.append((section, domain, rows, len(clips)))
-        data = DomainData(np.concatenate(outputs), recordings)
-        fitted = calibrate_source(data, plan.density, plan.pooling, self._seed)
+                parts.append(part := self._data(plan, member, section, clips, rows))
+                recordings += [f"{section}/{domain}/{recording}" for recording in part.recordings]
+                places.append((section, domain, rows, clips))
+        fitted = calibrate_source(_joined(parts, recordings), plan.density, plan.pooling, self._seed)
         found: Fitted = {}
-        start = 0
-        for section, domain, rows, count in places:
-            own = replace(fitted, reference=fitted.reference[start : start + len(rows)])
-            found[section, domain] = _at_rows(own, rows, count)
-            start += len(rows)
+        start = start_between = 0
+        for part, (section, domain, rows, clips) in zip(parts, places, strict=True):
+            end, end_between = start + len(rows), start_between + len(part.begins)
+            own = replace(
+                fitted, reference=fitted.reference[start:end], between=fitted.between[start_between:end_between]
+            )
+            found[section, domain] = self._at_rows(own, rows, clips)
+            start, start_between = end, end_between
         for section, clips in target.items():
             if plan.knows_target or len(clips) < PROVISIONAL_BELOW:
                 found[section, "target"] = found[section, "source"]
@@ -226,8 +264,12 @@ def domain_name(name: str) -> DomainName:
     return "source" if name == "source" else "target"
 
 
-def _at_rows(fitted: Calibrated, rows: Sequence[int], clips: int) -> Calibrated:
-    """The same with reference scores in the order of all clips, NaN for those that were learnt."""
-    reference = np.full(clips, np.nan)
-    reference[list(rows)] = fitted.reference
-    return replace(fitted, reference=reference)
+def _joined(parts: Sequence[DomainData], recordings: Sequence[str]) -> DomainData:
+    """The data of several sections and domains as those of one."""
+    starts = np.cumsum([0, *(len(p.observations) for p in parts[:-1])])
+    observations = np.concatenate([p.observations for p in parts])
+    some = [(p, start) for p, start in zip(parts, starts.tolist(), strict=True) if len(p.begins)]
+    if not some:
+        return DomainData(observations, recordings)
+    between = np.concatenate([p.between for p, _ in some])
+    return DomainData(observations, recordings, between, np.concatenate([p.begins + start for p, start in some]))
