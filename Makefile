@@ -7,14 +7,14 @@ AGENT_VENV ?= .venv-agent
 SPEED ?= 10
 STAMP = .installed
 
-.PHONY: demo test check lint types imports unit unit-agent unit-trainer agent-alone docs packages release bundles clean
+.PHONY: demo test check lint types imports words unit unit-agent unit-trainer agent-alone docs packages release bundles clean
 
 demo: $(AGENT_VENV)/$(STAMP)
 	$(AGENT_VENV)/bin/asd-agent demo --speed $(SPEED)
 
 test: system $(VENV)/$(STAMP) check unit agent-alone
 
-check: lint types imports
+check: lint types imports words
 
 lint: $(VENV)/$(STAMP)
 	$(VENV)/bin/ruff check
@@ -25,6 +25,10 @@ types: $(VENV)/$(STAMP)
 
 imports: $(VENV)/$(STAMP)
 	$(VENV)/bin/lint-imports
+
+# Words of docs/glossary.md in code, messages and pages.
+words: $(VENV)/$(STAMP)
+	$(VENV)/bin/python scripts/check-words
 
 # Two halves at a time, since most of the agent's tests wait for sound: one core serves them, the other one torch.
 unit: $(VENV)/$(STAMP)
@@ -42,7 +46,7 @@ agent-alone: $(AGENT_VENV)/$(STAMP)
 # Pages: links and commands exist, words are those of docs/glossary.md.
 docs: $(VENV)/$(STAMP)
 	$(VENV)/bin/pytest tests/scripts/test_docs.py
-	$(VENV)/bin/python scripts/check-words docs README.md CONTRIBUTING.md SECURITY.md CHANGELOG.md
+	$(VENV)/bin/python scripts/check-words
 
 packages: $(VENV)/$(STAMP)
 	scripts/build-packages $(PYTHON) $(VENV)

@@ -3,7 +3,7 @@
     python benchmarks/false_alarms.py clips --machine fan --repeats 50
     python benchmarks/false_alarms.py stream --machine fan --hours 24 --clips 300
 
-Simulated sound, the `indicators` detector. Observations are kept in --cache, so that a repeated call is quick.
+Simulated sound, the `indicators` detector. Model outputs are kept in --cache, so that a repeated call is quick.
 """
 
 from __future__ import annotations

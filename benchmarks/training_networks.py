@@ -267,7 +267,7 @@ def compare(given: argparse.Namespace) -> None:
             for _ in range(given.rounds):
                 one.ours.append(ours(one, samples, given.steps, device.type))
                 one.plain.append(plain(one, paths, given.steps, given.workers, device))
-            _tell(one, given.peak_tflops)
+            _print(one, given.peak_tflops)
             if given.profile:
                 ours(one, samples, given.steps, device.type, shown=True)
     hours = {way: sum(one.steps / np.median(getattr(one, way)) for one in every) / 3600 for way in ("ours", "plain")}
@@ -280,7 +280,7 @@ def compare(given: argparse.Namespace) -> None:
     )
 
 
-def _tell(one: Measured, peak: float | None) -> None:
+def _print(one: Measured, peak: float | None) -> None:
     ratios = [a / b for a, b in zip(one.ours, one.plain, strict=True)]
     rate = float(np.median(one.ours))
     used = f", {one.flops * rate / peak / 1e12:.1%} of the peak" if peak else ""

@@ -1,3 +1,3 @@
-"""The edge agent: listens to a machine, scores what it hears and says so over MQTT."""
+"""Edge agent: scores a machine's sound and publishes alarms over MQTT."""
 
 __version__ = "0.1.0"

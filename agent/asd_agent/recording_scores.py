@@ -175,7 +175,7 @@ def _check_format(path: Path, rate: int, channels: int, channel: int | None) -> 
 
 
 def _check_whole(path: Path, missing_samples: int = 0, rate: int = SAMPLE_RATE) -> None:
-    """Refuse a file that ends before its header says; resampling leaves out a sample or two."""
+    """Refuse a file that ends before the length in its header; resampling leaves out a sample or two."""
     missing = missing_part(path, missing_samples if missing_samples > _PADDED_SECONDS * rate else 0)
     if missing:
         remedy = "Copy the file again; a part of it would be scored as whole."

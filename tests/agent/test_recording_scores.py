@@ -1,4 +1,4 @@
-"""A recording in windows: where they lie, what is unusable, and what a monitor's rule makes of their scores."""
+"""Windows of a recording: their times, unusable ones, and the alarms of a monitor's rule."""
 
 from __future__ import annotations
 

@@ -154,8 +154,8 @@ data, recipe, out = map(Path, sys.argv[1:])
 def tell(statuses):
     if list(out.glob("jobs/*/files/checkpoint.pt")):
         print(*(s.pid for s in statuses if s.state == "running"), flush=True)
-executor.OBSERVE_SECONDS = 0
-carry_out(make_plan([scan(data)], [load_recipe(recipe)], [0], out), workers=2, observe=tell)
+executor.STATUS_SECONDS = 0
+carry_out(make_plan([scan(data)], [load_recipe(recipe)], [0], out), workers=2, on_status=tell)
 """
     command = [sys.executable, "-c", program, place / "data", place / "chain.yaml", killed]
     runner = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

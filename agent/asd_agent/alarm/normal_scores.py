@@ -168,7 +168,7 @@ class StreamScores:
         return SUPPORTED_ALARMS * self.per_count / self.days
 
     def supports(self, alarms_per_day: float) -> bool:
-        """Whether a level for a wanted rate can be counted, or extrapolated from 30 levels."""
+        """True where a level for a wanted rate can be counted, or extrapolated from 30 levels."""
         return alarms_per_day * self.days >= self.per_count or len(self.levels) > LEAST_PEAKS
 
     @cached_property

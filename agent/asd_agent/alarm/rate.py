@@ -41,7 +41,7 @@ GAMMA_QUANTILE = 0.9
 def default_rate(normal: NormalScores) -> float:
     """Return the alarms a day that are wanted where nobody states any: one, or the smallest rate that is supported.
 
-    A fixed wish of 0.1 a day takes 587 loose clips. With fewer the level went to the largest of the scores, which is an
+    A fixed rate of 0.1 a day needs 587 loose clips. With fewer the level went to the largest of the scores, which is an
     odd clip more often than not, and the monitor was deaf.
     """
     return max(LEAST_DEFAULT, normal.least_per_day)

@@ -10,7 +10,7 @@ SECONDS_A_DAY = 86_400.0
 
 @dataclass(frozen=True)
 class Rule:
-    """How scored windows become alarms.
+    """Rule by which scored windows become alarms.
 
     Attributes:
         k: Windows above the raise level that raise.

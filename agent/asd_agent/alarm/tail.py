@@ -1,7 +1,7 @@
 """The tail of normal scores beyond the data: a generalised Pareto distribution above a start, and its uncertainty.
 
 Fitted by probability-weighted moments (Hosking & Wallis, Technometrics 29, 1987). The shape is pulled towards zero, an
-exponential tail: some thirty excesses hardly tell it, and tails of simulated and real scores have shapes within about
+exponential tail: thirty excesses hardly determine it, and tails of simulated and real scores have shapes within
 ±0.15.
 """
 
@@ -25,7 +25,7 @@ SHAPE_VARIANCE = 1.2
 """Variance of the fitted shape times the number of excesses, for shapes near zero."""
 STEEPEST, FLATTEST = -0.5, 0.5
 STRAIGHT = 1.5
-"""The mean excess is straight when it lies within so many standard errors of the fitted line."""
+"""The mean excess is straight when it is within so many standard errors of the fitted line."""
 FEWER = 0.8
 """Each start that is tried leaves this share of the excesses of the one before."""
 
@@ -79,7 +79,7 @@ class Tail:
 def fit_tail(descending: npt.NDArray[np.floating], most: int = MOST_PEAKS) -> Tail | None:
     """Fit the tail of values in falling order, from a start above which the mean excess is straight.
 
-    The start is raised from the `most`-th value on until the mean excess over higher starts lies on the fitted line, or
+    The start is raised from the `most`-th value on until the mean excess over higher starts is on the fitted line, or
     until 30 values are left above it.
 
     Args:

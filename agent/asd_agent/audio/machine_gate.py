@@ -1,4 +1,4 @@
-"""Windows of the running machine among consecutive ones, where the level tells a stop (`active_when`).
+"""Windows of the running machine among consecutive ones, where the level shows a stop (`active_when`).
 
 A stopped machine must not become normal sound. A window beside a stop may hold its beginning or its end, and counts for
 nothing either, as in the alarm.
@@ -14,7 +14,7 @@ from asd_agent.audio.window_source import SoundWindow
 
 Stop = Literal["stopped", "beside_stop"]
 _BROKEN = {"gap", "not_finite"}
-"""Reasons for which the level of a window says nothing about the machine."""
+"""Reasons for which the level of a window is no measure of the machine."""
 
 
 def with_stops(
@@ -22,11 +22,11 @@ def with_stops(
 ) -> Iterator[tuple[SoundWindow, SoundQuality, Stop | None]]:
     """Yield each window with its quality and, where the machine does not surely run, the reason.
 
-    With a gate, a window comes out one window late: the next one tells whether the machine stops in it.
+    With a gate, a window comes out one window late: the next one shows whether the machine stops in it.
 
     Args:
         windows: Consecutive windows of one channel.
-        level_above_dbfs: The machine runs while its sound is louder than this; None where nothing tells.
+        level_above_dbfs: The machine runs while its sound is louder than this; None without a gate.
     """
     held: tuple[SoundWindow, SoundQuality, bool] | None = None
     was_stopped = False

@@ -133,7 +133,7 @@ def record_clips(
         folder: Folder that the clips go to.
         wanted: Number of clips to write.
         counts: Counted up.
-        level_above_dbfs: The machine runs while its sound is louder than this; None where nothing tells.
+        level_above_dbfs: The machine runs while its sound is louder than this; None without a gate.
 
     Raises:
         AudioError: A clip cannot be written; those before are there.

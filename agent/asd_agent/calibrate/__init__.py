@@ -1,4 +1,4 @@
-"""Fitting scorers to observations of normal sound; one copy for the trainer and for calibration on the box.
+"""Fitting scorers to outputs of normal sound; one copy for the trainer and for calibration on the box.
 
 scikit-learn is imported here alone, when something is fitted.
 """

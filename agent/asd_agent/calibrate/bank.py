@@ -1,7 +1,7 @@
 """Banks of normal embeddings, as plain arrays for the service to measure distances to.
 
 A bank is made of parts, such as source and target: each part's items have their neighbours within it, since three
-target clips among a hundred of the source lie as far from these as from one another.
+target clips among a hundred of the source are as far from these as from one another.
 """
 
 from __future__ import annotations
@@ -11,34 +11,35 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from asd_agent.calibrate.settings import Arrays, DensitySettings, Observations
+from asd_agent.calibrate.settings import Arrays, DensitySettings, ModelOutputs
 from asd_agent.inference.densities import cosine_distances, embeddings, unit
 
 Float = npt.NDArray[np.float64]
 LEAST_SHARE = 0.1
-"""Of a part's median: no item's radius is smaller, or two clips that are all but the same would find all else far."""
+"""Smallest radius of an item, as a share of its part's median. Without it, two nearly equal clips would make every
+other clip far."""
 LEAST_RADIUS = 1e-6
-"""Where a whole part is the same clip again and again."""
+"""Smallest radius at all, for a part of equal clips."""
 
 
-def fit_bank(parts: Sequence[Observations], settings: DensitySettings, seed: int = 0) -> Arrays:
+def fit_bank(parts: Sequence[ModelOutputs], settings: DensitySettings, seed: int = 0) -> Arrays:
     """Make a bank.
 
     Args:
-        parts: Observations of normal clips, each of shape (clips, rows, dimensions); empty ones are left out.
+        parts: Model outputs of normal clips, each of shape (clips, rows, dimensions); empty ones are left out.
         settings: Where the embedding begins, whether distances are normalised, and how large a part may be.
         seed: Of the choice of centres.
 
     Returns:
-        Arrays for `asd_agent.inference.densities`, with `usual_mean` and `usual_std` of all observations,
+        Arrays for `asd_agent.inference.densities`, with `usual_mean` and `usual_std` of all outputs,
         shape (dimensions,).
 
     Raises:
-        ValueError: There is no observation.
+        ValueError: There is no model output.
     """
     present = [np.asarray(part, dtype=np.float64) for part in parts if len(part)]
     if not present:
-        raise ValueError("a bank needs at least one observation")
+        raise ValueError("a bank needs the output for at least one clip")
     together = np.concatenate([part.reshape(-1, part.shape[-1]) for part in present])
     mean, std = together.mean(axis=0), together.std(axis=0)
     std = np.where(std > 1e-8 * np.maximum(1.0, np.abs(mean)), std, 1.0)
@@ -55,7 +56,7 @@ def fit_bank(parts: Sequence[Observations], settings: DensitySettings, seed: int
     return found
 
 
-def extend_bank(bank: Arrays, more: Observations) -> Arrays:
+def extend_bank(bank: Arrays, more: ModelOutputs) -> Arrays:
     """The bank with another part: clips of another place or condition, shape (clips, rows, dimensions)."""
     flat = np.asarray(more, dtype=np.float64).reshape(-1, more.shape[-1])
     vectors = embeddings(flat, bank)

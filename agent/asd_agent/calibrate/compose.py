@@ -39,7 +39,7 @@ LEVEL_MARGIN_DB = 10.0
 
 @dataclass(frozen=True)
 class ThresholdSettings:
-    """What the user asks of thresholds."""
+    """Method, wanted rate and rule of the thresholds."""
 
     method: Method = "auto"
     false_alarms_per_day: float | None = None
@@ -66,7 +66,7 @@ class FittedExpert:
 
 
 @dataclass(frozen=True)
-class Heard:
+class CalibrationSound:
     """The normal clips that a condition rests on.
 
     Attributes:
@@ -89,7 +89,7 @@ def compose(
     domain: ConditionName,
     experts: Sequence[FittedExpert],
     combination: Combination,
-    heard: Heard,
+    sound: CalibrationSound,
     asked: ThresholdSettings,
 ) -> tuple[Condition, Arrays]:
     """Put a condition together.
@@ -129,7 +129,7 @@ def compose(
     overall = standardisation(total)
     key = f"{prefix}/{REFERENCE}"
     _store(arrays, key, np.sort(standardise(total, overall)))
-    streams = _streams(experts, combination, standardise(scores, overall), overall, heard, asked.rule)
+    streams = _streams(experts, combination, standardise(scores, overall), overall, sound, asked.rule)
     condition = Condition(
         section=section,
         domain=domain,
@@ -137,10 +137,10 @@ def compose(
         combination=combination,
         standardisation=overall,
         reference=key,
-        clips=heard.clips,
-        provisional=heard.provisional,
-        level_dbfs=_levels(heard),
-        threshold=_threshold(arrays[key], asked, heard, streams),
+        clips=sound.clips,
+        provisional=sound.provisional,
+        level_dbfs=_levels(sound),
+        threshold=_threshold(arrays[key], asked, sound, streams),
     )
     return condition, arrays
 
@@ -150,7 +150,7 @@ def compose_moved(
     references: Mapping[str, npt.NDArray[Any]],
     domain: ConditionName,
     members: Mapping[str, FittedMember],
-    heard: Heard,
+    sound: CalibrationSound,
     asked: ThresholdSettings,
 ) -> tuple[Condition, Arrays]:
     """Put a condition together whose members have a location of their own and all else from another condition.
@@ -164,7 +164,7 @@ def compose_moved(
         references: Arrays that it names.
         domain: Domain of the new condition.
         members: Moved members, by their ids.
-        heard: The few clips that moved them.
+        sound: The few clips that moved them.
         asked: What the user asks of thresholds.
 
     Returns:
@@ -184,20 +184,20 @@ def compose_moved(
         "domain": domain,
         "experts": uses,
         "reference": key,
-        "clips": heard.clips,
-        "provisional": heard.provisional,
-        "level_dbfs": _levels(heard),
-        "threshold": _threshold(arrays[key], asked, heard),
+        "clips": sound.clips,
+        "provisional": sound.provisional,
+        "level_dbfs": _levels(sound),
+        "threshold": _threshold(arrays[key], asked, sound),
     }
     return base.model_copy(update=update), arrays
 
 
-def _levels(heard: Heard) -> tuple[float, float]:
-    return min(heard.levels_dbfs) - LEVEL_MARGIN_DB, max(heard.levels_dbfs) + LEVEL_MARGIN_DB
+def _levels(sound: CalibrationSound) -> tuple[float, float]:
+    return min(sound.levels_dbfs) - LEVEL_MARGIN_DB, max(sound.levels_dbfs) + LEVEL_MARGIN_DB
 
 
 def _threshold(
-    reference: Float, asked: ThresholdSettings, heard: Heard, streams: StreamScores | None = None
+    reference: Float, asked: ThresholdSettings, sound: CalibrationSound, streams: StreamScores | None = None
 ) -> Threshold:
     return fit_threshold(
         reference,
@@ -205,7 +205,7 @@ def _threshold(
         rule=asked.rule,
         method=asked.method,
         streams=streams,
-        recordings=heard.recordings,
+        recordings=sound.recordings,
     )
 
 
@@ -214,11 +214,11 @@ def _streams(
     combination: Combination,
     clips: Float,
     overall: Standardisation,
-    heard: Heard,
+    sound: CalibrationSound,
     rule: Rule,
 ) -> StreamScores | None:
     """Return standardised scores of the contiguous stretches at the rule's hop; None where there are none."""
-    hops = heard.hops
+    hops = sound.hops
     if hops is None or not hops.stretches or len(clips) != hops.clips:
         return None
     members = [m for e in experts for m in e.members]

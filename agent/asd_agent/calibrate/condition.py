@@ -1,4 +1,4 @@
-"""A section and domain, from observations of its normal clips to scorers, standardisation and reference scores.
+"""A section and domain, from outputs of its normal clips to scorers, standardisation and reference scores.
 
 No clip's own score enters a statistic unless the scorer was fitted without its recording: reference scores are
 cross-fitted. A domain with a few clips gives a location only, by leaving one clip out at a time; spread and tail are
@@ -22,7 +22,7 @@ from asd_agent.calibrate.density import (
     mean_log_likelihood,
     shift_density,
 )
-from asd_agent.calibrate.settings import Arrays, DensitySettings, Observations
+from asd_agent.calibrate.settings import Arrays, DensitySettings, ModelOutputs
 from asd_agent.errors import DataError
 from asd_agent.inference.scorer import member_scores
 
@@ -35,19 +35,19 @@ LEAST_CLIPS = 2
 
 @dataclass(frozen=True)
 class DomainData:
-    """Observations of held-out normal clips by one member.
+    """Model outputs of held-out normal clips by one member.
 
     Attributes:
-        observations: Shape (clips, rows, dimensions).
+        outputs: Shape (clips, rows, dimensions).
         recordings: Which recording each clip comes from; clips of one recording are never on both sides of a fold.
-        between: Observations of windows that begin in one clip and end in the next, shape (windows, rows, dimensions);
+        between: Model outputs of windows that begin in one clip and end in the next, shape (windows, rows, dimensions);
             they are scored, and nothing is fitted to them.
         begins: Row of the clip in which each of these begins, shape (windows,).
     """
 
-    observations: Observations
+    outputs: ModelOutputs
     recordings: Sequence[str]
-    between: Observations = field(default_factory=lambda: np.empty((0, 1, 1)))
+    between: ModelOutputs = field(default_factory=lambda: np.empty((0, 1, 1)))
     begins: npt.NDArray[np.intp] = field(default_factory=lambda: np.empty(0, np.intp))
 
 
@@ -74,9 +74,9 @@ def calibrate_source(data: DomainData, settings: DensitySettings, pooling: Frame
     Raises:
         DataError: Fewer than two recordings: no score could be had without its own fit.
     """
-    x = np.asarray(data.observations)
+    x = np.asarray(data.outputs)
 
-    def fit(clips: Observations) -> Arrays:
+    def fit(clips: ModelOutputs) -> Arrays:
         return fit_density(clips, settings, seed)
 
     reference, between = cross_fit(data, fit, judge_of(settings, pooling))
@@ -84,14 +84,14 @@ def calibrate_source(data: DomainData, settings: DensitySettings, pooling: Frame
 
 
 def cross_fit(
-    data: DomainData, fit: Callable[[Observations], Arrays], judge: Callable[[Observations, Arrays], Float]
+    data: DomainData, fit: Callable[[ModelOutputs], Arrays], judge: Callable[[ModelOutputs, Arrays], Float]
 ) -> tuple[Float, Float]:
     """Score every clip, and every window between two, by a fit that has none of its sound.
 
     A fold's windows between two clips may end in a clip of another fold, which its fit leaves out as well.
 
     Args:
-        data: Observations of the domain.
+        data: Model outputs of the domain.
         fit: Arrays of a scorer from clips.
         judge: Raw scores by a scorer.
 
@@ -102,7 +102,7 @@ def cross_fit(
     Raises:
         DataError: All clips come from one recording.
     """
-    x, between = np.asarray(data.observations), np.asarray(data.between)
+    x, between = np.asarray(data.outputs), np.asarray(data.between)
     reference, more = np.empty(len(x)), np.full(len(between), np.nan)
     for held_out in folds(data.recordings):
         rows = np.flatnonzero(np.isin(data.begins, held_out))
@@ -123,7 +123,7 @@ def calibrate_target(
 
     The location is the mean score of clips left out; with n clips it is known to spread/√n, which widens the spread.
     """
-    x = np.asarray(target.observations)
+    x = np.asarray(target.outputs)
     judge = judge_of(settings, pooling)
     share = choose_shrinkage(source.scorer, x, settings)
     left_out = [
@@ -158,7 +158,7 @@ def calibrate_near(
     """Fit one member's scorer to a fair number of clips of another place.
 
     Either a density of their own, or the source's covariances with means moved by a share: whichever finds the clips
-    that are held out likelier. Some dozen clips tell where normal is long before they tell its shape. A bank keeps the
+    that are held out likelier. A dozen clips determine the location of normal long before its shape. A bank keeps the
     source's items and gets these beside them.
 
     Raises:
@@ -166,9 +166,9 @@ def calibrate_near(
     """
     if settings.density == "mean":
         return calibrate_source(data, settings, pooling, seed)
-    x = np.asarray(data.observations)
+    x = np.asarray(data.outputs)
 
-    def fit(share: float | None, clips: Observations) -> Arrays:
+    def fit(share: float | None, clips: ModelOutputs) -> Arrays:
         return fit_density(clips, settings, seed) if share is None else shift_density(source, clips, share)
 
     parts = folds(data.recordings)
@@ -207,8 +207,8 @@ def standardisation(reference: npt.NDArray[np.floating]) -> Standardisation:
     return Standardisation(mean=mean, std=max(std, 1e-6 * max(1.0, abs(mean))))
 
 
-def judge_of(settings: DensitySettings, pooling: FramePooling) -> Callable[[Observations, dict[str, Any]], Float]:
-    """Raw scores of observations under a scorer's arrays, shape (clips, rows, dimensions) to (clips,)."""
+def judge_of(settings: DensitySettings, pooling: FramePooling) -> Callable[[ModelOutputs, dict[str, Any]], Float]:
+    """Raw scores of outputs under a scorer's arrays, shape (clips, rows, dimensions) to (clips,)."""
     use = MemberUse(
         member="member",
         density=settings.density,

@@ -1,4 +1,4 @@
-"""Densities of observations: Gaussian mixtures and shrunk Gaussians, as plain arrays for the service to evaluate."""
+"""Densities of outputs: Gaussian mixtures and shrunk Gaussians, as plain arrays for the service to evaluate."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import numpy as np
 import numpy.typing as npt
 
 from asd_agent.calibrate.bank import extend_bank, fit_bank
-from asd_agent.calibrate.settings import Arrays, DensitySettings, Observations
+from asd_agent.calibrate.settings import Arrays, DensitySettings, ModelOutputs
 from asd_agent.inference.densities import anomaly_scores, log_likelihood, registered
 
 Float = npt.NDArray[np.float64]
 
 SHRINKAGES = (0.0, 0.25, 0.5, 0.75, 1.0)
-"""How far a target's means may move from the source's: 0 keeps the source scorer, 1 takes the target's own location."""
+"""Shares by which a target's means may move: 0 keeps the source's location, 1 takes the target's own."""
 
 
-def fit_density(observations: Observations, settings: DensitySettings, seed: int = 0) -> Arrays:
+def fit_density(outputs: ModelOutputs, settings: DensitySettings, seed: int = 0) -> Arrays:
     """Fit a density.
 
     Args:
-        observations: Output of a member, shape (clips, rows, dimensions).
+        outputs: Output of a member, shape (clips, rows, dimensions).
         settings: Density and its settings.
         seed: Of the mixture's initialisation.
 
@@ -34,7 +34,7 @@ def fit_density(observations: Observations, settings: DensitySettings, seed: int
     Raises:
         AsdError: No such density is registered.
     """
-    return _registered(settings).fit(observations, settings, seed)
+    return _registered(settings).fit(outputs, settings, seed)
 
 
 def _usual(x: Float) -> Arrays:
@@ -43,37 +43,37 @@ def _usual(x: Float) -> Arrays:
     return {"usual_mean": mean, "usual_std": std}
 
 
-def _rows(observations: Observations) -> Float:
-    return np.asarray(observations, dtype=np.float64).reshape(-1, observations.shape[-1])
+def _rows(outputs: ModelOutputs) -> Float:
+    return np.asarray(outputs, dtype=np.float64).reshape(-1, outputs.shape[-1])
 
 
-def _fit_mean(observations: Observations, _settings: DensitySettings, _seed: int) -> Arrays:
-    return _usual(_rows(observations))
+def _fit_mean(outputs: ModelOutputs, _settings: DensitySettings, _seed: int) -> Arrays:
+    return _usual(_rows(outputs))
 
 
-def _fit_posterior_distance(observations: Observations, settings: DensitySettings, _seed: int) -> Arrays:
-    usual = _usual(_rows(observations))
+def _fit_posterior_distance(outputs: ModelOutputs, settings: DensitySettings, _seed: int) -> Arrays:
+    usual = _usual(_rows(outputs))
     mean, std = usual["usual_mean"], usual["usual_std"]
     gamma = np.array(settings.gamma)
     return usual | {"gamma": gamma, "distance_mean": mean[1:2].copy(), "distance_std": std[1:2].copy()}
 
 
-def _fit_mahalanobis(observations: Observations, _settings: DensitySettings, _seed: int) -> Arrays:
-    x = _rows(observations)
+def _fit_mahalanobis(outputs: ModelOutputs, _settings: DensitySettings, _seed: int) -> Arrays:
+    x = _rows(outputs)
     usual = _usual(x)
     mean, std = usual["usual_mean"], usual["usual_std"]
     return usual | _shrunk((x - mean) / std, mean, std)
 
 
-def _fit_mixture(observations: Observations, settings: DensitySettings, seed: int) -> Arrays:
-    x = _rows(observations)
+def _fit_mixture(outputs: ModelOutputs, settings: DensitySettings, seed: int) -> Arrays:
+    x = _rows(outputs)
     usual = _usual(x)
     mean, std = usual["usual_mean"], usual["usual_std"]
     return usual | _mixture((x - mean) / std, mean, std, settings, seed)
 
 
-def _fit_bank(observations: Observations, settings: DensitySettings, seed: int) -> Arrays:
-    return fit_bank([observations], settings, seed)
+def _fit_bank(outputs: ModelOutputs, settings: DensitySettings, seed: int) -> Arrays:
+    return fit_bank([outputs], settings, seed)
 
 
 def _shrunk(z: npt.NDArray[np.float64], mean: npt.NDArray[np.float64], std: npt.NDArray[np.float64]) -> Arrays:
@@ -107,14 +107,14 @@ def _mixture(
     return {"weights": fitted.weights_, "means": mean + fitted.means_ * std, "precisions_cholesky": factor}
 
 
-def shift_density(source: Arrays, target: Observations, share: float) -> Arrays:
+def shift_density(source: Arrays, target: ModelOutputs, share: float) -> Arrays:
     """The source's density moved towards the target: its covariances with means shifted by a share of the difference.
 
     A bank gets the target's items beside its own, whatever the share.
 
     Args:
         source: A fitted density.
-        target: Observations of a few target clips, shape (clips, rows, dimensions).
+        target: Model outputs of a few target clips, shape (clips, rows, dimensions).
         share: 0 keeps the source's means, 1 moves them by the whole difference of the averages.
     """
     if "bank" in source:
@@ -128,7 +128,7 @@ def shift_density(source: Arrays, target: Observations, share: float) -> Arrays:
     return source | moved
 
 
-def choose_shrinkage(source: Arrays, target: Observations, settings: DensitySettings) -> float:
+def choose_shrinkage(source: Arrays, target: ModelOutputs, settings: DensitySettings) -> float:
     """The share whose density, shifted by all target clips but one, finds the one left out likeliest on average.
 
     One clip alone does not show how it would generalise; then half of the way is taken.
@@ -141,20 +141,20 @@ def choose_shrinkage(source: Arrays, target: Observations, settings: DensitySett
     return max(SHRINKAGES, key=lambda share: _left_out_likelihood(source, target, settings, share))
 
 
-def _left_out_likelihood(source: Arrays, target: Observations, settings: DensitySettings, share: float) -> float:
+def _left_out_likelihood(source: Arrays, target: ModelOutputs, settings: DensitySettings, share: float) -> float:
     return sum(
         mean_log_likelihood(shift_density(source, np.delete(target, i, axis=0), share), target[[i]], settings)
         for i in range(len(target))
     )
 
 
-def mean_log_likelihood(density: Arrays, observations: Observations, settings: DensitySettings) -> float:
-    """Mean log-likelihood of observations under a density, up to a constant; shape (clips, rows, dimensions).
+def mean_log_likelihood(density: Arrays, outputs: ModelOutputs, settings: DensitySettings) -> float:
+    """Mean log-likelihood of outputs under a density, up to a constant; shape (clips, rows, dimensions).
 
     Raises:
         AsdError: No such density is registered.
     """
-    return _registered(settings).mean_log_likelihood(_rows(observations), density)
+    return _registered(settings).mean_log_likelihood(_rows(outputs), density)
 
 
 def _mixture_likelihood(x: Float, density: Arrays) -> float:
@@ -185,12 +185,12 @@ class DensityFit:
     """Fitting of one kind of density; `asd_agent.inference.densities.DENSITIES` evaluates the same names.
 
     Attributes:
-        fit: Arrays from observations, settings and a seed.
+        fit: Arrays from outputs, settings and a seed.
         mean_log_likelihood: Of rows, shape (rows, dimensions), under the arrays, up to a constant.
         fixed_share: Share by which a target always moves it; None where `choose_shrinkage` searches.
     """
 
-    fit: Callable[[Observations, DensitySettings, int], Arrays]
+    fit: Callable[[ModelOutputs, DensitySettings, int], Arrays]
     mean_log_likelihood: Callable[[Float, Arrays], float]
     fixed_share: float | None = None
 

@@ -1,4 +1,4 @@
-"""How the place where the box stands differs from what its bundle learnt, and whether what was heard can be trusted."""
+"""Difference between the sound at the box and the sound that its bundle learnt, with reasons to doubt a calibration."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from asd_agent.inference.scorer import BundleScorer
 SURE = 0.01
 """Two halves differ when chance would give as much in less than one of a hundred calibrations."""
 SPREADS, DECIBELS = 1.0, 3.0
-"""What is less than this is not said, however sure it is."""
+"""Smallest differences that are reported, in spreads and in dB, however significant they are."""
 OUTLIER_SPREADS = 6.0
 
 
@@ -26,7 +26,7 @@ class Difference:
     """Site against the domain that it was fitted like.
 
     Attributes:
-        windows: Heard.
+        windows: Number of windows.
         level_dbfs: Their median level.
         usual_level_dbfs: Lowest and highest level of the bundle's calibration, widened.
         shift_spreads: Median score by the bundle's own domain, less that of its own normal clips.
@@ -47,7 +47,7 @@ class Difference:
 
 
 def compare_site(scorer: BundleScorer, section: str, like: DomainName, sound: SiteSound) -> Difference:
-    """Judge what was heard by the bundle as it was exported."""
+    """Judge the sound by the bundle as it was exported."""
     base = scorer.bundle.condition(section, like)
     reference = np.asarray(scorer.bundle.scorers[base.reference], dtype=np.float64)
     scores = np.array(
@@ -72,7 +72,7 @@ def compare_site(scorer: BundleScorer, section: str, like: DomainName, sound: Si
 
 
 def separation(scores: npt.NDArray[np.float64], reference: npt.NDArray[np.float64]) -> float:
-    """The chance that a score lies above one of the reference, ties counting half."""
+    """Return the probability that a score exceeds one of the reference, ties counting half."""
     above = np.searchsorted(np.sort(reference), scores, side="left")
     below = np.searchsorted(np.sort(reference), scores, side="right")
     return float(np.mean(above + below) / 2 / len(reference))
@@ -81,7 +81,7 @@ def separation(scores: npt.NDArray[np.float64], reference: npt.NDArray[np.float6
 def doubts(
     scores: npt.NDArray[np.float64], levels: npt.NDArray[np.float64], over: float, usual_dbfs: tuple[float, float]
 ) -> list[str]:
-    """What speaks against a calibration from such windows, in their order in time.
+    """Return reasons to doubt a calibration from such windows, in their order in time.
 
     Args:
         scores: By the bundle's own domain.
@@ -89,29 +89,29 @@ def doubts(
         over: Share of the scores above its threshold.
         usual_dbfs: Levels of its calibration.
     """
-    said = []
+    reasons = []
     if (moved := _drift(scores)) is not None and abs(moved) > SPREADS:
-        said.append(f"unsteady: scores of the second half lie {moved:+.1f} spreads from those of the first")
+        reasons.append(f"unsteady: scores of the second half are {moved:+.1f} spreads off those of the first")
     if (moved := _drift(levels)) is not None and abs(moved) > DECIBELS:
-        said.append(f"unsteady: the level of the second half lies {moved:+.1f} dB from that of the first")
+        reasons.append(f"unsteady: the level of the second half is {moved:+.1f} dB off that of the first")
     outliers = _outliers(scores)
     if len(outliers):
-        said.append(
+        reasons.append(
             f"single windows stand out from the others: {', '.join(f'number {i + 1}' for i in outliers[:5])}"
-            f"{' and more' if len(outliers) > 5 else ''}; what was heard then becomes normal"
+            f"{' and more' if len(outliers) > 5 else ''}; they would become normal sound"
         )
     if over > 0.5:
-        said.append(
-            f"{100 * over:.0f} % of it is anomalous by the bundle's own threshold: be sure that the machine is "
-            "healthy, for a fault that it has now becomes normal"
+        reasons.append(
+            f"{100 * over:.0f} % of it is anomalous by the bundle's own threshold: make sure that the machine is "
+            "healthy: a fault that is there now would become normal"
         )
     middle = float(np.median(levels))
     if not usual_dbfs[0] <= middle <= usual_dbfs[1]:
-        said.append(
-            f"the level, {middle:.0f} dBFS, lies outside that of the bundle's calibration "
+        reasons.append(
+            f"the level, {middle:.0f} dBFS, is outside the range of the bundle's calibration "
             f"({usual_dbfs[0]:.0f} to {usual_dbfs[1]:.0f}): another microphone, or another gain?"
         )
-    return said
+    return reasons
 
 
 def _drift(values: npt.NDArray[np.float64]) -> float | None:
@@ -125,7 +125,7 @@ def _drift(values: npt.NDArray[np.float64]) -> float | None:
 
 
 def _outliers(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
-    """Windows whose score lies far above the others', in spreads that outliers cannot widen."""
+    """Windows whose score is far above the others', in spreads that outliers cannot widen."""
     middle = np.median(scores)
     spread = 1.4826 * float(np.median(np.abs(scores - middle)))
     if len(scores) < 8:

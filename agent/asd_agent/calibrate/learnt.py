@@ -19,17 +19,17 @@ from asd_agent.calibrate.condition import (
     judge_of,
     standardisation,
 )
-from asd_agent.calibrate.settings import Arrays, DensitySettings, Observations
+from asd_agent.calibrate.settings import Arrays, DensitySettings, ModelOutputs
 
 
 def calibrate_bank(
-    learnt: Observations | None,
+    learnt: ModelOutputs | None,
     held_out: DomainData,
     target: DomainData | None,
     settings: DensitySettings,
     pooling: FramePooling,
     *,
-    learnt_target: Observations | None = None,
+    learnt_target: ModelOutputs | None = None,
     own_domain: bool = False,
     seed: int = 0,
 ) -> tuple[Calibrated, Calibrated | None]:
@@ -42,8 +42,8 @@ def calibrate_bank(
         target: Of target clips that it was not trained on, if there are any.
         settings: With `density: bank`.
         pooling: From rows to a score.
-        learnt_target: Of target clips that it was trained on. Their own scores tell nothing: where there are no others,
-            an unheard clip of the target is taken to score as an unheard one of the source does.
+        learnt_target: Model outputs of target clips that it was trained on. Their own scores are no measure: without
+            others, an unheard clip of the target is taken to score as an unheard one of the source does.
         own_domain: Whether a domain is compared with its own items alone, not with those of both.
         seed: Of the choice of centres.
 
@@ -54,12 +54,12 @@ def calibrate_bank(
     Raises:
         DataError: Fewer than two recordings held out where nothing was learnt.
     """
-    x = np.asarray(held_out.observations)
-    near = x[:0] if target is None else np.asarray(target.observations)
+    x = np.asarray(held_out.outputs)
+    near = x[:0] if target is None else np.asarray(target.outputs)
     known = x[:0] if learnt_target is None else np.asarray(learnt_target)
     judge = judge_of(settings, pooling)
 
-    def bank(source: Observations, few: Observations, *, of_target: bool = False) -> Arrays:
+    def bank(source: ModelOutputs, few: ModelOutputs, *, of_target: bool = False) -> Arrays:
         items = known if len(known) else few
         if own_domain:
             return fit_bank([items if of_target and len(items) else source], settings, seed)

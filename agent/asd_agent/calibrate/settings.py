@@ -1,4 +1,4 @@
-"""What a recipe says of how observations become scores."""
+"""Settings by which model outputs become scores."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from pydantic import BaseModel, ConfigDict, Field
 from asd_agent.bundle.manifest import Density
 
 Arrays = dict[str, npt.NDArray[Any]]
-Observations = npt.NDArray[np.floating]
+ModelOutputs = npt.NDArray[np.floating]
 
 
 class DensitySettings(BaseModel):
-    """How observations become a density.
+    """Settings of a density.
 
     Attributes:
         density: `gmm` (Eq. 2), one Gaussian with Ledoit-Wolf shrinkage, `mahalanobis`, a `bank` of embeddings, a
-            classifier's `posterior_distance` (Eq. 7), or none at all: the `mean` observation is the score, as in the
+            classifier's `posterior_distance` (Eq. 7), or none at all: the `mean` output is the score, as in the
             official baselines.
         components: Gaussians of the mixture, K.
         covariance: Form of their covariances.
         regularisation: Added to the diagonal of standardised covariances.
-        first: Of a bank: the observation's column where the embedding begins.
+        first: Of a bank: the model output's column where the embedding begins.
         normalise: Of a bank: whether distances are divided by the usual distance around the nearest item.
         clusters: Of a bank: a part with more items is reduced to so many centres; None keeps all.
         gamma: Of Eq. 7: the share of the posterior; the rest is the distance's.

@@ -1,7 +1,7 @@
 """A condition for the place where the box stands: scorers and thresholds refitted to minutes of normal sound.
 
 Networks stay as they are. What is fitted is what the bundle's own training fitted, with two differences: a density may
-be the bundle's own, moved, where held-out clips speak for it; and a live stretch of sound is one recording, so it is
+be the bundle's own, moved, where held-out clips support it; and a live stretch of sound is one recording, so it is
 cut into blocks that are held out together.
 """
 
@@ -19,9 +19,9 @@ from asd_agent.bundle.manifest import Condition, DomainName, ExpertUse, MemberUs
 from asd_agent.bundle.references import raw_reference
 from asd_agent.calibrate.compose import (
     REFERENCE,
+    CalibrationSound,
     FittedExpert,
     FittedMember,
-    Heard,
     ThresholdSettings,
     compose,
     compose_moved,
@@ -48,7 +48,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class SiteSound:
-    """Normal sound that was heard on the spot.
+    """Normal sound that was measured on the spot.
 
     Attributes:
         windows: Shape (windows, samples), in the order of time.
@@ -103,16 +103,16 @@ def calibrate_site(
         scorer: The bundle, with its sessions.
         section: Its two digits.
         like: The domain whose members, densities and combinations are taken over.
-        sound: What was heard.
+        sound: Normal sound of the site.
         false_alarms_per_day: Wanted rate; by default what the recipe states, or what the sound supports.
         rule: Rule of the monitor, which the rate holds for.
-        progress: Told of windows observed, and of how many.
+        progress: Receives windows scored, and number of windows.
 
     Returns:
         The condition, and its arrays.
 
     Raises:
-        BundleError: The bundle lacks the section, or does not say how its scorers were fitted.
+        BundleError: The bundle lacks the section, or does not state how its scorers were fitted.
         DataError: Too little sound.
     """
     if len(sound) < LEAST_WINDOWS:
@@ -135,13 +135,13 @@ def calibrate_site(
     ]
     wanted = stated_rate(bundle, base) if false_alarms_per_day is None else false_alarms_per_day
     levels = [level_dbfs(w) for w in sound.windows]
-    heard = Heard(len(sound), levels, len(sound) < PROVISIONAL_BELOW, hops, len(set(sound.recordings)))
+    measured = CalibrationSound(len(sound), levels, len(sound) < PROVISIONAL_BELOW, hops, len(set(sound.recordings)))
     method: Method = "gamma" if base.threshold.method == "gamma" else "auto"
     asked = ThresholdSettings(method, wanted, rule)
-    if heard.provisional:
+    if measured.provisional:
         moved = {m.member: m for e in experts for m in e.members}
-        return compose_moved(base, bundle.scorers, "site", moved, heard, asked)
-    return compose(section, "site", experts, base.combination, heard, asked)
+        return compose_moved(base, bundle.scorers, "site", moved, measured, asked)
+    return compose(section, "site", experts, base.combination, measured, asked)
 
 
 def stated_rate(bundle: Bundle, base: Condition) -> float | None:
@@ -157,20 +157,21 @@ def stated_rate(bundle: Bundle, base: Condition) -> float | None:
 
 
 def density_settings(bundle: Bundle, expert: ExpertUse) -> DensitySettings:
-    """How an expert's densities were fitted, from the recipe that the bundle carries.
+    """Return the settings of an expert's densities, from the recipe that the bundle carries.
 
     Raises:
-        BundleError: It does not say.
+        BundleError: The recipe does not state them.
     """
     seen: dict[str, int] = {}
-    for said in bundle.manifest.provenance.recipe_settings.get("experts", []):
-        kind = str(said.get("kind", ""))
+    for stated in bundle.manifest.provenance.recipe_settings.get("experts", []):
+        kind = str(stated.get("kind", ""))
         seen[kind] = seen.get(kind, 0) + 1
         name = f"{kind}-{seen[kind]}" if seen[kind] > 1 else kind
-        if name == expert.name and "density" in said:
-            return DensitySettings.model_validate(said["density"])
+        if name == expert.name and "density" in stated:
+            return DensitySettings.model_validate(stated["density"])
     raise BundleError(
-        f"{bundle.path}: does not say how the scorers of {expert.name!r} were fitted", "Export it again by asd-trainer."
+        f"{bundle.path}: does not state how the scorers of {expert.name!r} were fitted",
+        "Export it again by asd-trainer.",
     )
 
 

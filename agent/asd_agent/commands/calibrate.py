@@ -221,8 +221,8 @@ def _sound(
     recordings: list[str] = []
     follows: list[bool] = []
 
-    def take(heard: Iterable[SoundWindow], recording: str, end: int = -1) -> Iterator[None]:
-        for window, quality, stop in with_stops(heard, above):
+    def take(candidates: Iterable[SoundWindow], recording: str, end: int = -1) -> Iterator[None]:
+        for window, quality, stop in with_stops(candidates, above):
             if stop is not None or quality.reasons:
                 refused[stop or quality.reasons[0]] += 1
             else:

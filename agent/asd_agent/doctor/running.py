@@ -82,10 +82,10 @@ def _windows(health: Health) -> list[Finding]:
 
 def _chain(health: Health) -> list[Finding]:
     """Report when an alarm was last proved to reach the broker."""
-    proof = health.last_test
-    if proof is None:
+    last_test = health.last_test
+    if last_test is None:
         return [ok("chain", "never proved to the broker; `asd-agent test-alarm MONITOR` proves it")]
-    return [ok("chain", f"proved at {proof.time} by {proof.monitor}, in {proof.seconds:.1f} s")]
+    return [ok("chain", f"proved at {last_test.time} by {last_test.monitor}, in {last_test.seconds:.1f} s")]
 
 
 def _drift(health: Health) -> list[Finding]:

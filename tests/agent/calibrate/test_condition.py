@@ -33,7 +33,7 @@ def test_one_recording_is_refused():
 def test_reference_scores_speak_for_fresh_clips_although_few_were_fitted():
     # With 30 clips in 20 dimensions a fit's own clips score far lower than fresh ones.
     got = calibrate_source(data(30), SETTINGS, FramePooling())
-    fresh = data(400, seed=1).observations[:, 0]
+    fresh = data(400, seed=1).outputs[:, 0]
     deviation = fresh - got.scorer["mean"]
     scores = np.sqrt(np.einsum("nd,de,ne->n", deviation, got.scorer["precision"], deviation))
     assert np.median(got.reference) == pytest.approx(np.median(scores), rel=0.1)

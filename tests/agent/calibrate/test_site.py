@@ -157,7 +157,7 @@ def test_doubts_name_what_speaks_against_a_calibration():
     usual = (-40.0, -20.0)
     assert doubts(steady, level, 0.1, usual) == []
     rising = doubts(steady + np.linspace(0, 6, 60), level, 0.1, usual)
-    assert any("unsteady: scores of the second half lie +" in text for text in rising)
+    assert any("unsteady: scores of the second half are +" in text for text in rising)
     assert any("unsteady: the level" in text for text in doubts(steady, level + np.linspace(0, 12, 60), 0.1, usual))
     slammed = steady.copy()
     slammed[17] = 20

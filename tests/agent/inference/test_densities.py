@@ -81,7 +81,7 @@ def test_a_target_elsewhere_moves_the_means_and_one_alike_does_not_have_to():
     np.testing.assert_array_equal(moved["precision"], source["precision"])
 
 
-def test_without_a_density_the_mean_observation_is_the_score_and_a_target_moves_nothing():
+def test_without_a_density_the_mean_output_is_the_score_and_a_target_moves_nothing():
     settings = DensitySettings(density="mean")
     x = np.array([[[1.0, 3.0], [5.0, 7.0]]])
     scorer = fit_density(x, settings)

@@ -215,7 +215,7 @@ def test_jobs_that_run_at_a_time_have_gpus_of_their_own_and_a_later_one_has_what
             opened.set()
             gate.write_text("open")
 
-    results = run_jobs([held, *others], tmp_path / "out", workers=Processes(2, ["4", "7"]), observe=watch)
+    results = run_jobs([held, *others], tmp_path / "out", workers=Processes(2, ["4", "7"]), on_status=watch)
     assert results["held"].value == "4"
     assert [results[j.name].value for j in others] == ["7", "7"]
 
@@ -237,7 +237,7 @@ from asd_trainer.jobs import Job, run_jobs
 def tell(statuses):
     if statuses[0].step is not None:
         print("running", flush=True)
-run_jobs([Job("held", "k", "{HERE}:hold")], Path({str(out)!r}), observe=tell)
+run_jobs([Job("held", "k", "{HERE}:hold")], Path({str(out)!r}), on_status=tell)
 """
     runner = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     assert runner.stdout is not None
@@ -282,9 +282,9 @@ def test_two_runs_of_one_graph_share_the_work(tmp_path):
         return lambda found: event.set() if found[0].step == 1 else None
 
     with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(run_jobs, [job], out, workers=1, observe=when_running(first_works))
+        first = pool.submit(run_jobs, [job], out, workers=1, on_status=when_running(first_works))
         assert first_works.wait(PATIENCE)
-        second = pool.submit(run_jobs, [job], out, workers=1, observe=when_running(second_waits))
+        second = pool.submit(run_jobs, [job], out, workers=1, on_status=when_running(second_waits))
         assert second_waits.wait(PATIENCE)
         gate.write_text("open")
         assert first.result(PATIENCE)["gated"].value == second.result(PATIENCE)["gated"].value == "open"

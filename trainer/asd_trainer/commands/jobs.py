@@ -19,7 +19,7 @@ from asd_trainer.text import counted, duration
 
 if TYPE_CHECKING:
     from asd_trainer.jobs.estimate import Estimate
-    from asd_trainer.jobs.executor import Observe
+    from asd_trainer.jobs.executor import OnStatus
     from asd_trainer.jobs.launch import Launcher
     from asd_trainer.jobs.plan import Plan
     from asd_trainer.jobs.store import JobStatus
@@ -65,7 +65,7 @@ def jobs(
 
 
 @contextmanager
-def job_display(workers: int, cluster: str | None = None) -> Iterator[tuple[int | Launcher, Observe | None]]:
+def job_display(workers: int, cluster: str | None = None) -> Iterator[tuple[int | Launcher, OnStatus | None]]:
     """Yield the launcher of the jobs and an observer that shows them on stderr: live on a terminal, else by lines."""
     from asd_trainer.jobs.screen import JobScreen
 

@@ -60,7 +60,7 @@ def show(
 
 
 def _rows() -> list[dict[str, Any]]:
-    """What is shown of each recipe, group by group."""
+    """Return the listed fields of each recipe, group by group."""
     from asd_trainer.recipes.load import load_recipe, packaged
 
     rows = []

@@ -33,8 +33,8 @@ def reproduce(
 
     with tempfile.TemporaryDirectory(prefix="asd-reproduce-") as folder:
         runs = out or Path(folder)
-        with progress_bars("reproduce") as progress, job_display(1) as (_, observe):
-            found = train_again(bundle, data, runs, progress=progress, observe=observe)
+        with progress_bars("reproduce") as progress, job_display(1) as (_, on_status):
+            found = train_again(bundle, data, runs, progress=progress, on_status=on_status)
     if json:
         print_json(found.document())
     else:

@@ -72,8 +72,8 @@ def table(
         return
     failed: JobsFailedError | None = None
     try:
-        with job_display(workers, cluster) as (hands, observe):
-            carry_out(plan, workers=hands, observe=observe)
+        with job_display(workers, cluster) as (launcher, on_status):
+            carry_out(plan, workers=launcher, on_status=on_status)
     except JobsFailedError as error:
         failed = error
     done, missing = evaluations_of(plan)

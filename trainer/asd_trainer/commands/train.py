@@ -34,7 +34,7 @@ def train(
         int | None,
         typer.Option(
             help="Use the best 2, 3, 5, 10 or 20 members for each domain, by the labelled test clips of sections "
-            "00 to 02 as in the paper; the recipe's name and every report say so."
+            "00 to 02 as in the paper; the recipe's name and every report state it."
         ),
     ] = None,
     workers: Workers = 1,
@@ -69,8 +69,8 @@ def train(
     if dry_run:
         print_plan(plan, hours=hours, json=json)
         return
-    with job_display(workers, cluster) as (hands, observe):
-        runs = carry_out(plan, workers=hands, observe=observe)
+    with job_display(workers, cluster) as (launcher, on_status):
+        runs = carry_out(plan, workers=launcher, on_status=on_status)
     if json:
         rows = [{"machine": r.machine, "seed": r.seed, "recipe": r.recipe, "bundle": str(r.bundle)} for r in runs]
         print_json({"schema": 1, "runs": rows})
@@ -101,8 +101,8 @@ def evaluate(
     found = [r for r in find_runs(runs) if not machine or r.machine in machine]
     if not found:
         raise DataError(f"{runs}: holds no run of {', '.join(machine or [])}", "Train it first.")
-    with job_display(workers, cluster) as (hands, observe):
-        evaluations = evaluate_runs(found, workers=hands, observe=observe)
+    with job_display(workers, cluster) as (launcher, on_status):
+        evaluations = evaluate_runs(found, workers=launcher, on_status=on_status)
     table = make_table(evaluations, reference)
     if json:
         print_json({"schema": 1, "runs": [summary(e) for e in evaluations], "table": table.document()})
@@ -145,7 +145,7 @@ def export(
 
     if sum(v is not None for v in (members, agreement, budget_ms)) > 1:
         raise UsageError(
-            "--members, --agreement and --budget-ms each say how many members are kept", "Give one of them."
+            "--members, --agreement and --budget-ms each determine how many members are kept", "Give one of them."
         )
     found = [r for r in find_runs(runs) if r.seed == seed and (not machine or r.machine in machine)]
     recipes = sorted({r.recipe for r in found})
@@ -180,16 +180,16 @@ def _pruned(run: Run, members: int | None, agreement: float | None, budget_ms: f
 
     settings = read_settings(run)
     costs = None
-    with job_display(1) as (_, observe):
+    with job_display(1) as (_, on_status):
         if budget_ms is not None:
-            order = prune_run(run, settings, Prune(members=1), observe).order
+            order = prune_run(run, settings, Prune(members=1), on_status).order
             costs = member_costs(run, order)
             members = within_budget(order, costs, budget_ms)
-        return replace(prune_run(run, settings, Prune(members=members, agreement=agreement), observe), costs=costs)
+        return replace(prune_run(run, settings, Prune(members=members, agreement=agreement), on_status), costs=costs)
 
 
 def _words(pruned: Pruned) -> str:
-    """What was kept, and how far each member more agrees with all; with a budget, what each costs here."""
+    """Print the members kept, the agreement with all at each number of members and, with a budget, their costs here."""
     order = pruned.order
     agreed = order.agreement[pruned.kept - 1]
     lines = [f"  {pruned.kept} of {len(order.members)} members, agreement {agreed:.3f} over {order.clips} normal clips"]

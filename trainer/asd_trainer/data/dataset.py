@@ -1,4 +1,4 @@
-"""A data set on disk: every clip that its names tell of, and every file that they do not."""
+"""Data set on disk: clips by the attributes in their names, and files whose names state none."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class DataSet:
     Attributes:
         root: The folder.
         clips: In the order of machine, split, section, domain, label and number.
-        problems: Audio files whose names say nothing.
+        problems: Audio files whose names cannot be read.
     """
 
     root: Path

@@ -1,4 +1,4 @@
-"""What clips permit: which experts can be fitted, how sure their thresholds can be, and what can be measured."""
+"""Limits set by the number of clips: experts that can be fitted, certainty of thresholds, possible measures."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ _DOMAINS: tuple[Domain, ...] = ("source", "target")
 
 
 def permits(machines: Sequence[str], clips: Sequence[Clip]) -> list[str]:
-    """What usable clips permit, one sentence each, by machine.
+    """Return the limits set by usable clips, one sentence each, by machine.
 
     Args:
-        machines: To be told of, also where no clip of theirs is usable.
+        machines: Names to report, also where no clip of theirs is usable.
         clips: Those that can be read, of all machines.
     """
-    told: list[str] = []
+    sentences: list[str] = []
     for machine in machines:
         mine = [c for c in clips if c.machine == machine]
         found = [*_training(mine), *_testing(mine)]
-        told += [f"{machine}{text}" for text in found or [": everything that a recipe may ask for"]]
-    return told
+        sentences += [f"{machine}{text}" for text in found or [": everything that a recipe may ask for"]]
+    return sentences
 
 
 def _training(clips: Sequence[Clip]) -> Iterator[str]:

@@ -215,7 +215,7 @@ class DataSplit:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             if content["schema"] != _SCHEMA:
-                raise ValueError(f"schema {content['schema']}")  # noqa: TRY301 - told with the others
+                raise ValueError(f"schema {content['schema']}")  # noqa: TRY301 - reported with the others
             return cls(
                 root,
                 HeldOut.model_validate(content["held_out"]),

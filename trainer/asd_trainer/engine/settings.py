@@ -10,7 +10,7 @@ from asd_trainer.settings import Settings
 
 
 class Computation(Settings):
-    """How a device computes the steps of a training.
+    """Device settings of a training: precision, compilation, graphs.
 
     Attributes:
         precision: Precision of the network on CUDA; a CPU computes in float32. `tf32` rounds the factors of products,

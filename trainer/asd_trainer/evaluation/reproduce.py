@@ -13,7 +13,7 @@ from asd_agent.errors import DataError
 from asd_agent.inference.scorer import BundleScorer
 from asd_trainer.data.dataset import scan
 from asd_trainer.engine.progress import StageProgress
-from asd_trainer.jobs.executor import Observe
+from asd_trainer.jobs.executor import OnStatus
 from asd_trainer.jobs.plan import make_plan
 from asd_trainer.jobs.train import carry_out
 from asd_trainer.recipes.recipe import Recipe
@@ -52,7 +52,7 @@ class Reproduction:
 
 
 def reproduce(
-    path: Path, data: Path, out: Path, *, progress: StageProgress | None = None, observe: Observe | None = None
+    path: Path, data: Path, out: Path, *, progress: StageProgress | None = None, on_status: OnStatus | None = None
 ) -> Reproduction:
     """Train a bundle again and compare both.
 
@@ -61,7 +61,7 @@ def reproduce(
         data: Data set that it was trained on.
         out: Folder of runs. Finished jobs in it are not trained again, so give an empty folder for a full check.
         progress: Called for clips whose digests are computed.
-        observe: Called with the states of the jobs.
+        on_status: Called with the states of the jobs.
 
     Raises:
         BundleError: The bundle is damaged.
@@ -79,7 +79,7 @@ def reproduce(
             f"({planned.run.data_digest[:12]} instead of {made.data_digest[:12]})",
             "Give the data set that the bundle was trained on, whole and unchanged.",
         )
-    (run,) = carry_out(plan, observe=observe)
+    (run,) = carry_out(plan, on_status=on_status)
     return compare(bundle, Bundle.open(run.bundle))
 
 

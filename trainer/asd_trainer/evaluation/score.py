@@ -38,13 +38,13 @@ from asd_trainer.jobs import Job, Task, run_jobs
 from asd_trainer.jobs import digests as job_digests
 from asd_trainer.jobs.bodies import TaskProgress
 from asd_trainer.jobs.descriptions import evaluation_job, split_folder
-from asd_trainer.jobs.executor import Observe
+from asd_trainer.jobs.executor import OnStatus
 from asd_trainer.jobs.launch import Launcher
 from asd_trainer.jobs.machine_clips import MachineClips
 from asd_trainer.jobs.plan import Plan
 from asd_trainer.jobs.runs import SCORES, Run, jobs_of, publish_evaluation, read_settings, read_summary
 from asd_trainer.jobs.store import folder_of
-from asd_trainer.jobs.train import observe_steps
+from asd_trainer.jobs.train import report_steps
 
 DRAWN = "draws.npz"
 Drawn = Mapping[str, npt.NDArray[np.float64]]
@@ -67,7 +67,7 @@ class Evaluation:
 
 
 def evaluate_runs(
-    runs: Sequence[Run], *, workers: int | Launcher = 1, observe: Observe | None = None
+    runs: Sequence[Run], *, workers: int | Launcher = 1, on_status: OnStatus | None = None
 ) -> list[Evaluation]:
     """Score every labelled test clip of the machine of each run; write submission files, result.csv, evaluation.json.
 
@@ -97,7 +97,7 @@ def evaluate_runs(
     digests = {out: job_digests(list(jobs.values())) for out, jobs in graphs.items()}
     try:
         for out, graph in graphs.items():
-            run_jobs(list(graph.values()), out, workers=workers, observe=observe)
+            run_jobs(list(graph.values()), out, workers=workers, on_status=on_status)
     finally:
         for run, out, name in wanted:
             publish_evaluation(run, folder_of(out, digests[out][name]))
@@ -106,7 +106,7 @@ def evaluate_runs(
 
 def evaluate_run(run: Run, progress: StageProgress | None = None) -> Evaluation:
     """Evaluate one run, as `evaluate_runs`."""
-    (one,) = evaluate_runs([run], observe=observe_steps(progress) if progress else None)
+    (one,) = evaluate_runs([run], on_status=report_steps(progress) if progress else None)
     return one
 
 

@@ -2,7 +2,7 @@
 
 The planner asks a family for the members to train and makes a job of each. A job trains one member into a folder. The
 fit of a bundle asks the family for an `ExpertPlan` of the trained members. Nothing outside `families/` knows which
-families there are; `asd_trainer.families.registry` says how to add one.
+families there are; `asd_trainer.families.registry` documents how to add one.
 
 Example: a family whose members come from a machine's log-mels is a subclass of
 `asd_trainer.families.machine_family.MachineFamily`, which leaves settings and `train` to write.
@@ -33,7 +33,7 @@ Clips = Literal["source", "machine", "data_set"]
 GRAPH = "model.onnx"
 """File of a member's graph in its job's folder."""
 HIDDEN_STAGE = "without-"
-"""How a folder's name begins, in a job's folder, that holds a training which only judges left-out clips: the report
+"""Prefix of the folder, in a job's folder, that holds a training which only judges left-out clips: the report
 does not draw it."""
 ROTATING = ("average", "median", "ranking")
 """Combinations whose reference scores may come from those members alone that have not learnt a clip: of fewer members
@@ -115,7 +115,7 @@ class MemberJob(Generic[E]):
         arguments: Further values that decide it, in JSON's terms; `train` gets them.
         inputs: Further digests that decide it.
         paths: Places of files; they are passed but decide nothing.
-        notes: What is done otherwise than the recipe says because the data do not permit it, in words.
+        notes: Departures from the recipe that the data require, one sentence each.
     """
 
     name: str

@@ -91,7 +91,7 @@ def unknown_kind(kind: object) -> str:
 
 
 def validate_expert(value: Any) -> Any:
-    """Make an expert's settings of what a recipe says of it.
+    """Build an expert's settings from its entry in a recipe.
 
     Raises:
         ValueError: It names no kind, or one that no family has.
@@ -112,7 +112,7 @@ def validate_expert(value: Any) -> Any:
 
 
 def code_digest(kind: str) -> str:
-    """Return the digest of a family's code where it lies outside this package; empty for families of the package."""
+    """Return the digest of a family's code for a family outside this package; empty for families of the package."""
     folder = _origins.get(kind)
     return _folders[folder] if folder is not None else ""
 

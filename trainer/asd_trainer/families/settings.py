@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Execution(Settings):
-    """Where and how trainings run.
+    """Device, precision and workers of trainings.
 
     Attributes:
         checkpoint_every: Steps between checkpoints.
@@ -62,7 +62,7 @@ class Expert(Settings):
 
     @property
     def depends_on_seed(self) -> bool:
-        """Whether a seed changes the result: weights, held-out clips, or the start of a mixture's fit."""
+        """True where a seed changes the result: weights, held-out clips, or the start of a mixture's fit."""
         return self.trained or self.density.density == "gmm"
 
     def member(self, number: int, features: FeatureSpec) -> Self:  # noqa: ARG002 - members may differ

@@ -19,7 +19,7 @@ from asd_agent.audio.quality import level_dbfs
 from asd_agent.bundle.bundle import Bundle, write_bundle
 from asd_agent.bundle.files import GOLDEN, SCORERS, file_digest
 from asd_agent.bundle.manifest import Combination, Condition, DomainName, Manifest, Provenance
-from asd_agent.calibrate.compose import FittedExpert, FittedMember, Heard, ThresholdSettings, compose
+from asd_agent.calibrate.compose import CalibrationSound, FittedExpert, FittedMember, ThresholdSettings, compose
 from asd_agent.calibrate.condition import PROVISIONAL_BELOW
 from asd_agent.inference.providers import Sessions
 from asd_agent.inference.scorer import BundleScorer
@@ -160,7 +160,7 @@ class Fitter:
     ) -> None:
         levels = [level_dbfs(clips.floats(row)) for row in range(len(clips))]
         hops = None if provisional else clips.hops(self._thresholds.rule)
-        normal = Heard(len(clips), levels, provisional, hops, len(set(clips.recordings)))
+        normal = CalibrationSound(len(clips), levels, provisional, hops, len(set(clips.recordings)))
         condition, arrays = compose(section, domain, experts, self._combination, normal, self._thresholds)
         self._arrays.update(arrays)
         self._conditions.append(condition)

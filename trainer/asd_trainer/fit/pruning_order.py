@@ -5,7 +5,7 @@ that brings the combined scores of held-out normal clips nearest to those of all
 that a bound is a bound on how differently a smaller ensemble judges, and not on how much worse.
 
 Agreement is Spearman's rank correlation of the combined scores of normal clips: it does not hang on scale or spread,
-which are fitted anew to what is kept. It is told of the section and domain where it is lowest.
+which are fitted anew to what is kept. The lowest of all sections and domains is reported.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from asd_trainer.recipes.recipe import Prune
 
 Float = npt.NDArray[np.float64]
 LEAST_CLIPS = 10
-"""That all members have judged, for a section and domain to count: of fewer, a rank correlation says little."""
+"""Clips judged by all members below which a section and domain does not count: a rank correlation of fewer is noise."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Candidate:
         return total_scores(found, combination)
 
     def judged(self) -> npt.NDArray[np.bool_]:
-        """Which clips every member has judged; where folds rotate over members, those of others tell nothing of it."""
+        """Return the clips that every member has judged; folds may rotate over members."""
         references = [m.calibrated.reference for e in self.experts for m in e.members]
         return np.asarray(np.isfinite(np.stack(references)).all(axis=0))
 
@@ -61,7 +61,7 @@ class Order:
     Attributes:
         members: Their ids; a classifier's is that of its members in all sections together.
         agreement: With all of them, of the first, the first two and so on; the last is 1.
-        clips: Normal clips that the agreement was told by.
+        clips: Normal clips that the agreement was measured on.
     """
 
     members: tuple[str, ...]
@@ -104,7 +104,7 @@ def order_members(candidates: Sequence[Candidate], combination: Combination) -> 
             measured.append((candidate, rows, whole))
     if not measured:
         raise DataError(
-            f"no section has {LEAST_CLIPS} normal clips that no member has learnt, so that nobody can tell which "
+            f"no section has {LEAST_CLIPS} normal clips that no member has learnt, so it is unknown which "
             "members agree",
             "Give more normal recordings: from 100 of a section on, all members hold out the same clips.",
         )
@@ -123,7 +123,7 @@ def order_members(candidates: Sequence[Candidate], combination: Combination) -> 
 
 
 def _agreement(scores: Float, whole: Float, rows: npt.NDArray[np.bool_]) -> float:
-    """Spearman's correlation over the clips that both have scored; -1 where that cannot be told."""
+    """Spearman's correlation over the clips that both have scored; -1 where it is undefined."""
     both = rows & np.isfinite(scores)
     if both.sum() < LEAST_CLIPS or np.ptp(scores[both]) == 0 or np.ptp(whole[both]) == 0:
         return -1.0

@@ -35,7 +35,7 @@ _LIBRARIES_OF_TRAINING = ("torch", "onnx", "onnxscript")
 
 @dataclass(frozen=True)
 class Choice:
-    """What labels chose, as the job of `asd_trainer.evaluation.selection_by_labels` reports it.
+    """Return the choice by labels, as the job of `asd_trainer.evaluation.selection_by_labels` reports it.
 
     Attributes:
         members: Numbers of members by the name of their expert and by domain; all where a domain is not in it.

@@ -58,5 +58,5 @@ def check_labels(machine: str, clips: Sequence[Clip]) -> None:
                 return
     raise DataError(
         f"machine {machine} has no labelled anomalies in sections {', '.join(DEVELOPMENT)} to choose members by",
-        "Train without --members-by-labels; a recipe's `members` says how many are used.",
+        "Train without --members-by-labels; `members` of a recipe states how many are used.",
     )

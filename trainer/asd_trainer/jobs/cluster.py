@@ -1,6 +1,6 @@
 """Jobs on many machines, by Ray: the same graph, the same workers, the same results.
 
-The folder of runs and the data must lie at the same place on every machine, on a file system that they share and that
+The folder of runs and the data must be at the same path on every machine, on a file system that they share and that
 knows locks (NFS 4 does).
 """
 
@@ -20,7 +20,7 @@ from asd_trainer.jobs.store import JobFolder
 
 _START = "Start one: ray start --head; see docs/cluster.md."
 KILLED = -9
-"""What is said of a job whose machine is gone."""
+"""Message about a job whose machine is gone."""
 
 
 class Cluster:
@@ -53,8 +53,8 @@ class Cluster:
             ray.init(address=address, runtime_env=environment, log_to_driver=False, logging_level=logging.ERROR)
             there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         except Exception as error:  # Ray raises many kinds
-            said = str(error).strip().splitlines() or [type(error).__name__]
-            raise AsdError(f"no Ray cluster answers at {address}: {said[0]}", _START) from error
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            raise AsdError(f"no Ray cluster answers at {address}: {lines[0]}", _START) from error
         gpus = 1 / jobs_per_gpu if there.get("GPU") else 0
         self.slots = max(1, int(there.get("CPU", 1) // cpus))
         # A job that was lost is tried again by the graph, which counts it, and not by Ray.

@@ -14,9 +14,9 @@ from asd_trainer.jobs.launch import Launcher, Processes, Running
 from asd_trainer.jobs.store import JobFolder, JobStatus, Result, folder_of
 from asd_trainer.jobs.worker import BUSY, DONE, work
 
-Observe = Callable[[Sequence[JobStatus]], None]
+OnStatus = Callable[[Sequence[JobStatus]], None]
 POLL_SECONDS = 0.05
-OBSERVE_SECONDS = 0.5
+STATUS_SECONDS = 0.5
 
 
 class JobsFailedError(AsdError):
@@ -24,19 +24,19 @@ class JobsFailedError(AsdError):
 
 
 def run_jobs(
-    jobs: Sequence[Job], out: Path, *, workers: int | Launcher = 1, observe: Observe | None = None
+    jobs: Sequence[Job], out: Path, *, workers: int | Launcher = 1, on_status: OnStatus | None = None
 ) -> dict[str, Result]:
     """Run all jobs of a graph that are not done yet.
 
-    A job that fails or whose worker is killed is tried again as often as it says; jobs that do not depend on it go on.
+    A job that fails or whose worker is killed is tried again up to its number of retries; independent jobs go on.
     Calling again after a failure, a kill or a power cut runs what is missing and nothing else.
 
     Args:
         jobs: The graph.
-        out: Results lie in OUT/jobs/<digest>/.
+        out: Folder of results; each job has OUT/jobs/<digest>/.
         workers: Processes at a time, which share the cores among them; 0 runs the jobs in this process. Or what
             starts them elsewhere.
-        observe: Called twice a second with where every job stands.
+        on_status: Called twice a second with where every job stands.
 
     Returns:
         Each job's result by its name.
@@ -48,19 +48,19 @@ def run_jobs(
     launcher = None if workers == 0 else Processes(workers) if isinstance(workers, int) else workers
     run = _Run(list(jobs), digests(jobs), out, launcher)
     run.describe()
-    last = -OBSERVE_SECONDS
+    last = -STATUS_SECONDS
     try:
         while run.advance():
             now = time.monotonic()
-            if observe is not None and now - last >= OBSERVE_SECONDS:
+            if on_status is not None and now - last >= STATUS_SECONDS:
                 last = now
-                observe(run.statuses())
+                on_status(run.statuses())
             if run.waiting:
                 time.sleep(POLL_SECONDS)
     finally:
         run.stop()
-    if observe is not None:
-        observe(run.statuses())
+    if on_status is not None:
+        on_status(run.statuses())
     return run.results()
 
 
@@ -83,7 +83,7 @@ def discard(jobs: Sequence[Job], out: Path, names: Iterable[str]) -> None:
 
 @dataclass
 class _Run:
-    """One call of `run_jobs`; `waiting` says that nothing can be done until another process is."""
+    """One call of `run_jobs`; `waiting` is true while all that is left is held by another process."""
 
     jobs: list[Job]
     digests: dict[str, str]

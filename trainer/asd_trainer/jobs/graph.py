@@ -27,7 +27,7 @@ class Job:
             what JSON can hold.
         arguments: JSON-able, part of the digest.
         inputs: JSON-able, part of the digest but not passed: digest of the data, version of the code.
-        paths: Passed but no part of the digest: where things lie is not what they are.
+        paths: Arguments that are no part of the digest: a path does not change a result.
         depends_on: Names of jobs whose results it needs; their order is part of the digest, and that in which it gets
             them.
         retries: How often it is tried again after a failure or a killed worker.

@@ -1,4 +1,4 @@
-"""Where jobs run: what a launcher is, and the one that starts a process of this machine for each."""
+"""Launchers of jobs: the protocol, and the launcher that starts a local process for each job."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Launcher(Protocol):
 
     @property
     def slots(self) -> int:
-        """How many it takes at a time."""
+        """Number of jobs at a time."""
 
     def start(self, folder: JobFolder) -> Running:
         """Start the job that a folder describes."""
@@ -55,7 +55,7 @@ def gpus(environment: Mapping[str, str] = os.environ) -> list[str]:
 
 
 def gpu_of_each(workers: int, devices: Sequence[str]) -> list[dict[str, str]]:
-    """What the environment of each worker says of GPUs: one for each, in turn; nothing where there are none.
+    """Return the GPU variables of each worker's environment: one GPU for each, in turn; none without GPUs.
 
     With more workers than GPUs several share one, as many on each as the numbers allow.
     """

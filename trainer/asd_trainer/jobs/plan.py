@@ -58,7 +58,7 @@ class Plan:
         splits: Splits that the jobs read; they are stored before the jobs start.
         sizes: Size of each job by its name: clips, and steps or epochs for a training.
         left_out: Runs that cannot be evaluated, in words.
-        notes: What is done otherwise than the recipe says because the data do not permit it, in words.
+        notes: Departures from the recipe that the data require, one sentence each.
     """
 
     out: Path

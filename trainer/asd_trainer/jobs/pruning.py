@@ -16,7 +16,7 @@ from asd_trainer.data.dataset import scan
 from asd_trainer.fit.pruning_order import Order
 from asd_trainer.jobs import digests
 from asd_trainer.jobs.descriptions import BUNDLE
-from asd_trainer.jobs.executor import Observe
+from asd_trainer.jobs.executor import OnStatus
 from asd_trainer.jobs.plan import make_plan
 from asd_trainer.jobs.runs import Run, jobs_of
 from asd_trainer.jobs.store import folder_of
@@ -26,7 +26,7 @@ from asd_trainer.recipes.recipe import Prune, Recipe
 
 @dataclass(frozen=True)
 class Costs:
-    """What a window costs on this machine as the agent runs it, in processor time of one thread, in ms.
+    """Return the cost of a window on this machine as the agent runs it, in processor time of one thread, in ms.
 
     Attributes:
         members: By member: its network and its scorer.
@@ -46,7 +46,7 @@ class Pruned:
     """A run with fewer members.
 
     Attributes:
-        run: Where it lies.
+        run: The trained run.
         order: In which members are kept.
         kept: How many are.
         costs: Of its members, where a budget of time decided.
@@ -68,7 +68,7 @@ class Pruned:
         }
 
 
-def prune_run(run: Run, settings: Mapping[str, Any], prune: Prune, observe: Observe | None = None) -> Pruned:
+def prune_run(run: Run, settings: Mapping[str, Any], prune: Prune, on_status: OnStatus | None = None) -> Pruned:
     """Fit a run's machine again with some of its members; nothing is trained.
 
     The result is a run of its own, of the recipe with `-pruned-…` behind its name, and is found again.
@@ -77,11 +77,11 @@ def prune_run(run: Run, settings: Mapping[str, Any], prune: Prune, observe: Obse
         run: The whole ensemble.
         settings: Of its recipe, from run.json.
         prune: How far.
-        observe: Told of the jobs.
+        on_status: Receives the states of the jobs.
 
     Raises:
         ConfigError: Labels have chosen the members already.
-        DataError: The training clips have changed, the networks are gone, or nobody can tell which members agree.
+        DataError: The training clips have changed, the networks are gone, or no clip shows which members agree.
         JobsFailedError: The fit failed.
     """
     recipe = Recipe.model_validate(settings).pruned(prune)
@@ -96,10 +96,10 @@ def prune_run(run: Run, settings: Mapping[str, Any], prune: Prune, observe: Obse
     gone = [j.name for j in plan.jobs if j.kind != BUNDLE and folder_of(out, names[j.name]).result() is None]
     if gone:
         raise DataError(f"{run.name}: networks are gone, or another version of asd has trained them", "Train it again.")
-    (made,) = carry_out(plan, observe=observe)
+    (made,) = carry_out(plan, on_status=on_status)
     result = folder_of(out, made.job).result()
-    told = result.value["order"] if result else {}
-    order = Order(tuple(told["members"]), tuple(told["agreement"]), told["clips"])
+    ordered = result.value["order"] if result else {}
+    order = Order(tuple(ordered["members"]), tuple(ordered["agreement"]), ordered["clips"])
     return Pruned(made, order, len(order.kept(prune)))
 
 
@@ -126,7 +126,7 @@ def member_costs(run: Run, order: Order, effort: Effort | None = None) -> Costs:
 
 
 def within_budget(order: Order, costs: Costs, milliseconds: float) -> int:
-    """How many members, of those that are kept first, make a window that costs no more than a budget.
+    """Return the number of members, in the order of keeping, whose window costs no more than a budget.
 
     Raises:
         DataError: The first member alone costs more.
@@ -143,5 +143,5 @@ def within_budget(order: Order, costs: Costs, milliseconds: float) -> int:
 
 
 def _unit(part: str, members: Sequence[str]) -> str | None:
-    """Which member a stage belongs to: a classifier's has one network for each section, `bc-0-00-source` of `bc-0`."""
+    """Return the member that a stage belongs to: `bc-0` for `bc-0-00-source`, the network of one section."""
     return next((m for m in members if part == m or part.startswith(f"{m}-")), None)

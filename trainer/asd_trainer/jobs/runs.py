@@ -31,7 +31,7 @@ class Run:
     """One machine trained by one recipe from one seed.
 
     Attributes:
-        folder: Where it lies: RUNS/<recipe>/seed-<n>/<machine>.
+        folder: Its folder, RUNS/<recipe>/seed-<n>/<machine>.
         data: Root of the data set.
         data_digest: Of the training clips' names and contents.
         job: Digest of the job that made its bundle.
@@ -52,32 +52,32 @@ class Run:
 
     @property
     def name(self) -> str:
-        """For people."""
+        """Name shown to people: recipe, seed and machine."""
         return f"{self.recipe}/seed-{self.seed}/{self.machine}"
 
     @classmethod
     def read(cls, folder: Path) -> Run:
-        """The run that lies in a folder.
+        """Return the run in a folder.
 
         Raises:
             DataError: There is none.
         """
         try:
-            said = json.loads((folder / RUN).read_text(encoding="utf-8"))
+            stored = json.loads((folder / RUN).read_text(encoding="utf-8"))
             return cls(
                 folder,
-                said["recipe"],
-                said["seed"],
-                said["machine"],
-                Path(said["data"]),
-                said["data_digest"],
-                said["job"],
+                stored["recipe"],
+                stored["seed"],
+                stored["machine"],
+                Path(stored["data"]),
+                stored["data_digest"],
+                stored["job"],
             )
         except (OSError, ValueError, KeyError) as error:
             raise DataError(f"{folder}: holds no finished run", _TRAIN) from error
 
     def content(self, settings: dict[str, Any]) -> dict[str, Any]:
-        """What run.json says of it."""
+        """Content of run.json."""
         return {
             "recipe": self.recipe,
             "seed": self.seed,
@@ -107,7 +107,7 @@ def publish_bundle(run: Run, settings: dict[str, Any], out: Path) -> None:
     """Set out the bundle of a run whose job is done, unless it is there; an evaluation of another bundle goes.
 
     Args:
-        run: Where it shall lie.
+        run: The run to write.
         settings: Of its recipe.
         out: RUNS, where the jobs are.
     """
@@ -159,19 +159,19 @@ def jobs_of(run: Run) -> tuple[Path, list[Job]]:
     jobs: dict[str, Job] = {}
 
     def add(digest: str) -> None:
-        said = folder_of(out, digest).read("job")
-        if said is None:
+        stored = folder_of(out, digest).read("job")
+        if stored is None:
             raise gone
-        for other in said["depends_on"].values():
+        for other in stored["depends_on"].values():
             add(other)
         jobs[digest] = Job(
             name=digest,
-            kind=said["kind"],
-            run=said["run"],
-            arguments=said["arguments"],
-            inputs=said["inputs"],
-            paths=said["paths"],
-            depends_on=tuple(said["depends_on"].values()),
+            kind=stored["kind"],
+            run=stored["run"],
+            arguments=stored["arguments"],
+            inputs=stored["inputs"],
+            paths=stored["paths"],
+            depends_on=tuple(stored["depends_on"].values()),
         )
 
     add(run.job)
@@ -179,14 +179,14 @@ def jobs_of(run: Run) -> tuple[Path, list[Job]]:
 
 
 def read_summary(run: Run) -> dict[str, Any] | None:
-    """What was measured of a run, if it was."""
+    """Return the measures of a run; None before its evaluation."""
     return _read(run.folder / EVALUATION)
 
 
 def read_settings(run: Run) -> dict[str, Any]:
     """The settings of a run's recipe, as it was trained."""
-    said = _read(run.folder / RUN) or {}
-    return dict(said["recipe_settings"])
+    stored = _read(run.folder / RUN) or {}
+    return dict(stored["recipe_settings"])
 
 
 def data_names(roots: Sequence[Path]) -> dict[Path, str]:

@@ -1,4 +1,4 @@
-"""Where the jobs of a run stand, as a live display and as a table."""
+"""States of the jobs of a run, as a live display and as a table."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _remark(s: JobStatus) -> str:
 
 
 class JobScreen:
-    """A live display, to be given to `run_jobs` as `observe`.
+    """A live display, to be given to `run_jobs` as `on_status`.
 
     Args:
         console: Where it is shown.

@@ -22,7 +22,7 @@ State = Literal["pending", "running", "done", "failed"]
 
 @dataclass(frozen=True)
 class Result:
-    """What a job gave.
+    """Result of a job.
 
     Attributes:
         value: What its function returned.
@@ -35,12 +35,12 @@ class Result:
 
 @dataclass(frozen=True)
 class JobStatus:
-    """Where a job stands.
+    """State of a job.
 
     Attributes:
         pid: Process that works or last worked on it.
         attempts: How often it was begun; a pending job with attempts was interrupted and will go on.
-        step: Steps done, and `total`, `loss` and `seconds_left` with it, where the job tells.
+        step: Steps done, and `total`, `loss` and `seconds_left` with it, where the job reports them.
         seconds: How long it took, when done.
         error: Why it failed, in one line.
     """
@@ -68,7 +68,7 @@ class JobFolder:
 
     @property
     def digest(self) -> str:
-        """Of the job that lives here."""
+        """Digest of the job."""
         return self.path.name
 
     def describe(self, description: dict[str, Any]) -> None:
@@ -112,7 +112,7 @@ class JobFolder:
             yield True
 
     def in_work(self) -> bool:
-        """Whether a living process holds the job."""
+        """True while a living process holds the job."""
         try:
             handle = (self.path / "lock").open("r")
         except FileNotFoundError:
@@ -126,7 +126,7 @@ class JobFolder:
             return False
 
     def status(self) -> JobStatus | None:
-        """Where the job stands, None before it is described."""
+        """State of the job; None before it is described."""
         job = self.read("job")
         if job is None:
             return None
@@ -159,7 +159,7 @@ def folder_of(out: Path, digest: str) -> JobFolder:
 
 
 def status(out: Path, of: Collection[str] | None = None) -> list[JobStatus]:
-    """Where the jobs under OUT stand, by name.
+    """Return the states of the jobs under OUT, by name.
 
     Args:
         out: The folder given to `run_jobs`.

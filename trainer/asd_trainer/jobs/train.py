@@ -11,7 +11,7 @@ from asd_trainer.data.dataset import DataSet
 from asd_trainer.engine.progress import StageProgress
 from asd_trainer.jobs import JobStatus, run_jobs
 from asd_trainer.jobs.descriptions import split_folder
-from asd_trainer.jobs.executor import Observe
+from asd_trainer.jobs.executor import OnStatus
 from asd_trainer.jobs.launch import Launcher
 from asd_trainer.jobs.plan import Plan, make_plan
 from asd_trainer.jobs.runs import Run, publish_bundle, publish_evaluation
@@ -19,13 +19,13 @@ from asd_trainer.jobs.store import folder_of
 from asd_trainer.recipes.recipe import Recipe
 
 
-def carry_out(plan: Plan, *, workers: int | Launcher = 1, observe: Observe | None = None) -> list[Run]:
+def carry_out(plan: Plan, *, workers: int | Launcher = 1, on_status: OnStatus | None = None) -> list[Run]:
     """Run the jobs of a plan that are not done. Finished runs are published even when other jobs fail.
 
     Args:
         plan: Plan.
         workers: Processes at a time, or what starts jobs elsewhere.
-        observe: Called twice a second with the state of every job.
+        on_status: Called twice a second with the state of every job.
 
     Returns:
         The runs.
@@ -36,7 +36,7 @@ def carry_out(plan: Plan, *, workers: int | Launcher = 1, observe: Observe | Non
     for split in plan.splits:
         split.store(split_folder(plan.out))
     try:
-        run_jobs(plan.jobs, plan.out, workers=workers, observe=observe)
+        run_jobs(plan.jobs, plan.out, workers=workers, on_status=on_status)
     finally:
         for one in plan.runs:
             if folder_of(plan.out, one.run.job).result() is not None:
@@ -56,19 +56,19 @@ def train_machine(
         JobsFailedError: A job failed.
     """
     plan = make_plan([data], [recipe], [seed], out, machines=[machine], progress=progress)
-    (run,) = carry_out(plan, observe=observe_steps(progress) if progress else None)
+    (run,) = carry_out(plan, on_status=report_steps(progress) if progress else None)
     return run
 
 
-def observe_steps(progress: StageProgress) -> Observe:
+def report_steps(progress: StageProgress) -> OnStatus:
     """Return an observer that reports the steps of running jobs as stages."""
 
-    def observe(statuses: Sequence[JobStatus]) -> None:
+    def on_status(statuses: Sequence[JobStatus]) -> None:
         for s in statuses:
             if s.state == "running" and s.step is not None and s.total is not None:
                 progress(f"{s.name}: steps", s.step, s.total)
 
-    return observe
+    return on_status
 
 
 def export_run(run: Run, out: Path, metrics: dict[str, Any] | None = None) -> Bundle:

@@ -30,7 +30,7 @@ PROGRESS_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Task:
-    """What a job's function is given besides its arguments.
+    """Context of a job's function, besides its arguments.
 
     Attributes:
         folder: For its files; those of an interrupted attempt are still there.
@@ -47,7 +47,7 @@ def work(folder: JobFolder) -> int:
     """Do the job that a folder describes, unless it is done or another process is at it.
 
     Returns:
-        DONE, FAILED (failed.json says why) or BUSY.
+        DONE, FAILED (failed.json holds the reason) or BUSY.
     """
     with folder.locked() as mine:
         if not mine:

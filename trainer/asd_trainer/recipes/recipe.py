@@ -148,7 +148,7 @@ class Recipe(Execution):
 
     @property
     def by_labels(self) -> bool:
-        """Whether labelled test clips choose members or experts."""
+        """True where labelled test clips choose members or experts."""
         return self.experts_by_labels or any(e.best_by_labels is not None for e in self.experts)
 
     def named_experts(self) -> list[NamedExpert[Any]]:
@@ -163,7 +163,7 @@ class Recipe(Execution):
         return found
 
     def choosing_by_labels(self, best: int) -> Recipe:
-        """Return the same recipe with the best members of each expert chosen by labels, and a name that tells so.
+        """Return the same recipe with the best members of each expert chosen by labels, and a name that states it.
 
         Raises:
             ConfigError: No expert has members to choose from, or one has too few.
@@ -188,7 +188,7 @@ class Recipe(Execution):
         return self.model_copy(update={"experts": experts, "experts_by_labels": False})
 
     def pruned(self, prune: Prune) -> Recipe:
-        """Return the same recipe with fewer members, and a name that tells so.
+        """Return the same recipe with fewer members, and a name that states it.
 
         Raises:
             ConfigError: Labels choose its members already.

@@ -71,7 +71,7 @@ def train_embedding(
         )
     if len(clips.class_names) < 2:
         warnings.warn(
-            f"{clips.class_names[0]} is the only class: the network learns to tell {len(TRANSFORMS)} versions apart",
+            f"{clips.class_names[0]} is the only class: the network learns to distinguish {len(TRANSFORMS)} versions",
             stacklevel=2,
         )
     checkpoints = Checkpoints(out, _digest(clips, expert, seed))
