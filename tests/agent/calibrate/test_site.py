@@ -162,7 +162,7 @@ def test_doubts_name_what_speaks_against_a_calibration():
     slammed = steady.copy()
     slammed[17] = 20
     assert doubts(slammed, level, 0.1, usual) == [
-        "single windows stand out from the others: number 18; what was heard then becomes normal"
+        "single windows stand out from the others: number 18; they would become normal sound"
     ]
-    assert any("be sure that the machine is healthy" in text for text in doubts(steady, level, 0.8, usual))
+    assert any("make sure that the machine is healthy" in text for text in doubts(steady, level, 0.8, usual))
     assert any("another microphone" in text for text in doubts(steady, level - 30, 0.1, usual))
