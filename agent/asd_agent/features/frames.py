@@ -60,7 +60,7 @@ def spectra(frames: npt.NDArray[np.floating]) -> Iterator[tuple[slice, npt.NDArr
         frames: Shape (frames, n_fft).
 
     Yields:
-        Frames of the block, and their spectra, shape (frames of the block, n_fft // 2 + 1). They lie in a buffer of
+        Frames of the block, and their spectra, shape (frames of the block, n_fft // 2 + 1). They are in a buffer of
         this thread that the next block overwrites: finish with one signal before the next.
     """
     n_fft = frames.shape[1]

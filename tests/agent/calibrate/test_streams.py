@@ -10,7 +10,7 @@ import pytest
 from asd_agent.alarm.rate import Rule, fit_threshold
 from asd_agent.bundle.manifest import Combination, FramePooling
 from asd_agent.calibrate import DensitySettings, DomainData, calibrate_source
-from asd_agent.calibrate.compose import FittedExpert, FittedMember, Heard, ThresholdSettings, compose
+from asd_agent.calibrate.compose import FittedExpert, FittedMember, CalibrationSound, ThresholdSettings, compose
 from asd_agent.calibrate.condition import cross_fit
 from asd_agent.calibrate.hop_windows import HopWindows
 from rigs.wandering import alarms_a_day, wandering
@@ -86,9 +86,11 @@ def test_a_composed_condition_takes_its_level_from_contiguous_recordings(experts
     np.testing.assert_allclose(calibrated.between, kept, atol=1e-6)
     members = [FittedMember("m", "mean", POOLING, calibrated)]
     fitted = [FittedExpert(f"e{i}", [replace(members[0], member=f"m{i}")], Combination()) for i in range(experts)]
-    heard = Heard(len(clips), [-30.0] * len(clips), provisional=False, hops=hops, recordings=len(set(recordings)))
+    sound = CalibrationSound(
+        len(clips), [-30.0] * len(clips), provisional=False, hops=hops, recordings=len(set(recordings))
+    )
     asked = ThresholdSettings("auto", wanted, rule)
-    condition, arrays = compose("00", "source", fitted, Combination(), heard, asked)
+    condition, arrays = compose("00", "source", fitted, Combination(), sound, asked)
     level = condition.threshold
     assert level.basis == "streams"
     assert level.recordings == 96  # contiguous stretches
@@ -118,9 +120,9 @@ def test_too_little_contiguous_sound_leaves_the_level_to_clips_but_never_below_a
         SETTINGS,
         POOLING,
     )
-    heard = Heard(len(clips), [-30.0], provisional=False, hops=hops)
+    sound = CalibrationSound(len(clips), [-30.0], provisional=False, hops=hops)
     expert = FittedExpert("e", [FittedMember("m", "mean", POOLING, calibrated)], Combination())
-    condition, _ = compose("00", "source", [expert], Combination(), heard, ThresholdSettings("auto", 5.0, rule))
+    condition, _ = compose("00", "source", [expert], Combination(), sound, ThresholdSettings("auto", 5.0, rule))
     assert condition.threshold.basis == "clips"
     highest = (4.0 - clips.mean()) / clips.std(ddof=1)
     assert condition.threshold.raise_level >= highest - 1e-9

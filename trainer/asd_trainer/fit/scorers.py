@@ -103,17 +103,17 @@ class MemberScorers:
         """Output of a member for some rows of the clips, and for the windows between two of them."""
         chosen = list(range(len(clips))) if rows is None else list(rows)
         known = clips.only(chosen)
-        observations = self._infer(plan, member, section, known.samples)
+        outputs = self._infer(plan, member, section, known.samples)
         hops = clips.hops(self._rule)
         between = hops.within(chosen)
         if not between.size:
-            return DomainData(observations, list(known.recordings))
+            return DomainData(outputs, list(known.recordings))
         places = np.searchsorted(chosen, hops.begins[between])
         windows = [
             self._infer(plan, member, section, hops.cut(clips.samples, part))
             for part in np.array_split(between, -(-len(between) // MOST_CUT))
         ]
-        return DomainData(observations, list(known.recordings), np.concatenate(windows), places)
+        return DomainData(outputs, list(known.recordings), np.concatenate(windows), places)
 
     def _at_rows(self, fitted: Calibrated, rows: Sequence[int], clips: ClipSet) -> Calibrated:
         """The same with reference scores in the order of all clips, NaN for those that were learnt."""
@@ -266,10 +266,10 @@ def domain_name(name: str) -> DomainName:
 
 def _joined(parts: Sequence[DomainData], recordings: Sequence[str]) -> DomainData:
     """The data of several sections and domains as those of one."""
-    starts = np.cumsum([0, *(len(p.observations) for p in parts[:-1])])
-    observations = np.concatenate([p.observations for p in parts])
+    starts = np.cumsum([0, *(len(p.outputs) for p in parts[:-1])])
+    outputs = np.concatenate([p.outputs for p in parts])
     some = [(p, start) for p, start in zip(parts, starts.tolist(), strict=True) if len(p.begins)]
     if not some:
-        return DomainData(observations, recordings)
+        return DomainData(outputs, recordings)
     between = np.concatenate([p.between for p, _ in some])
-    return DomainData(observations, recordings, between, np.concatenate([p.begins + start for p, start in some]))
+    return DomainData(outputs, recordings, between, np.concatenate([p.begins + start for p, start in some]))
