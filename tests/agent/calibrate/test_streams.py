@@ -10,7 +10,7 @@ import pytest
 from asd_agent.alarm.rate import Rule, fit_threshold
 from asd_agent.bundle.manifest import Combination, FramePooling
 from asd_agent.calibrate import DensitySettings, DomainData, calibrate_source
-from asd_agent.calibrate.compose import FittedExpert, FittedMember, CalibrationSound, ThresholdSettings, compose
+from asd_agent.calibrate.compose import CalibrationSound, FittedExpert, FittedMember, ThresholdSettings, compose
 from asd_agent.calibrate.condition import cross_fit
 from asd_agent.calibrate.hop_windows import HopWindows
 from rigs.wandering import alarms_a_day, wandering
