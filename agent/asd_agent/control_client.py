@@ -11,6 +11,8 @@ from asd_agent.errors import AsdError
 
 SOCKET_NAME = "control.sock"
 """File name of the socket below `paths.state`."""
+WEB_SOCKET_NAME = "web.sock"
+"""File name of the page's socket below `paths.state`; see `asd_agent.gateway`."""
 MAX_BYTES = 65_536
 """Longest request in bytes; the longest that the commands send has some hundred."""
 REPLY_SECONDS = 10.0

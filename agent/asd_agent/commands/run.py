@@ -35,7 +35,7 @@ def run(
     log_to_stderr(logging.DEBUG if verbose else logging.INFO)
     faulthandler.enable()  # the watchdog ends a hung service with SIGABRT; the log then shows where it hung
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
-    service = Service(LoadedRuntime(settings, reread=lambda: load_config(config)))
+    service = Service(LoadedRuntime(settings, reread=lambda: load_config(config), file=config.absolute()))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: service.stop())
     signal.signal(signal.SIGHUP, lambda *_: service.reload())

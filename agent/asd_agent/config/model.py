@@ -5,6 +5,7 @@ Unknown keys are refused with their line and the nearest valid name; secrets are
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 from pathlib import Path
@@ -248,6 +249,40 @@ class MetricsSettings(Strict):
     """`/metrics` and `/healthz` have no password: another address than the box's own is for a network you trust."""
 
 
+class WebSettings(Strict):
+    """Web page (extra `web`); without this section no port is opened."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on; another than the box's own is refused while there are no users."""
+    port: int = Field(default=8480, ge=1, le=65535)
+    public_url: str | None = Field(default=None, pattern=r"^https?://[A-Za-z0-9.\[\]:_-]+(/[A-Za-z0-9._~/-]*)?$")
+    """URL of the page as people open it; alerts and Home Assistant then link to it."""
+    users: Path = Path("/etc/asd-agent/web-users.json")
+    """Names, roles and password hashes; `asd-agent web password` writes it."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses or networks of reverse proxies whose forwarding headers count."""
+    certificate: Path | None = None
+    """Certificate chain in PEM form, for HTTPS without a proxy."""
+    key: Path | None = None
+    language: Literal["en", "de"] = "en"
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for text in value:
+            try:
+                ipaddress.ip_network(text, strict=False)
+            except ValueError as error:
+                raise ValueError(f"{text[:60]!r} is no address and no network such as 10.0.0.0/24") from error
+        return value
+
+    @model_validator(mode="after")
+    def _pair(self) -> WebSettings:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("'certificate' and 'key' go together")
+        return self
+
+
 class Paths(Strict):
     """Folders of everything that must survive a restart."""
 
@@ -289,6 +324,7 @@ class Config(Strict):
     evidence: EvidenceSettings = EvidenceSettings()
     history: HistorySettings = HistorySettings()
     metrics: MetricsSettings | None = None
+    web: WebSettings | None = None
     providers: tuple[str, ...] = ("CPUExecutionProvider",)
     commands: tuple[Verb, ...] = ()
 

@@ -37,21 +37,34 @@ def write_archive(out: Path, file: Path, findings: dict[str, Any]) -> None:
     Raises:
         AsdError: It cannot be written.
     """
-    texts = contents(file, findings)
+    content = archive_bytes(file, findings)
     stage = out.with_name(f".{out.name}.new")
     try:
         place = os.open(stage, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(place, "wb") as raw, tarfile.open(fileobj=raw, mode="w:gz") as archive:
-            for name, text in texts.items():
-                data = text.encode()
-                entry = tarfile.TarInfo(f"{_ROOT}/{name}")
-                entry.size, entry.mtime, entry.mode = len(data), round(time.time()), 0o600
-                archive.addfile(entry, io.BytesIO(data))
+        with os.fdopen(place, "wb") as raw:
+            raw.write(content)
         stage.replace(out)
     except OSError as error:
         raise AsdError(f"{out} cannot be written: {error.strerror}", "Name another place with --out.") from error
     finally:
         stage.unlink(missing_ok=True)
+
+
+def archive_bytes(file: Path, findings: dict[str, Any]) -> bytes:
+    """Return the archive.
+
+    Args:
+        file: agent.yaml.
+        findings: The doctor's document.
+    """
+    whole = io.BytesIO()
+    with tarfile.open(fileobj=whole, mode="w:gz") as archive:
+        for name, text in contents(file, findings).items():
+            data = text.encode()
+            entry = tarfile.TarInfo(f"{_ROOT}/{name}")
+            entry.size, entry.mtime, entry.mode = len(data), round(time.time()), 0o600
+            archive.addfile(entry, io.BytesIO(data))
+    return whole.getvalue()
 
 
 def contents(file: Path, findings: dict[str, Any]) -> dict[str, str]:

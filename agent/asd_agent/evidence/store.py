@@ -71,6 +71,23 @@ def list_evidence(folder: Path) -> list[StoredEvidence]:
     return found
 
 
+def find_evidence(folder: Path, monitor: str, evidence_id: str) -> StoredEvidence | None:
+    """Return the evidence of one alarm; None where it is not kept.
+
+    Args:
+        folder: The folder of all evidence.
+        monitor: Name of the monitor, without any path.
+        evidence_id: Its id, likewise.
+    """
+    path = folder / monitor / evidence_id
+    if path.parent.parent != folder or path.is_symlink() or not path.is_dir():
+        return None
+    try:
+        return StoredEvidence(path, folder_bytes(path), _record(path), (path / ACKNOWLEDGED).exists())
+    except OSError:  # removed meanwhile
+        return None
+
+
 def sweep_unfinished(folder: Path) -> list[Path]:
     """Remove folders and files that a killed agent left half written or half removed, and return their paths."""
     left = [path for pattern in (f"{STAGE}*", f"*/{STAGE}*") for path in sorted(folder.glob(pattern))]
@@ -100,13 +117,7 @@ def export_evidence(evidence: StoredEvidence, place: Path) -> Path:
     Raises:
         EvidenceError: A file of it was changed, the place is taken, or one of both cannot be read or written.
     """
-    try:
-        files = {path.name: path.read_bytes() for path in sorted(evidence.path.iterdir())}
-    except OSError as error:
-        raise EvidenceError(
-            f"{evidence.path} cannot be read ({error.strerror})", "Run this as the service's user or with sudo."
-        ) from error
-    _check_digests(evidence, files)
+    files = _checked_files(evidence)
     target = place if place.suffix.lower() == ".zip" else place / evidence.id
     if target.exists():
         raise EvidenceError(f"{target} is there already", "Choose another place or remove it.")
@@ -120,6 +131,26 @@ def export_evidence(evidence: StoredEvidence, place: Path) -> Path:
             f"{target} cannot be written ({error.strerror})", "Choose a folder with room to write to."
         ) from error
     return target
+
+
+def zip_evidence(evidence: StoredEvidence) -> bytes:
+    """Return the evidence of one alarm as a zip archive.
+
+    Raises:
+        EvidenceError: A file of it was changed or cannot be read.
+    """
+    return _zip(evidence.id, _checked_files(evidence))
+
+
+def _checked_files(evidence: StoredEvidence) -> dict[str, bytes]:
+    try:
+        files = {path.name: path.read_bytes() for path in sorted(evidence.path.iterdir())}
+    except OSError as error:
+        raise EvidenceError(
+            f"{evidence.path} cannot be read ({error.strerror})", "Run this as the service's user or with sudo."
+        ) from error
+    _check_digests(evidence, files)
+    return files
 
 
 def _record(path: Path) -> EvidenceRecord | None:

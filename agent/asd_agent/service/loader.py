@@ -30,8 +30,10 @@ from asd_agent.service.chain_test import ChainTests
 from asd_agent.service.control import ControlServer
 from asd_agent.service.flood import FloodGuard
 from asd_agent.service.gates import TopicGates
+from asd_agent.service.gateway_process import GatewayProcess
 from asd_agent.service.loaded_bundles import LoadedBundles, load_bundles
 from asd_agent.service.lock import StateLock
+from asd_agent.service.logs import RecentLines
 from asd_agent.service.metrics import MetricsExporter
 from asd_agent.service.operator_commands import CommandHandler
 from asd_agent.service.reload import Reloader
@@ -62,6 +64,7 @@ class LoadedRuntime:
         config: A valid configuration.
         clock: The box's clocks.
         reread: Reads the configuration again for a reload; None where it came from no file.
+        file: That file.
 
     Attributes:
         wake: Set by every part that has something for the next cycle of the loop.
@@ -72,7 +75,12 @@ class LoadedRuntime:
     """
 
     def __init__(
-        self, config: Config, *, clock: Clock | None = None, reread: Callable[[], Config] | None = None
+        self,
+        config: Config,
+        *,
+        clock: Clock | None = None,
+        reread: Callable[[], Config] | None = None,
+        file: Path | None = None,
     ) -> None:
         self.clock = clock = clock or SystemClock()
         self.started = clock.monotonic()
@@ -94,6 +102,8 @@ class LoadedRuntime:
         self.reloader = Reloader(reread, self.wake)
         self.recorder = EvidenceRecorder(config.evidence, name, state / FOLDER, clock, self.wake)
         self.history_writer, self.history = _history(config, clock)
+        self.recent_lines = RecentLines()
+        self.gateway = GatewayProcess(file) if config.web else None
         self.metrics = MetricsExporter(config.metrics) if config.metrics else None
         self.sources = {name: self._source(name, self.bundles) for name in config.sources}
         self.monitors = {name: self._monitor(name, self.bundles, self.sources) for name in self.bundles.scorers}

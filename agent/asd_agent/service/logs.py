@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TextIO
 
@@ -16,6 +17,10 @@ SAME_PLACE = 30
 """Lines of one place in the code in a window, whatever their texts: one fault of every source and monitor of a box."""
 _REMEMBERED = 1000
 """Texts whose counts are kept; it bounds memory."""
+
+RECENT_LINES = 500
+LONGEST_LINE = 1000
+"""Characters of a kept line; with `RECENT_LINES` it bounds the memory."""
 
 _PRIORITY = {logging.CRITICAL: 2, logging.ERROR: 3, logging.WARNING: 4, logging.INFO: 6, logging.DEBUG: 7}
 """syslog(3) levels, which the journal reads from `<N>` before a line (sd-daemon(3))."""
@@ -73,6 +78,30 @@ class RepeatLimit(logging.Filter):
         if len(self._allowances) > _REMEMBERED:
             del self._allowances[next(iter(self._allowances))]
         return allowance
+
+
+class RecentLines(logging.Handler):
+    """Keeps the newest log lines in memory, for the page.
+
+    Args:
+        lines: Number of lines that are kept.
+    """
+
+    def __init__(self, lines: int = RECENT_LINES) -> None:
+        super().__init__(logging.INFO)
+        self._lines: deque[dict[str, object]] = deque(maxlen=lines)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep one record."""
+        try:
+            text = record.getMessage()[:LONGEST_LINE]
+        except Exception:  # noqa: BLE001 - a line with wrong arguments must not end what it was logged from
+            text = str(record.msg)[:LONGEST_LINE]
+        self._lines.append({"utc": round(record.created, 3), "level": record.levelname.lower(), "text": text})
+
+    def newest(self) -> list[dict[str, object]]:
+        """Return the lines, the oldest first; each has `utc` in seconds, `level` and `text`."""
+        return list(self._lines)
 
 
 class _Allowance:

@@ -98,6 +98,7 @@ class Service:
 
     def _start(self) -> None:
         parts = self._runtime
+        logging.getLogger().addHandler(parts.recent_lines)
         parts.reporter.announce(parts.config, list(parts.monitors.values()), parts.sources)
         parts.reporter.publish_out_of_service(parts.out_of_service())
         parts.publisher.start()
@@ -105,6 +106,8 @@ class Service:
         if parts.history_writer:
             parts.history_writer.start()
         parts.control.start()
+        if parts.gateway:
+            parts.gateway.start(parts.config)
         if parts.metrics:
             parts.metrics.start(self)
         for source in parts.sources.values():
@@ -113,6 +116,8 @@ class Service:
     def _stop(self, drain_seconds: float) -> None:
         parts = self._runtime
         self._notifier.stopping()
+        if parts.gateway:
+            parts.gateway.stop()
         parts.control.stop()
         if parts.metrics:
             parts.metrics.stop()
@@ -127,6 +132,7 @@ class Service:
         parts.publisher.stop()
         parts.outbox.close()
         parts.lock.release()
+        logging.getLogger().removeHandler(parts.recent_lines)
 
     def _loop(self) -> None:
         parts, next_health = self._runtime, 0.0
@@ -156,6 +162,8 @@ class Service:
                     self._store(monitor, events)
             parts.chain_tests.cycle()
             parts.control.cycle(now)
+            if parts.gateway:
+                parts.gateway.cycle(now)
             if (flood := parts.flood.cycle(now)) is not None:
                 log.warning("%s", flood.text)
                 parts.reporter.store_notice(flood)
@@ -276,6 +284,8 @@ class Service:
         self._store_evidence(parts.recorder.resume(replaced.added))
         parts.reporter.announce(bundles.config, list(parts.monitors.values()), parts.sources)
         parts.reporter.publish_out_of_service(parts.out_of_service())
+        if parts.gateway:
+            parts.gateway.restart(bundles.config)
         for name, text in changes.bundles.items():
             parts.reporter.store_notice(AgentNotice("bundle_changed", name, text))
         parts.reporter.store_notice(AgentNotice("reloaded", "", changes.text))

@@ -37,6 +37,8 @@ def _answer(request: Request, parts: LoadedRuntime) -> Iterator[MonitorEvents]:
             request.reply({"health": health_of(parts).model_dump(mode="json", by_alias=True)})
         case "status":
             request.reply(status_of(parts))
+        case "log":
+            request.reply({"lines": parts.recent_lines.newest()})
         case "sound":
             try:
                 source = parts.sources.get(str(request.document.get("source")))

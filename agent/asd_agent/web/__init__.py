@@ -1,0 +1,1 @@
+"""Web page of the agent: its own process, which talks to the service through `web.sock` alone."""
