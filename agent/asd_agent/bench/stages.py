@@ -26,7 +26,7 @@ _RING_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
-class Stage:
+class StageTimes:
     """Times of one stage.
 
     Attributes:
@@ -46,7 +46,7 @@ def window_stages(
     window: Window,
     effort: Effort | None = None,
     progress: Progress | None = None,
-) -> list[Stage]:
+) -> list[StageTimes]:
     """Time every stage of one window.
 
     Args:
@@ -60,7 +60,7 @@ def window_stages(
     for name, part, work in _stages(scorer, condition, window):
         if progress:
             progress(f"{name} {part}".strip())
-        found.append(Stage(name, part, measure(work, effort)))
+        found.append(StageTimes(name, part, measure(work, effort)))
     return found
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from asd_agent.bench import Capacity, Effort, Stage, capacity, window_stages
+from asd_agent.bench import Capacity, Effort, StageTimes, capacity, window_stages
 from asd_agent.bundle import Bundle
 from asd_agent.commands.console import print_json
 from asd_agent.demo.assets import demo_bundle
@@ -61,7 +61,7 @@ def bench(
 
 
 def _document(
-    scorer: BundleScorer, provider: str, loaded: float, stages: list[Stage], carried: Capacity
+    scorer: BundleScorer, provider: str, loaded: float, stages: list[StageTimes], carried: Capacity
 ) -> dict[str, Any]:
     return {
         "schema": 1,
@@ -90,7 +90,9 @@ def _document(
     }
 
 
-def _print_table(scorer: BundleScorer, provider: str, loaded: float, stages: list[Stage], carried: Capacity) -> None:
+def _print_table(
+    scorer: BundleScorer, provider: str, loaded: float, stages: list[StageTimes], carried: Capacity
+) -> None:
     from rich.console import Console
     from rich.table import Table
 

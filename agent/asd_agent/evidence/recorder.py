@@ -58,7 +58,7 @@ class EvidenceChanges:
 
 
 @dataclass(frozen=True)
-class _Pending:
+class _PendingEvidence:
     """Alarm whose sound is not complete yet, with the source and bundle that raised it.
 
     The monitor itself may be given another source or bundle meanwhile. Samples are counted by the source.
@@ -100,7 +100,7 @@ class EvidenceRecorder:
         self._post = round(settings.post_seconds * SAMPLE_RATE)
         self._writer = EvidenceWriter(folder, settings, clock, wake)
         self._windows: dict[str, deque[tuple[int, int, str, float | None, float | None]]] = {}
-        self._pending: list[_Pending] = []
+        self._pending: list[_PendingEvidence] = []
         self._fault_reported = False
         self._lost_before = 0
 
@@ -178,14 +178,14 @@ class EvidenceRecorder:
             log.warning("not all evidence was written within %.0f s", STOP_SECONDS)
         return self._take(monitors)
 
-    def _await(self, monitor: Monitor, event: Event) -> _Pending:
+    def _await(self, monitor: Monitor, event: Event) -> _PendingEvidence:
         seen, source = event.window, monitor.source
         length = monitor.scorer.bundle.manifest.window_samples
         if seen is not None and monitor.state.last_sample_time is not None:
             window = (round(seen.start * SAMPLE_RATE), round(seen.end * SAMPLE_RATE))
         else:  # held back while shelved, over a restart: the sound of now is its evidence
             window = (source.ring.end - length, source.ring.end)
-        return _Pending(
+        return _PendingEvidence(
             monitor=monitor,
             source=source,
             channel=monitor.settings.channel,
@@ -198,7 +198,7 @@ class EvidenceRecorder:
             end=window[1] + self._post,
         )
 
-    def _queue(self, pending: _Pending) -> None:
+    def _queue(self, pending: _PendingEvidence) -> None:
         self._pending.remove(pending)
         monitor, event, source = pending.monitor, pending.event, pending.source
         sound = cut_clip(source.ring, source.column(pending.channel), pending.first, pending.end)
@@ -257,7 +257,7 @@ class EvidenceRecorder:
         return EvidenceSummary(f"{name}/{CLIP}", clip.sha256, clip.bytes)
 
 
-def _is_complete(pending: _Pending, *, judging: bool) -> bool:
+def _is_complete(pending: _PendingEvidence, *, judging: bool) -> bool:
     """Return true where the clip can be cut: its last sample is there or never will be, and its windows are judged.
 
     Args:

@@ -53,7 +53,7 @@ class ChainProof:
 
 
 @dataclass(frozen=True)
-class _Pending:
+class _PendingTest:
     message_id: str
     monitor: str
     alarm_id: str
@@ -71,7 +71,7 @@ class ChainTests:
 
     def __init__(self, state: Path, outbox: Outbox, clock: Clock) -> None:
         self._path, self._outbox, self._clock = state / FILE_NAME, outbox, clock
-        self._pending: _Pending | None = None
+        self._pending: _PendingTest | None = None
         self.proof = read_proof(self._path)
 
     def run(self, monitor: Monitor, agent: str) -> tuple[list[Alert], WindowScore]:
@@ -84,7 +84,7 @@ class ChainTests:
         events = _events(monitor, agent, got, ClockReading.read(self._clock))
         # A test has no place in the monitor's sequence: a reader would take the next number for a loss.
         alerts = [alert_of(e, monitor.identity).model_copy(update={"test": True, "seq": 0}) for e in events]
-        self._pending = _Pending(alerts[0].id, monitor.name, str(alerts[0].alarm_id), self._clock.monotonic())
+        self._pending = _PendingTest(alerts[0].id, monitor.name, str(alerts[0].alarm_id), self._clock.monotonic())
         return alerts, got
 
     def cycle(self) -> None:

@@ -9,7 +9,7 @@ from asd_agent.errors import UsageError
 from asd_trainer.simulator import MACHINES, faults, render, stream
 from asd_trainer.simulator.defects import Bearing
 from asd_trainer.simulator.fan import FAN, Fan
-from asd_trainer.simulator.parts import Drift, Filtered, Ringing, Turning
+from asd_trainer.simulator.parts import Filtered, Ringing, SlowNoise, Turning
 from asd_trainer.simulator.seeding import SeedPath
 from asd_trainer.simulator.valve import Valve
 
@@ -189,9 +189,9 @@ def test_an_impossible_fault_or_length_is_refused(keywords, said):
 
 def test_drift_has_standard_deviation_1_from_the_start():
     rng = np.random.default_rng(0)
-    starts = np.array([Drift(rng, 0.5).take(64)[-1] for _ in range(2000)])
+    starts = np.array([SlowNoise(rng, 0.5).take(64)[-1] for _ in range(2000)])
     assert starts.std() == pytest.approx(1.0, abs=0.06)
-    assert Drift(rng, 0.05).take(64 * 60_000).std() == pytest.approx(1.0, abs=0.06)
+    assert SlowNoise(rng, 0.05).take(64 * 60_000).std() == pytest.approx(1.0, abs=0.06)
 
 
 def test_filtering_in_blocks_is_filtering_the_whole():

@@ -12,12 +12,12 @@ import scipy.signal
 from asd_agent.audio.files import SAMPLE_RATE
 from asd_trainer.simulator.machine import Domain
 from asd_trainer.simulator.parts import (
-    Drift,
     Filtered,
     Hiss,
     Noise,
     Ringing,
     Shaft,
+    SlowNoise,
     Turning,
     Wave,
     poisson,
@@ -72,7 +72,7 @@ class Factory:
             (7900.0, -20.0 + 2 * tilt),
         ]
         self._hall = Noise(run.rng("hall"), spectrum(curve, modes))
-        self._rumble = Drift(run.rng("rumble"), 1.5)
+        self._rumble = SlowNoise(run.rng("rumble"), 1.5)
         self._hum_gains = (0.12 if domain == "source" else 0.16) * u.lognormal(0.0, 0.5, 4) * r.lognormal(0.0, 0.4)
         self._hum = Turning(r.random())
         self._hum_hz = float(r.normal(50.0, 0.02))
@@ -139,7 +139,7 @@ class Acoustics:
         self._machine_gain = gain * 10.0 ** (float(r.normal(0.0, 1.0)) / 20.0)
         self._factory_gain = 10.0 ** (-snr / 20.0)
         self._level = LEVEL * 10.0 ** (float(r.normal(0.0, 2.0)) / 20.0)
-        self._distance = Drift(run.rng("distance"), 3.0)
+        self._distance = SlowNoise(run.rng("distance"), 3.0)
         self._self_noise = run.rng("self-noise")
 
     def take(self, dry: Wave) -> Wave:

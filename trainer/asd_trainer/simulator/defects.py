@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from asd_trainer.simulator.parts import Drift, Hiss, Ringing, Turning, Wave, bump, strikes
+from asd_trainer.simulator.parts import Hiss, Ringing, SlowNoise, Turning, Wave, bump, strikes
 from asd_trainer.simulator.seeding import SeedPath
 
 
@@ -49,7 +49,7 @@ class OuterRaceDefect:
 
     def __init__(self, seeds: SeedPath, bearing: Bearing, resonance: float) -> None:
         self._rate = bearing.outer
-        self._slip = Drift(seeds.rng("slip"), 0.05)
+        self._slip = SlowNoise(seeds.rng("slip"), 0.05)
         self._rng = seeds.rng("strength")
         self._turning = Turning(float(self._rng.random()))
         self._housing = Ringing([(resonance, 0.0018, 1.0), (resonance * 1.62, 0.0012, 0.5)])
@@ -81,7 +81,7 @@ class Rub:
 
     def __init__(self, seeds: SeedPath, low: float, high: float, width: float = 0.05) -> None:
         self._hiss = Hiss(seeds.rng("scrape"), low, high)
-        self._force = Drift(seeds.rng("force"), 0.3)
+        self._force = SlowNoise(seeds.rng("force"), 0.3)
         self._width = width
 
     def take(self, position: Wave, amplitude: float) -> Wave:

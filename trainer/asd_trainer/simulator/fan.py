@@ -13,7 +13,7 @@ import numpy as np
 
 from asd_trainer.simulator.defects import Bearing, OuterRaceDefect, Rub
 from asd_trainer.simulator.machine import Domain, Machine
-from asd_trainer.simulator.parts import Drift, Hiss, Noise, Shaft, Turning, Wave, bump, spectrum
+from asd_trainer.simulator.parts import Hiss, Noise, Shaft, SlowNoise, Turning, Wave, bump, spectrum
 from asd_trainer.simulator.seeding import SeedPath
 
 SPEEDS: Mapping[Domain, tuple[float, ...]] = {"source": (0.94, 1.0, 1.06), "target": (0.86, 0.9)}
@@ -48,8 +48,8 @@ class Fan:
         self._swirl, self._load = float(u.uniform(0.05, 0.15)), load
         self._flow = Noise(run.rng("flow"), spectrum(curve, modes))
         self._dull = Hiss(run.rng("dull"), 40.0, 260.0)
-        self._gusts, self._beat = Drift(run.rng("gusts"), 0.25), Drift(run.rng("beat"), 0.4)
-        self._surge = Drift(run.rng("surge"), 0.06)
+        self._gusts, self._beat = SlowNoise(run.rng("gusts"), 0.25), SlowNoise(run.rng("beat"), 0.4)
+        self._surge = SlowNoise(run.rng("surge"), 0.06)
         self._shaft = Shaft(run.rng("speed"), self.hz, jitter=0.004)
         self._turning, self._mains = Turning(r.random()), Turning(r.random())
         self._blade_turning = Turning(r.random())

@@ -13,7 +13,7 @@ import numpy as np
 
 from asd_trainer.simulator.defects import Bearing, OuterRaceDefect
 from asd_trainer.simulator.machine import Domain, Machine
-from asd_trainer.simulator.parts import Drift, Hiss, Noise, Ringing, Shaft, Turning, Wave, bump, spectrum, strikes
+from asd_trainer.simulator.parts import Hiss, Noise, Ringing, Shaft, SlowNoise, Turning, Wave, bump, spectrum, strikes
 from asd_trainer.simulator.seeding import SeedPath
 
 SPEEDS: Mapping[Domain, tuple[float, ...]] = {"source": (0.94, 1.0, 1.06), "target": (0.86, 0.9)}
@@ -41,7 +41,7 @@ class Gearbox:
         self._runout = u.uniform(0.05, 0.15, 2)
         self._load = 0.6 + 0.7 * load
         self._noise = Noise(run.rng("noise"), spectrum(curve, modes))
-        self._beat, self._rough = Drift(run.rng("beat"), 0.4), Drift(run.rng("rough"), 0.015)
+        self._beat, self._rough = SlowNoise(run.rng("beat"), 0.4), SlowNoise(run.rng("rough"), 0.015)
         self._shaft = Shaft(run.rng("speed"), self.hz, jitter=0.004)
         self._turning, self._wheel = Turning(r.random()), Turning(r.random())
         self._mesh, self._slow = Turning(r.random()), Turning(r.random())

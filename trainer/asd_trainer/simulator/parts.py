@@ -22,7 +22,7 @@ CONTROL = 64
 """Samples from one value of a slow process to the next."""
 
 
-class Drift:
+class SlowNoise:
     """A slow stationary Gaussian process of standard deviation 1: white noise through two equal one-pole low-passes.
 
     Args:
@@ -115,7 +115,7 @@ class Shaft:
 
     def __init__(self, rng: np.random.Generator, hz: float, jitter: float = 0.003, seconds: float = 0.8) -> None:
         self._step, self._jitter = hz / SAMPLE_RATE, jitter
-        self._drift = Drift(rng, seconds)
+        self._drift = SlowNoise(rng, seconds)
 
     def take(self, n: int, factor: float | Wave = 1.0) -> Wave:
         """Return turns per sample, shape (n,); `factor` scales the speed."""

@@ -15,11 +15,11 @@ from asd_agent.audio.files import SAMPLE_RATE
 from asd_trainer.simulator.defects import Bearing, OuterRaceDefect
 from asd_trainer.simulator.machine import Domain, Machine
 from asd_trainer.simulator.parts import (
-    Drift,
     Hiss,
     Noise,
     Ringing,
     Shaft,
+    SlowNoise,
     Turning,
     Wave,
     bump,
@@ -55,17 +55,17 @@ class Pump:
         casing = float(u.uniform(2000, 3600))
         self._load, self._tones = load, speed**2 * (1.15 - 0.4 * load)
         self._water = Noise(run.rng("water"), spectrum(curve, modes))
-        self._swirls, self._beat = Drift(run.rng("swirls"), 0.15), Drift(run.rng("beat"), 0.5)
+        self._swirls, self._beat = SlowNoise(run.rng("swirls"), 0.15), SlowNoise(run.rng("beat"), 0.5)
         self._shaft = Shaft(run.rng("speed"), self.hz, jitter=0.002)
         self._turning, self._vanes = Turning(r.random()), Turning(r.random())
         self._mains = Turning(r.random())
         self._defect = OuterRaceDefect(run.child("bearing"), self.bearing, casing * 1.15)
         self._bubbles = run.rng("bubbles")
-        self._bursts = Drift(run.rng("bursts"), 0.08)
+        self._bursts = SlowNoise(run.rng("bursts"), 0.08)
         self._collapse = Ringing([(casing, 0.0012, 1.0), (casing * 1.55, 0.0007, 0.8), (casing * 2.02, 0.0005, 0.6)])
         self._jet = Hiss(run.rng("jet"), float(u.uniform(2200, 3200)), 7600.0)
-        self._spray = Drift(run.rng("spray"), 0.2)
-        self._surge = Drift(run.rng("surge"), 0.12)
+        self._spray = SlowNoise(run.rng("spray"), 0.2)
+        self._surge = SlowNoise(run.rng("surge"), 0.12)
 
     def take(self, n: int, amounts: Mapping[str, float]) -> Wave:
         """Return the next n samples, shape (n,); see `MachineVoice`."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from asd_agent.audio.files import SAMPLE_RATE
 from asd_trainer.simulator.machine import Domain, Machine
-from asd_trainer.simulator.parts import Drift, Hiss, Noise, Ringing, Shaft, Turning, Wave, bump, spectrum, strikes
+from asd_trainer.simulator.parts import Hiss, Noise, Ringing, Shaft, SlowNoise, Turning, Wave, bump, spectrum, strikes
 from asd_trainer.simulator.seeding import SeedPath
 
 SPEEDS: Mapping[Domain, tuple[float, ...]] = {"source": (0.94, 1.0, 1.06), "target": (0.91, 0.97)}
@@ -48,7 +48,10 @@ class Slider:
         ring = [
             (float(u.uniform(600, 4500)), float(u.uniform(0.002, 0.006)), float(u.uniform(0.4, 1.0))) for _ in range(4)
         ]
-        self._rolling, self._rough = Noise(run.rng("rolling"), spectrum(curve, modes)), Drift(run.rng("rough"), 0.08)
+        self._rolling, self._rough = (
+            Noise(run.rng("rolling"), spectrum(curve, modes)),
+            SlowNoise(run.rng("rough"), 0.08),
+        )
         self._stops = Ringing([(float(u.uniform(90, 220)), 0.02, 1.0), (float(u.uniform(300, 700)), 0.008, 0.4)])
         self._knocks, self._slips, self._balls = Ringing(ring), Ringing(ring), Ringing(ring[1:3])
         self._slap = Ringing([(float(u.uniform(500, 900)), 0.012, 1.0), (float(u.uniform(1800, 2600)), 0.02, 0.35)])
@@ -57,7 +60,7 @@ class Slider:
         self._motor, self._teeth_turning, self._ball = Turning(r.random()), Turning(r.random()), Turning(r.random())
         self._cycle, self._sticking = Turning(r.random()), Turning(r.random())
         self._past, self._before = np.zeros(ECHO), False
-        self._rng, self._stick = run.rng("strokes"), Drift(run.rng("stick"), 0.05)
+        self._rng, self._stick = run.rng("strokes"), SlowNoise(run.rng("stick"), 0.05)
 
     def take(self, n: int, amounts: Mapping[str, float]) -> Wave:
         """Return the next n samples, shape (n,); see `MachineVoice`."""

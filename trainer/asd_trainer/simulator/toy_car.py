@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from asd_trainer.simulator.machine import Domain, Machine
-from asd_trainer.simulator.parts import Drift, Hiss, Noise, Ringing, Shaft, Turning, Wave, bump, spectrum, strikes
+from asd_trainer.simulator.parts import Hiss, Noise, Ringing, Shaft, SlowNoise, Turning, Wave, bump, spectrum, strikes
 from asd_trainer.simulator.seeding import SeedPath
 
 VOLTS: Mapping[Domain, tuple[float, ...]] = {"source": (2.8, 3.1, 3.4), "target": (3.0, 3.2)}
@@ -44,8 +44,8 @@ class ToyCar:
         self._thumps = Ringing([(float(u.uniform(120, 260)), 0.012, 1.0), (float(u.uniform(400, 800)), 0.006, 0.6)])
         self._brushes = Noise(run.rng("brushes"), spectrum(curve, modes))
         self._plastic, self._sparks = Hiss(run.rng("plastic"), 1200.0, 5200.0), Hiss(run.rng("sparks"), 3000.0, 7600.0)
-        self._tyre = Drift(run.rng("tyre"), 0.12)
-        self._sag = Drift(run.rng("sag"), 0.25)
+        self._tyre = SlowNoise(run.rng("tyre"), 0.12)
+        self._sag = SlowNoise(run.rng("sag"), 0.25)
         self._shaft = Shaft(run.rng("speed"), self.hz, jitter=0.008, seconds=0.5)
         self._motor, self._mesh, self._segments = Turning(r.random()), Turning(r.random()), Turning(r.random())
         self._axle = Turning(r.random())

@@ -13,7 +13,7 @@ import numpy as np
 
 from asd_trainer.simulator.defects import Rub
 from asd_trainer.simulator.machine import Domain, Machine
-from asd_trainer.simulator.parts import Drift, Noise, Ringing, Shaft, Turning, Turns, Wave, bump, spectrum, strikes
+from asd_trainer.simulator.parts import Noise, Ringing, Shaft, SlowNoise, Turning, Turns, Wave, bump, spectrum, strikes
 from asd_trainer.simulator.seeding import SeedPath
 
 SPEEDS: Mapping[Domain, tuple[float, ...]] = {"source": (0.93, 1.0, 1.07), "target": (0.86, 0.9)}
@@ -44,7 +44,7 @@ class ToyTrain:
         self._clacks, self._knocks = Ringing(ring), Ringing([(f * 0.9, d * 0.7, g) for f, d, g in ring])
         self._bogie = float(u.uniform(0.12, 0.25)) / self.joints
         self._curve = float(u.uniform(0.2, 0.4))
-        self._rolling, self._rough = Noise(run.rng("rolling"), spectrum(curve, modes)), Drift(run.rng("rough"), 0.1)
+        self._rolling, self._rough = Noise(run.rng("rolling"), spectrum(curve, modes)), SlowNoise(run.rng("rough"), 0.1)
         self._track = Shaft(run.rng("speed"), 1.0 / lap, jitter=0.012, seconds=0.7)
         self._lap, self._wheel = Turning(r.random()), Turning(r.random())
         self._motor, self._mesh = Turning(r.random()), Turning(r.random())

@@ -14,7 +14,7 @@ import scipy.signal
 
 from asd_agent.audio.files import SAMPLE_RATE
 from asd_trainer.simulator.machine import Domain, Machine
-from asd_trainer.simulator.parts import Drift, Hiss, Ringing, Shaft, Turning, Wave
+from asd_trainer.simulator.parts import Hiss, Ringing, Shaft, SlowNoise, Turning, Wave
 from asd_trainer.simulator.seeding import SeedPath
 
 Steps = npt.NDArray[np.intp]
@@ -50,7 +50,7 @@ class Valve:
         self._flow = Hiss(run.rng("flow"), pitch, pitch * 2.2)
         self._hiss = Hiss(run.rng("leak"), pitch * 1.5, 7000.0)
         self._coil = 0.02 * u.lognormal(0.0, 0.3, 4)
-        self._supply, self._leak = Drift(run.rng("supply"), 0.5), Drift(run.rng("leaking"), 0.3)
+        self._supply, self._leak = SlowNoise(run.rng("supply"), 0.5), SlowNoise(run.rng("leaking"), 0.3)
         self._clock = Shaft(run.rng("clock"), 1.0 / period, jitter=0.01, seconds=1.5)
         start = float(r.random())
         self._open = bool(np.any((self.opens <= start) & (start < self.closes)))
