@@ -19,7 +19,8 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 from typing_extensions import Self
 
-from asd_agent.config.model import MqttSettings, Secret, Tls
+from asd_agent.config.base import Secret
+from asd_agent.config.model import MqttSettings, Tls
 from rigs.waiting import PATIENCE
 
 USER, PASSWORD = "box", "open sesame"

@@ -35,6 +35,17 @@ HEALTH = Health.model_validate(
         "faults": {"broker": "MQTT broker b: no such host"},
         "evidence": {"kept": 13, "bytes": 14, "lost": 15},
         "delivery": {"connected": False, "connects": 16, "sent": 17, "late": 18, "refused": 19, "scores_dropped": 20},
+        "notify": {
+            "shift": {
+                "waiting": 21,
+                "sent": 22,
+                "late": 23,
+                "failed": 24,
+                "dropped": 25,
+                "fault": "x",
+                "last_test": None,
+            }
+        },
     }
 )
 

@@ -1,10 +1,10 @@
-"""asd-agent test-alarm: proves the chain from a window to the broker."""
+"""asd-agent test-alarm: proves the chain from a window to the broker and to people."""
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -24,7 +24,7 @@ def run_test_alarm(
     timeout: Annotated[float, typer.Option(min=1, max=600, help="Seconds to wait for the broker.")] = 60.0,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
-    """Send a test alarm through scoring, alarm, outbox and broker, and wait until the broker has acknowledged it.
+    """Send a test alarm through scoring, alarm and outbox, and wait until the broker and every target have it.
 
     Its alerts carry `test: true`; the monitor's own alarm is not touched.
 
@@ -38,16 +38,28 @@ def run_test_alarm(
     if not json:
         scored = f"scored {answer['score']:.2f} over {answer['threshold']:.2f}"
         typer.echo(f"{monitor}: {scored}; alarm {answer['alarm_id']}")
+    acknowledged, reached, targets = False, dict[str, bool](), dict[str, Any]()
     until = time.monotonic() + timeout
     while time.monotonic() < until:
-        proof = ask(path, {"command": "health"})["health"].get("last_test")
-        if proof and proof["alarm_id"] == answer["alarm_id"]:
+        health = ask(path, {"command": "health"})["health"]
+        proof, targets = health.get("last_test"), health.get("notify", {})
+        reached = {name: target["last_test"] == answer["alarm_id"] for name, target in targets.items()}
+        acknowledged = bool(proof) and proof["alarm_id"] == answer["alarm_id"]
+        if acknowledged and all(reached.values()):
             if json:
-                print_json({**answer, "proof": proof})
+                print_json({**answer, "proof": proof, "targets": reached})
             else:
                 typer.echo(f"{monitor}: the broker acknowledged it after {proof['seconds']:.1f} s")
+                if reached:
+                    typer.echo(f"{monitor}: accepted by {', '.join(reached)}")
             return
         time.sleep(POLL_SECONDS)
+    if acknowledged:
+        names = [name for name, done in reached.items() if not done]
+        raise ControlError(
+            f"{monitor}: {', '.join(names)} did not accept the test alarm within {timeout:.0f} s; it waits",
+            "; ".join(f"{name}: {targets[name]['fault'] or 'no answer yet'}" for name in names),
+        )
     raise ControlError(
         f"{monitor}: no broker has acknowledged the test alarm within {timeout:.0f} s; it waits in the outbox",
         "`asd-agent doctor` shows why the broker does not answer.",

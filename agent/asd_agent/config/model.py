@@ -6,7 +6,6 @@ Unknown keys are refused with their line and the nearest valid name; secrets are
 from __future__ import annotations
 
 import ipaddress
-import os
 import re
 from pathlib import Path
 from typing import Any, Literal
@@ -21,7 +20,8 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from asd_agent.config.base import Name, Strict
+from asd_agent.config.base import Name, Secret, Strict
+from asd_agent.config.notify import NotifySettings
 from asd_agent.config.sources import SourceSettings
 
 
@@ -29,47 +29,6 @@ class AgentSettings(Strict):
     """Name of this agent on the wire: topics start with `asd/<name>`."""
 
     name: Name
-
-
-class Secret(Strict):
-    """Place of a secret: a file, or a systemd credential."""
-
-    file: Path | None = None
-    credential: Name | None = None
-
-    @model_validator(mode="after")
-    def _one(self) -> Secret:
-        if (self.file is None) == (self.credential is None):
-            raise ValueError("give either 'file' or 'credential'")
-        return self
-
-    def path(self) -> Path:
-        """Return the path of the file that holds the secret.
-
-        Raises:
-            ValueError: A credential is named but systemd passed none.
-        """
-        if self.file is not None:
-            return self.file
-        folder = os.environ.get("CREDENTIALS_DIRECTORY")
-        if folder is None or self.credential is None:
-            raise ValueError(f"credential {self.credential!r} is not passed to this process")
-        return Path(folder) / self.credential
-
-    def read(self) -> str:
-        """Return the secret: the file's text without the line end after it.
-
-        Raises:
-            ValueError: The file cannot be read, or is empty.
-        """
-        path = self.path()
-        try:
-            text = path.read_text(encoding="utf-8").rstrip("\r\n")
-        except OSError as error:
-            raise ValueError(f"{path} cannot be read: {error.strerror}") from error
-        if not text:
-            raise ValueError(f"{path} is empty")
-        return text
 
 
 class Tls(Strict):
@@ -325,6 +284,7 @@ class Config(Strict):
     history: HistorySettings = HistorySettings()
     metrics: MetricsSettings | None = None
     web: WebSettings | None = None
+    notify: dict[Name, NotifySettings] = Field(default_factory=dict, max_length=16)
     providers: tuple[str, ...] = ("CPUExecutionProvider",)
     commands: tuple[Verb, ...] = ()
 

@@ -6,8 +6,9 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from asd_agent.config.base import Secret
 from asd_agent.config.finding import Finding, ok, problem, warning
-from asd_agent.config.model import Config, MqttSettings, Secret
+from asd_agent.config.model import Config, MqttSettings
 from asd_agent.errors import EXIT_CONFIG
 
 NAME = "asd-agent.service"

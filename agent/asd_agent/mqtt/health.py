@@ -98,6 +98,23 @@ class HistoryHealth(Payload):
     """Those lost since the start."""
 
 
+class NotifyHealth(Payload):
+    """State of one target of notifications since the start."""
+
+    waiting: int
+    sent: int
+    late: int
+    """Messages that were sent as late."""
+    failed: int
+    """Attempts that failed."""
+    dropped: int
+    """Messages dropped because too many waited."""
+    fault: str
+    """Reason why nothing arrives; empty while it does."""
+    last_test: str | None
+    """Alarm id of the last test alarm that it accepted."""
+
+
 class MonitorHealth(Payload):
     """State of one monitor in numbers, for time series."""
 
@@ -151,3 +168,5 @@ class Health(Payload):
     monitor_states: dict[str, MonitorHealth] = Field(default_factory=dict)
     drift: dict[str, str] = Field(default_factory=dict)
     """Slow trends of normal scores in words, by monitor."""
+    notify: dict[str, NotifyHealth] = Field(default_factory=dict)
+    """Targets of notifications, by name."""

@@ -209,7 +209,7 @@ class AgentEvent(Payload):
     id: str
     event: str = Field(pattern=r"^[a-z_]+$")
     """Name: `source_lost`, `source_back`, `drops`, `outbox_reset`, `recording_skipped`, `evidence_lost`,
-    `evidence_back`, `reloaded`, `reload_failed`, `bundle_changed`; more may be added."""
+    `evidence_back`, `reloaded`, `reload_failed`, `bundle_changed`, `notifications_dropped`; more may be added."""
     subject: str
     """The source, monitor or bundle it is about; empty for the agent itself."""
     text: str

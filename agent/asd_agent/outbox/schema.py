@@ -40,6 +40,11 @@ CREATE TABLE command(
   key INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, utc REAL NOT NULL, request TEXT NOT NULL,
   done INTEGER NOT NULL, text TEXT NOT NULL);
 """
+CURSORS = """CREATE TABLE IF NOT EXISTS cursor(
+  name TEXT PRIMARY KEY, key INTEGER NOT NULL, ahead TEXT NOT NULL DEFAULT '[]') WITHOUT ROWID"""
+"""Rows that each reader beside MQTT has dealt with: all up to `key`, and those of the list `ahead`.
+
+A table of its own, which an earlier version ignores."""
 COLUMNS = "key,id,topic,payload,vital,stored_utc,stored_monotonic,boot_id"
 
 
@@ -138,6 +143,7 @@ def _prepare(db: sqlite3.Connection) -> None:
         with transaction(db):
             for statement in filter(None, map(str.strip, SCHEMA.split(";"))):
                 db.execute(statement)
+            db.execute(CURSORS)
             db.execute(f"PRAGMA user_version={VERSION}")
         return
     if version != VERSION:
@@ -145,6 +151,7 @@ def _prepare(db: sqlite3.Connection) -> None:
     verdict = db.execute("PRAGMA quick_check(1)").fetchone()[0]
     if verdict != "ok":
         raise DamagedError(str(verdict))
+    db.execute(CURSORS)
 
 
 def is_damage(error: Exception) -> bool:
@@ -225,6 +232,8 @@ def insert_record(db: sqlite3.Connection, record: CommandRecord, utc: float) -> 
 def make_room(db: sqlite3.Connection, max_rows: int) -> int:
     """Drop the oldest waiting rows beyond the limit, vital ones last, and acknowledged rows beyond the history's.
 
+    Acknowledged rows that a reader beside MQTT still needs stay; it bounds its own backlog.
+
     Returns:
         The number of waiting rows dropped.
     """
@@ -240,7 +249,8 @@ def make_room(db: sqlite3.Connection, max_rows: int) -> int:
         db.execute("UPDATE counter SET value=value+? WHERE name='dropped'", (excess,))
     db.execute(
         "DELETE FROM outbox WHERE sent_utc IS NOT NULL AND key <="
-        " (SELECT key FROM outbox WHERE sent_utc IS NOT NULL ORDER BY key DESC LIMIT 1 OFFSET ?)",
+        " (SELECT key FROM outbox WHERE sent_utc IS NOT NULL ORDER BY key DESC LIMIT 1 OFFSET ?)"
+        " AND NOT (topic NOT LIKE '%/command/result' AND key > coalesce((SELECT min(key) FROM cursor), key))",
         (HISTORY_ROWS,),
     )
     return excess

@@ -5,9 +5,11 @@ It is bounded and counts every drop. While the disk refuses, rows wait in memory
 
 from __future__ import annotations
 
+import json
 import logging
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +17,10 @@ from typing import Any
 
 from asd_agent.clock import Clock
 from asd_agent.notices import AgentNotice
+from asd_agent.outbox import cursors
 from asd_agent.outbox.schema import (
     COLUMNS,
+    MEMORY_ROWS,
     CommandRecord,
     DamagedError,
     Message,
@@ -59,6 +63,9 @@ class Outbox:
         self._dropping = 0
         self._notices: list[AgentNotice] = []
         self._fault: str | None = None
+        self._unstored: deque[OutboxRow] = deque(maxlen=MEMORY_ROWS)
+        self.appended = 0
+        """Counts messages that were handed over since the start, so that a reader knows when to look again."""
         self._write(lambda _db: None)
 
     @property
@@ -208,6 +215,32 @@ class Outbox:
         with self._lock:
             self._write(lambda db: db.execute("DELETE FROM retained WHERE topic=?", (topic,)))
 
+    def follow(self, readers: Collection[str]) -> None:
+        """Keep a cursor for each of these readers beside MQTT, and for no others; a new one begins with what comes."""
+        with self._lock:
+            self._write(lambda db: cursors.prepare(db, readers))
+
+    def cursor(self, reader: str) -> tuple[int, frozenset[int]]:
+        """Return what a reader has dealt with: all rows up to a key, 0 in a file that is new, and some beyond."""
+        with self._lock:
+            rows = self._read("SELECT key, ahead FROM cursor WHERE name=?", (reader,))
+            return (int(rows[0][0]), frozenset(json.loads(rows[0][1]))) if rows else (0, frozenset())
+
+    def move_cursor(self, reader: str, key: int, ahead: Collection[int] = ()) -> None:
+        """Store that a reader has dealt with all rows up to this key, and with some beyond it."""
+        with self._lock:
+            self._write(lambda db: cursors.move(db, reader, key, ahead))
+
+    def rows_after(self, key: int, limit: int) -> list[OutboxRow]:
+        """Return alerts and notices with a higher key, the oldest first, whether or not a broker has them."""
+        with self._lock:
+            return cursors.rows_of(self._read(cursors.AFTER, (key, limit)))
+
+    def unstored(self) -> list[OutboxRow]:
+        """Return alerts and notices that came while the disk refused; some of them may be stored by now."""
+        with self._lock:
+            return [r for r in self._unstored if not r.message.topic.endswith("/command/result")]
+
     def close(self) -> None:
         """Write all that waits for the disk and close the file."""
         with self._lock:
@@ -220,7 +253,9 @@ class Outbox:
     def _store(self, messages: Sequence[Message], records: Sequence[CommandRecord] = ()) -> bool:
         """Write all that waits for the disk, and these messages, in one transaction."""
         now, utc, boot_id = self._clock.monotonic(), self._clock.utc(), self._clock.boot_id
-        rows = self._memory + [OutboxRow(None, m, utc, now, boot_id) for m in messages]
+        new = [OutboxRow(None, m, utc, now, boot_id) for m in messages]
+        rows = self._memory + new
+        self.appended += len(new)
         dropped: list[int] = []
 
         def work(db: sqlite3.Connection) -> None:
@@ -234,11 +269,15 @@ class Outbox:
             dropped.append(make_room(db, self._max_rows))
 
         if self._write(work):
+            stored = {r.message.id for r in self._memory}
+            if stored:
+                self._unstored = deque((r for r in self._unstored if r.message.id not in stored), MEMORY_ROWS)
             self._memory, self._unsaved, self._sent = [], {}, set()
             self._count_drops(dropped[0])
             return True
         kept, lost = limit_memory(rows)
         self._memory = kept
+        self._unstored.extend(new)
         self._dropped_in_memory += lost
         self._count_drops(lost)
         return False

@@ -15,6 +15,7 @@ from asd_agent.mqtt.health import (
     HistoryHealth,
     LastTest,
     MonitorHealth,
+    NotifyHealth,
     OutboxHealth,
     SourceHealth,
     WindowCounts,
@@ -28,6 +29,7 @@ def health_of(runtime: LoadedRuntime) -> Health:
     """Return the health report of a running service; may be called from any thread."""
     clock, outbox, publisher, evidence = runtime.clock, runtime.outbox, runtime.publisher, runtime.recorder.stats
     history = runtime.history_writer.stats if runtime.history_writer else None
+    notify = runtime.notifier.stats
     monitors, counts = list(runtime.monitors.values()), runtime.retired
     for monitor in monitors:
         counts = counts.plus(monitor.counts)
@@ -53,6 +55,7 @@ def health_of(runtime: LoadedRuntime) -> Health:
             **runtime.bundles.faults,
             **publisher.faults,
             **({"evidence": evidence.fault} if evidence.fault else {}),
+            **{f"notify {name}": stats.fault for name, stats in notify.items() if stats.fault},
             **({"history": history.fault} if history and history.fault else {}),
         },
         evidence=EvidenceHealth(kept=evidence.kept, bytes=evidence.bytes, lost=evidence.lost),
@@ -67,6 +70,7 @@ def health_of(runtime: LoadedRuntime) -> Health:
         monitor_states={m.name: _monitor_health(m) for m in monitors},
         drift=dict(history.drift) if history else {},
         history=HistoryHealth(bytes=history.bytes, waiting=history.waiting, lost=history.lost) if history else None,
+        notify={name: NotifyHealth(**asdict(stats)) for name, stats in notify.items()},
     )
 
 

@@ -108,6 +108,7 @@ class Service:
         parts.control.start()
         if parts.gateway:
             parts.gateway.start(parts.config)
+        parts.notifier.start()
         if parts.metrics:
             parts.metrics.start(self)
         for source in parts.sources.values():
@@ -129,6 +130,7 @@ class Service:
             parts.history_writer.stop()
         self._publish_health()
         self._drain(drain_seconds)
+        parts.notifier.stop()
         parts.publisher.stop()
         parts.outbox.close()
         parts.lock.release()
@@ -168,6 +170,8 @@ class Service:
                 log.warning("%s", flood.text)
                 parts.reporter.store_notice(flood)
             parts.reporter.store_outbox_notices()
+            for notice in parts.notifier.cycle():
+                parts.reporter.store_notice(notice)
             if now >= next_health:
                 next_health = now + HEALTH_SECONDS
                 self._publish_health()
@@ -189,6 +193,8 @@ class Service:
             return "the evidence thread has ended"
         if parts.history_writer and not parts.history_writer.alive():
             return "the history thread has ended"
+        if ended := parts.notifier.ended():
+            return f"the thread of notifications to {', '.join(ended)} has ended"
         if not parts.control.alive():
             return "the control socket has ended"
         return ", ".join(

@@ -142,6 +142,7 @@ class _Collector:
         yield from _states(health.monitor_states)
         yield from _sources(health.sources)
         yield from _delivery(health)
+        yield from _notify(health)
         yield from _box(health)
 
 
@@ -203,6 +204,20 @@ def _delivery(health: Health) -> Iterator[Any]:
     yield _counter("asd_published_late", "Those of them that were sent as late", sent.late)
     yield _counter("asd_publications_refused", "Publications that the broker refused", sent.refused)
     yield _counter("asd_scores_dropped", "Scores not published for want of a connection", sent.scores_dropped)
+
+
+def _notify(health: Health) -> Iterator[Any]:
+    gauges = {"waiting": "Messages that wait for the target"}
+    counters = {
+        "sent": "Messages that the target accepted",
+        "late": "Those of them that were sent as late",
+        "failed": "Attempts that failed",
+        "dropped": "Messages dropped because too many waited",
+    }
+    for field, text in {**gauges, **counters}.items():
+        values = {(name,): float(getattr(target, field)) for name, target in health.notify.items()}
+        make = _gauge if field in gauges else _counter
+        yield make(f"asd_notify_{field}", text, values, "target")
 
 
 def _box(health: Health) -> Iterator[Any]:

@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from asd_agent.clock import SystemClock
-from asd_agent.config.model import MqttSettings, Secret
+from asd_agent.config.base import Secret
+from asd_agent.config.model import MqttSettings
 from asd_agent.doctor.mask import hidden_words, mask_text
 from asd_agent.outbox.store import Outbox
 from rigs.bundles import hum, write_wav

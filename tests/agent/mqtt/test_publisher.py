@@ -11,7 +11,8 @@ import pytest
 
 from asd_agent.alarm import CommandResult
 from asd_agent.clock import SystemClock, iso_utc
-from asd_agent.config.model import MqttSettings, Secret, Tls
+from asd_agent.config.base import Secret
+from asd_agent.config.model import MqttSettings, Tls
 from asd_agent.mqtt.commands import CommandReceiver
 from asd_agent.mqtt.inbox import Inbox
 from asd_agent.mqtt.publisher import Publisher

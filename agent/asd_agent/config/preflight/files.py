@@ -8,8 +8,10 @@ from pathlib import Path
 
 from asd_agent.clock import iso_utc
 from asd_agent.config.finding import Finding, problem, warning
-from asd_agent.config.model import Config, MqttSettings, Secret, Tls
+from asd_agent.config.model import Config, MqttSettings, Tls
 from asd_agent.config.preflight.certificates import validities
+from asd_agent.config.preflight.notify import preflight_notify
+from asd_agent.config.preflight.secrets import preflight_secret
 from asd_agent.mqtt.connection import tls_context
 
 SOON_SECONDS = 14 * 86_400
@@ -27,9 +29,11 @@ def preflight_files(config: Config, utc: float) -> list[Finding]:
     """
     found = [*_broker(config.mqtt), *_state(config)]
     if config.mqtt.password is not None:
-        found += _secret("mqtt.password", config.mqtt.password)
+        found += preflight_secret("mqtt.password", config.mqtt.password)
     if config.mqtt.tls is not None:
         found += _tls(config.mqtt.tls, utc)
+    for name, target in config.notify.items():
+        found += preflight_notify(name, target)
     for name, source in config.sources.items():
         for path in source.files:
             if not path.exists():
@@ -58,25 +62,6 @@ def _broker(mqtt: MqttSettings) -> list[Finding]:
         text = "port 1883 is for plain MQTT, and there is 'mqtt.tls'"
         found.append(warning("mqtt.port", text, "TLS is usually on port 8883"))
     return found
-
-
-def _secret(key: str, secret: Secret) -> list[Finding]:
-    if secret.credential is not None and "CREDENTIALS_DIRECTORY" not in os.environ:
-        if "INVOCATION_ID" not in os.environ:
-            text = f"credential {secret.credential!r} is passed to the service alone and cannot be read here"
-            return [warning(key, text, "`asd-agent doctor` checks that the unit passes it")]
-        text = f"credential {secret.credential!r} is not passed to this service"
-        remedy = f"Add `LoadCredential={secret.credential}:/etc/asd-agent/{secret.credential}` to the unit"
-        return [problem(key, text, remedy)]
-    try:
-        secret.read()
-    except (ValueError, UnicodeDecodeError) as error:
-        reason = "is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else str(error)
-        return [problem(key, reason, "Write the password alone into that file, readable for the agent's user")]
-    path = secret.path()
-    if secret.file is not None and path.stat().st_mode & 0o004:
-        return [warning(key, f"{path} can be read by every user of this box", f"Run `chmod o-r {path}`")]
-    return []
 
 
 def _tls(tls: Tls, utc: float) -> list[Finding]:
