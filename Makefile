@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 AGENT_VENV ?= .venv-agent
+TOOLS_VENV ?= .venv-tools
 SPEED ?= 10
 STAMP = .installed
 
@@ -54,19 +55,38 @@ packages: $(VENV)/$(STAMP)
 release:
 	scripts/release
 
+# Locks again: `make lock`, `make lock UPGRADE=--upgrade`, `make lock UPGRADE='--upgrade-package torch'`.
+.PHONY: lock
+lock: $(TOOLS_VENV)/$(STAMP)
+	PATH="$(abspath $(TOOLS_VENV))/bin:$$PATH" python scripts/write_locks.py $(UPGRADE)
+
+# For a box without the internet: PY and MACHINE are those of the box.
+.PHONY: wheels
+wheels: $(TOOLS_VENV)/$(STAMP)
+	scripts/collect-wheels wheels agent cpu metrics calibrate web notify $(if $(PY),--python $(PY)) $(if $(MACHINE),--machine $(MACHINE))
+	scripts/build-wheel $(TOOLS_VENV) wheels
+
+$(TOOLS_VENV)/$(STAMP): locks/tools.txt
+	scripts/make-venv $(PYTHON) $(TOOLS_VENV)
+	scripts/install-locked $(TOOLS_VENV) tools
+	touch $@
+
 .PHONY: system
 system:
 	scripts/install-system-packages
 
 # The agent as it is on a box: no torch, no scikit-learn, no PortAudio.
-$(AGENT_VENV)/$(STAMP): pyproject.toml constraints.txt $(shell find agent exported_models -type f -not -path '*/__pycache__/*')
+$(AGENT_VENV)/$(STAMP): pyproject.toml $(wildcard locks/*.txt) $(shell find agent exported_models -type f -not -path '*/__pycache__/*')
 	scripts/make-venv $(PYTHON) $(AGENT_VENV)
-	$(AGENT_VENV)/bin/pip install -q -c constraints.txt '.[cpu,demo]'
+	scripts/install-locked $(AGENT_VENV) agent cpu demo
+	$(AGENT_VENV)/bin/pip install -q --no-deps --force-reinstall $$(scripts/build-wheel $(AGENT_VENV) build/wheel)
 	touch $@
 
-$(VENV)/$(STAMP): pyproject.toml constraints.txt
+$(VENV)/$(STAMP): pyproject.toml $(wildcard locks/*.txt)
 	scripts/make-venv $(PYTHON) $(VENV)
-	$(VENV)/bin/pip install -q -c constraints.txt -e '.[dev]'
+	scripts/install-locked $(VENV) dev build
+	$(VENV)/bin/pip install -q --no-deps --no-build-isolation -e .
+	$(VENV)/bin/pip check
 	touch $@
 
 # scripts/install-agent says what PREFIX, PYTHON, RUNTIME, EXTRAS, FROM and PURGE mean.

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from asd_agent import __version__
 from asd_agent.commands.console import run_command
 from asd_trainer.commands import (
     bench,
@@ -54,12 +55,21 @@ app.command("jobs")(jobs.jobs)
 app.command("bench")(bench.bench)
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
 @app.callback()
 def _main(
     families: Annotated[
         list[Path] | None,
         typer.Option(help="Folder with a family of your own, which the recipe names; may be given again."),
     ] = None,
+    _show: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     if not families:
         return
