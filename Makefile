@@ -8,7 +8,7 @@ TOOLS_VENV ?= .venv-tools
 SPEED ?= 10
 STAMP = .installed
 
-.PHONY: demo test check lint types imports words unit unit-agent unit-trainer agent-alone docs packages release bundles clean
+.PHONY: demo test check lint types imports words unit unit-agent unit-trainer coverage agent-alone docs packages release bundles clean
 
 demo: $(AGENT_VENV)/$(STAMP)
 	$(AGENT_VENV)/bin/asd-agent demo --speed $(SPEED)
@@ -34,12 +34,19 @@ words: $(VENV)/$(STAMP)
 # Two halves at a time, since most of the agent's tests wait for sound: one core serves them, the other one torch.
 unit: $(VENV)/$(STAMP)
 	$(MAKE) -j2 unit-agent unit-trainer
+	$(MAKE) coverage
 
 unit-agent: $(VENV)/$(STAMP)
-	$(VENV)/bin/pytest tests/agent
+	COVERAGE_FILE=.coverage.agent $(VENV)/bin/pytest --cov --cov-report= --cov-fail-under=0 tests/agent
 
 unit-trainer: $(VENV)/$(STAMP)
-	OMP_NUM_THREADS=1 $(VENV)/bin/pytest tests/trainer tests/systemd tests/scripts
+	COVERAGE_FILE=.coverage.trainer OMP_NUM_THREADS=1 $(VENV)/bin/pytest --cov --cov-report= --cov-fail-under=0 \
+		tests/trainer tests/systemd tests/scripts
+
+# Lines that the tests of both halves ran in their own processes; fails below the share in pyproject.toml.
+coverage: $(VENV)/$(STAMP)
+	$(VENV)/bin/coverage combine -q .coverage.agent .coverage.trainer
+	$(VENV)/bin/coverage report >.coverage.txt; status=$$?; tail -n 25 .coverage.txt; exit $$status
 
 agent-alone: $(AGENT_VENV)/$(STAMP)
 	scripts/agent-alone $(AGENT_VENV)
