@@ -1,7 +1,7 @@
 """A bundle with the paper's networks at full size and next to no training, to measure what they cost.
 
     python benchmarks/full_size_bundle.py OUT
-    python benchmarks/full_size_bundle.py OUT --recipe paper-bc
+    python benchmarks/full_size_bundle.py OUT --recipe paper-bc-ens
 
 The recipe with one step of two clips: networks, replicas and scorers have their real size, weights are random and
 scores mean nothing. `paper`, three autoencoders, takes 60 MB and a few minutes on two cores.
@@ -58,7 +58,7 @@ def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--recipe", default="paper", help="such as `paper-bc`, `paper-mix` or `best`")
+    parser.add_argument("--recipe", default="paper", help="such as `paper-bc-ens`, `paper-mix` or `best`")
     asked = parser.parse_args()
     build(asked.out, asked.recipe)
 

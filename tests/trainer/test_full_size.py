@@ -82,7 +82,7 @@ def test_the_official_mobilenet_learns_two_excerpts_of_two_sections_and_holds_pa
 )
 def test_the_papers_classifiers_take_two_steps_export_and_hold_parity(tmp_path, number, weights):
     """256 bands, 256 frames of a window of 257, and every backbone of the paper."""
-    content = load_recipe("paper-bc").model_dump()
+    content = load_recipe("paper-bc-ens").model_dump()
     content["experts"][0]["training"] |= {"steps": STEPS, "batch": BATCH}
     content["experts"][0]["tuning"] = None
     recipe = Recipe.model_validate({**content, "device": "cpu"})

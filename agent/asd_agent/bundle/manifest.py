@@ -9,7 +9,15 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from asd_agent.features.log_mel import FeatureSpec
 from asd_agent.features.stft import InputSpec, SpectrumSpec, StftSpec
@@ -17,8 +25,9 @@ from asd_agent.features.stft import InputSpec, SpectrumSpec, StftSpec
 SCHEMA_VERSION = 1
 """Version of this document's form; `manifest_reader` upgrades documents of the version before."""
 
-ARITHMETIC_VERSION = 1
-"""Version of the score arithmetic; the same bundle gives other numbers under another one."""
+ARITHMETIC_VERSION = 2
+"""Version of the score arithmetic; the same bundle gives other numbers under another one. 2: z-scores are compressed
+before they are combined, and α of Eq. 3 counts in spreads of frame scores."""
 
 Kind = Literal[
     "autoencoder",
@@ -31,7 +40,9 @@ Kind = Literal[
     "mel_statistics",
     "indicators",
 ]
-Density = Literal["gmm", "mahalanobis", "mean", "bank", "posterior_distance"]
+Density = Literal["gmm", "mahalanobis", "mean", "bank", "posterior_distance", "logit_distance"]
+Summary = Literal["rows", "mean", "statistics"]
+"""What a density judges: each row of an output, the mean over them, or mean and spread over them."""
 DomainName = Literal["source", "target"]
 """Domains that a bundle is trained on."""
 ConditionName = Literal["source", "target", "site"]
@@ -49,6 +60,11 @@ def _check_name(value: str) -> str:
     if not value.isprintable() or set(value) & set("[]/\\") or value != value.strip():
         raise ValueError("has a character that no name may have: a control character, '[', ']', '/' or '\\'")
     return value
+
+
+def without(content: dict[str, Any], key: str, default: object) -> dict[str, Any]:
+    """Return serialised content without a key that has its default."""
+    return {k: v for k, v in content.items() if k != key or v != default}
 
 
 def _check_text(value: str) -> str:
@@ -137,11 +153,18 @@ class FramePooling(ManifestPart):
         trim_low: Share of the lowest frame scores left out.
         trim_high: Share of the highest left out.
         alpha: 0 is the mean; the larger, the nearer to the maximum; None is the maximum.
+        unit: Unit that alpha counts in: spreads of normal frame scores, or raw scores as in arithmetic 1.
     """
 
     trim_low: float = Field(default=0.0, ge=0, lt=0.5)
     trim_high: float = Field(default=0.0, ge=0, lt=0.5)
     alpha: float | None = Field(default=0.0, ge=0, le=1e6)
+    unit: Literal["spreads", "scores"] = "spreads"
+
+    @model_serializer(mode="wrap")
+    def _without_default(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without `unit` at its default: what was trained before the field existed keeps its digest."""
+        return without(whole(self), "unit", "spreads")
 
 
 class MemberUse(ManifestPart):
@@ -151,7 +174,9 @@ class MemberUse(ManifestPart):
         member: Its id.
         density: `gmm` gives negative log-likelihoods (Eq. 2), `mahalanobis` distances, `mean` the mean output itself,
             `bank` the distance to the nearest of a bank of normal embeddings, `posterior_distance` a classifier's doubt
-            and its standardised distance to the normal centroid (Eq. 7).
+            and its standardised distance to the normal centroid (Eq. 7), `logit_distance` the same with the doubt as a
+            standardised logit.
+        summary: What of the output the density judges.
         scorer: Prefix of its arrays in scorers.npz.
         standardisation: Mean and spread of its scores on held-out normals.
         reference: Key in scorers.npz of those scores, sorted; for `ranking`.
@@ -159,6 +184,7 @@ class MemberUse(ManifestPart):
 
     member: Name
     density: Density
+    summary: Summary = "rows"
     scorer: ArrayKey
     pooling: FramePooling = FramePooling()
     standardisation: Standardisation
@@ -166,10 +192,24 @@ class MemberUse(ManifestPart):
 
 
 class Combination(ManifestPart):
-    """Combination of several scores: z-scores clipped at ±clip, or tail probabilities for `ranking`."""
+    """Combination of several scores: z-scores, or tail probabilities for `ranking`.
+
+    Attributes:
+        method: From several scores to one.
+        scale: Scale of the z-scores: compressed to sign(z) · log(1 + |z|), which stays strictly monotone, or clipped at
+            ±clip as in arithmetic 1. After a shift between sessions all scores lie beyond a clip, and none is above
+            another.
+        clip: Largest z-score where they are clipped.
+    """
 
     method: Method = "average"
+    scale: Literal["log", "clip"] = "log"
     clip: float = Field(default=20.0, gt=0, le=1e6)
+
+    @model_serializer(mode="wrap")
+    def _without_default(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without `scale` at its default: what was trained before the field existed keeps its digest."""
+        return without(whole(self), "scale", "log")
 
 
 class ExpertUse(ManifestPart):

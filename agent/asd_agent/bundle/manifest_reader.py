@@ -1,7 +1,8 @@
 """Reading of manifest.json: a strict document, its version, and the upgrade of the version before.
 
 An agent of version N reads documents of version N - 1: `UPGRADES` turns such a document into the form of the next
-version before it is validated. The arithmetic version is kept, because scores must be computed as the export did.
+version before it is validated. Scores must be computed as the export did: `under_arithmetic` gives a document
+of an earlier arithmetic the values that its silence meant.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class Versions:
     """
 
     schema: int = SCHEMA_VERSION
-    arithmetic: frozenset[int] = frozenset({ARITHMETIC_VERSION})
+    arithmetic: frozenset[int] = frozenset({1, ARITHMETIC_VERSION})
     upgrades: Mapping[int, Callable[[Document], Document]] = field(default_factory=lambda: UPGRADES)
 
     @property
@@ -85,11 +86,38 @@ def read_manifest(path: Path, raw: bytes, versions: Versions | None = None) -> M
     try:
         for version in range(schema, versions.schema):
             document = versions.upgrades[version](document)
+        conditions = [under_arithmetic(condition, arithmetic) for condition in document["conditions"]]
+        document = document | {"conditions": conditions}
         return Manifest.model_validate(document | {"schema_version": versions.schema})
     except ValidationError as error:
         raise BundleError(f"{path}: {validation_text(error)}", COPY_AGAIN) from error
     except (KeyError, TypeError, AttributeError) as error:  # an upgrade found another form
         raise BundleError(f"{path}: is no manifest of schema {schema}", COPY_AGAIN) from error
+
+
+def under_arithmetic(condition: Document, version: int) -> Document:
+    """Return a condition with the values that arithmetic 1 had no settings for.
+
+    Args:
+        condition: Condition of a manifest or of a site, before it is validated.
+        version: Arithmetic version of the bundle.
+
+    Raises:
+        KeyError, TypeError, AttributeError: It has another form.
+    """
+    if version > 1:
+        return condition
+    experts = [
+        expert
+        | _clipped(expert)
+        | {"members": [use | {"pooling": {"unit": "scores"} | use.get("pooling", {})} for use in expert["members"]]}
+        for expert in condition["experts"]
+    ]
+    return condition | _clipped(condition) | {"experts": experts}
+
+
+def _clipped(part: Document) -> Document:
+    return {"combination": {"scale": "clip"} | part.get("combination", {})}
 
 
 def validation_text(error: ValidationError) -> str:

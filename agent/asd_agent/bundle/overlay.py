@@ -20,7 +20,7 @@ from asd_agent.bundle.arrays import Arrays, load_arrays, save_arrays
 from asd_agent.bundle.bundle import SITE, Bundle
 from asd_agent.bundle.files import LIMITS, SCORERS, open_regular, read_regular, stream_digest
 from asd_agent.bundle.manifest import Condition, DomainName, Manifest, ManifestPart, SectionId
-from asd_agent.bundle.manifest_reader import strict_json
+from asd_agent.bundle.manifest_reader import strict_json, under_arithmetic
 from asd_agent.errors import BundleError
 from asd_agent.whole_files import put, remove
 
@@ -112,8 +112,10 @@ def read_overlay(place: Path, bundle: Bundle) -> tuple[SiteOverlay, Arrays]:
         BundleError: It is damaged, too large, or belongs to another bundle.
     """
     try:
-        overlay = SiteOverlay.model_validate(strict_json(read_regular(place / OVERLAY, LIMITS.manifest_bytes)))
-    except (BundleError, ValueError) as error:  # ValidationError is a ValueError
+        document = strict_json(read_regular(place / OVERLAY, LIMITS.manifest_bytes))
+        condition = under_arithmetic(document["condition"], bundle.manifest.arithmetic_version)
+        overlay = SiteOverlay.model_validate(document | {"condition": condition})
+    except (BundleError, ValueError, KeyError, TypeError, AttributeError) as error:  # ValidationError is a ValueError
         raise BundleError(f"{place / OVERLAY}: cannot be read as a calibration", _AGAIN) from error
     if overlay.base != bundle.digest:
         raise BundleError(f"{place}: belongs to another bundle ({overlay.bundle} {overlay.base[:12]})", _AGAIN)

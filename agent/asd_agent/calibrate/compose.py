@@ -15,7 +15,6 @@ from asd_agent.bundle.manifest import (
     Combination,
     Condition,
     ConditionName,
-    Density,
     ExpertUse,
     FramePooling,
     MemberUse,
@@ -24,7 +23,7 @@ from asd_agent.bundle.manifest import (
 )
 from asd_agent.calibrate.condition import Calibrated, standardisation
 from asd_agent.calibrate.hop_windows import HopWindows
-from asd_agent.calibrate.settings import Arrays
+from asd_agent.calibrate.settings import Arrays, DensitySettings
 from asd_agent.errors import DataError
 from asd_agent.inference.ensemble import available_ensemble_score, ensemble_score, standardise
 
@@ -51,7 +50,7 @@ class FittedMember:
     """A member in one condition; reference scores in the clips' order, NaN for those that it has learnt."""
 
     member: str
-    density: Density
+    density: DensitySettings
     pooling: FramePooling
     calibrated: Calibrated
 
@@ -271,7 +270,8 @@ def _use(prefix: str, fitted: FittedMember, arrays: Arrays) -> MemberUse:
     _store(arrays, f"{prefix}/{REFERENCE}", _sorted(fitted.calibrated.reference))
     return MemberUse(
         member=fitted.member,
-        density=fitted.density,
+        density=fitted.density.density,
+        summary=fitted.density.summary,
         scorer=prefix,
         pooling=fitted.pooling,
         standardisation=fitted.calibrated.standardisation,

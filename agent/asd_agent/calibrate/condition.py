@@ -130,12 +130,14 @@ def calibrate_target(
         float(
             judge(
                 x[[i]],
-                shift_density(source.scorer, np.delete(x, i, axis=0), share) if len(x) > 1 else source.scorer,
+                shift_density(source.scorer, np.delete(x, i, axis=0), share, settings.summary)
+                if len(x) > 1
+                else source.scorer,
             )[0]
         )
         for i in range(len(x))
     ]
-    return borrowed(shift_density(source.scorer, x, share), np.array(left_out), source)
+    return borrowed(shift_density(source.scorer, x, share, settings.summary), np.array(left_out), source)
 
 
 def borrowed(scorer: Arrays, left_out: Float, source: Calibrated) -> Calibrated:
@@ -169,7 +171,9 @@ def calibrate_near(
     x = np.asarray(data.outputs)
 
     def fit(share: float | None, clips: ModelOutputs) -> Arrays:
-        return fit_density(clips, settings, seed) if share is None else shift_density(source, clips, share)
+        if share is None:
+            return fit_density(clips, settings, seed)
+        return shift_density(source, clips, share, settings.summary)
 
     parts = folds(data.recordings)
 
@@ -212,6 +216,7 @@ def judge_of(settings: DensitySettings, pooling: FramePooling) -> Callable[[Mode
     use = MemberUse(
         member="member",
         density=settings.density,
+        summary=settings.summary,
         scorer="scorer",
         pooling=pooling,
         standardisation=Standardisation(mean=0, std=1),

@@ -10,12 +10,24 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
+from asd_agent.bundle.manifest import Summary
 from asd_agent.calibrate.bank import extend_bank, fit_bank
 from asd_agent.calibrate.settings import Arrays, DensitySettings, ModelOutputs
-from asd_agent.inference.densities import anomaly_scores, log_likelihood, registered
+from asd_agent.inference.densities import (
+    FRAME_SPREAD,
+    anomaly_scores,
+    doubts,
+    log_likelihood,
+    registered,
+    summarised,
+)
 
 Float = npt.NDArray[np.float64]
 
+CENTRE = "centre"
+"""Array of a scorer: mean of what a summarising density judges, shape (dimensions,)."""
+LEAST_SPREAD = 1e-6
+"""Of frame scores that are all the same."""
 SHRINKAGES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Shares by which a target's means may move: 0 keeps the source's location, 1 takes the target's own."""
 
@@ -34,7 +46,14 @@ def fit_density(outputs: ModelOutputs, settings: DensitySettings, seed: int = 0)
     Raises:
         AsdError: No such density is registered.
     """
-    return _registered(settings).fit(outputs, settings, seed)
+    judged = summarised(outputs, settings.summary)
+    fitted = _registered(settings).fit(judged, settings, seed)
+    if judged.shape[1] > 1:
+        spread = float(np.std(anomaly_scores(_rows(judged), settings.density, fitted)))
+        fitted[FRAME_SPREAD] = np.array(max(spread, LEAST_SPREAD))
+    if settings.summary == "rows":
+        return fitted
+    return fitted | {CENTRE: fitted["usual_mean"]} | _usual(_rows(outputs))
 
 
 def _usual(x: Float) -> Arrays:
@@ -56,6 +75,14 @@ def _fit_posterior_distance(outputs: ModelOutputs, settings: DensitySettings, _s
     mean, std = usual["usual_mean"], usual["usual_std"]
     gamma = np.array(settings.gamma)
     return usual | {"gamma": gamma, "distance_mean": mean[1:2].copy(), "distance_std": std[1:2].copy()}
+
+
+def _fit_logit_distance(outputs: ModelOutputs, settings: DensitySettings, seed: int) -> Arrays:
+    doubt = _usual(doubts(_rows(outputs))[:, None])
+    return _fit_posterior_distance(outputs, settings, seed) | {
+        "doubt_mean": doubt["usual_mean"],
+        "doubt_std": doubt["usual_std"],
+    }
 
 
 def _fit_mahalanobis(outputs: ModelOutputs, _settings: DensitySettings, _seed: int) -> Arrays:
@@ -107,7 +134,7 @@ def _mixture(
     return {"weights": fitted.weights_, "means": mean + fitted.means_ * std, "precisions_cholesky": factor}
 
 
-def shift_density(source: Arrays, target: ModelOutputs, share: float) -> Arrays:
+def shift_density(source: Arrays, target: ModelOutputs, share: float, summary: Summary = "rows") -> Arrays:
     """The source's density moved towards the target: its covariances with means shifted by a share of the difference.
 
     A bank gets the target's items beside its own, whatever the share.
@@ -116,15 +143,20 @@ def shift_density(source: Arrays, target: ModelOutputs, share: float) -> Arrays:
         source: A fitted density.
         target: Model outputs of a few target clips, shape (clips, rows, dimensions).
         share: 0 keeps the source's means, 1 moves them by the whole difference of the averages.
+        summary: What of the observations the density judges.
     """
+    judged = summarised(target, summary)
     if "bank" in source:
-        return extend_bank(source, target)
-    offset = share * (
-        np.asarray(target, dtype=np.float64).reshape(-1, target.shape[-1]).mean(axis=0) - source["usual_mean"]
-    )
-    moved: Arrays = {k: source[k] + offset for k in ("means", "mean", "usual_mean") if k in source}
+        return extend_bank(source, judged)
+    rows = _rows(judged)
+    offset = share * (rows.mean(axis=0) - source.get(CENTRE, source["usual_mean"]))
+    moved: Arrays = {k: source[k] + offset for k in ("means", "mean", CENTRE) if k in source}
+    # A summary begins with the mean of the rows.
+    moved["usual_mean"] = source["usual_mean"] + offset[: len(source["usual_mean"])]
     if "distance_mean" in source:
         moved["distance_mean"] = source["distance_mean"] + offset[1]
+    if "doubt_mean" in source:
+        moved["doubt_mean"] = source["doubt_mean"] + share * (doubts(rows).mean() - source["doubt_mean"])
     return source | moved
 
 
@@ -143,7 +175,9 @@ def choose_shrinkage(source: Arrays, target: ModelOutputs, settings: DensitySett
 
 def _left_out_likelihood(source: Arrays, target: ModelOutputs, settings: DensitySettings, share: float) -> float:
     return sum(
-        mean_log_likelihood(shift_density(source, np.delete(target, i, axis=0), share), target[[i]], settings)
+        mean_log_likelihood(
+            shift_density(source, np.delete(target, i, axis=0), share, settings.summary), target[[i]], settings
+        )
         for i in range(len(target))
     )
 
@@ -154,7 +188,7 @@ def mean_log_likelihood(density: Arrays, outputs: ModelOutputs, settings: Densit
     Raises:
         AsdError: No such density is registered.
     """
-    return _registered(settings).mean_log_likelihood(_rows(outputs), density)
+    return _registered(settings).mean_log_likelihood(_rows(summarised(outputs, settings.summary)), density)
 
 
 def _mixture_likelihood(x: Float, density: Arrays) -> float:
@@ -202,6 +236,7 @@ FITS: Mapping[str, DensityFit] = MappingProxyType(
         "mean": DensityFit(_fit_mean, _no_likelihood, fixed_share=0.0),  # there is no density to move
         "bank": DensityFit(_fit_bank, _bank_likelihood, fixed_share=1.0),  # nothing moves: items are added
         "posterior_distance": DensityFit(_fit_posterior_distance, _posterior_likelihood),
+        "logit_distance": DensityFit(_fit_logit_distance, _posterior_likelihood),
     }
 )
 """Fitting of each density by its name in the manifest."""

@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
-from asd_agent.bundle.manifest import Density
+from asd_agent.bundle.manifest import Density, Summary, without
 
 Arrays = dict[str, npt.NDArray[Any]]
 ModelOutputs = npt.NDArray[np.floating]
@@ -19,8 +19,10 @@ class DensitySettings(BaseModel):
 
     Attributes:
         density: `gmm` (Eq. 2), one Gaussian with Ledoit-Wolf shrinkage, `mahalanobis`, a `bank` of embeddings, a
-            classifier's `posterior_distance` (Eq. 7), or none at all: the `mean` output is the score, as in the
-            official baselines.
+            classifier's `logit_distance` (Eq. 7 with both terms standardised) or `posterior_distance` (as printed), or
+            none at all: the `mean` output is the score, as in the official baselines.
+        summary: What of a member's output is judged: each of its `rows`, their `mean`, or `statistics`: their
+            mean and standard deviation.
         components: Gaussians of the mixture, K.
         covariance: Form of their covariances.
         regularisation: Added to the diagonal of standardised covariances.
@@ -33,6 +35,7 @@ class DensitySettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     density: Density = "gmm"
+    summary: Summary = "rows"
     components: int = Field(default=1, ge=1, le=64)
     covariance: Literal["full", "diag", "tied"] = "full"
     regularisation: float = Field(default=1e-3, gt=0)
@@ -40,3 +43,8 @@ class DensitySettings(BaseModel):
     normalise: bool = True
     clusters: int | None = Field(default=None, ge=2)
     gamma: float = Field(default=0.5, ge=0, le=1)
+
+    @model_serializer(mode="wrap")
+    def _without_default(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without `summary` at its default: what was trained before the field existed keeps its digest."""
+        return without(whole(self), "summary", "rows")

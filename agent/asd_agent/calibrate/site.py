@@ -204,7 +204,7 @@ def _fit(
         fitted = calibrate_target(data, Calibrated(known, reference, use.standardisation), settings, use.pooling)
     else:
         fitted = calibrate_near(data, known, settings, use.pooling)
-    return FittedMember(use.member, use.density, use.pooling, fitted)
+    return FittedMember(use.member, settings, use.pooling, fitted)
 
 
 class _Steps:

@@ -17,7 +17,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from asd_agent.bundle.manifest import FramePooling
+from asd_agent.bundle.manifest import FramePooling, Summary
 from asd_agent.errors import AsdError
 
 Float = npt.NDArray[np.float64]
@@ -38,6 +38,26 @@ class DensityEvaluation:
     score: Callable[[npt.NDArray[np.floating], Arrays], Float]
     needed: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     optional: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+
+FRAME_SPREAD = "frame_spread"
+"""Array of a scorer: spread of normal frame scores, a scalar; absent where an output has one row."""
+LEAST_POSTERIOR = 1e-6
+"""Posteriors nearer to 0 or 1 are rounding of 32 bits; their logit is that of this."""
+
+
+def summarised(output: npt.NDArray[np.floating], summary: Summary) -> npt.NDArray[np.floating]:
+    """Return what a density judges of a member's output, shape (windows, rows, dimensions).
+
+    Returns:
+        `rows`: the output itself. `mean`: shape (windows, 1, dimensions). `statistics`: mean and standard deviation
+        over the rows, shape (windows, 1, 2 · dimensions).
+    """
+    if summary == "rows":
+        return output
+    x = np.asarray(output, dtype=np.float64)
+    mean = x.mean(axis=1, keepdims=True)
+    return mean if summary == "mean" else np.concatenate([mean, x.std(axis=1, keepdims=True)], axis=2)
 
 
 def mean_output(x: npt.NDArray[np.floating], _scorer: Arrays) -> Float:
@@ -138,6 +158,31 @@ def posterior_distance(x: npt.NDArray[np.floating], scorer: Arrays) -> Float:
     return np.asarray(scorer["gamma"] * (1 - x64[:, 0]) + (1 - scorer["gamma"]) * distance)
 
 
+def logit_distance(x: npt.NDArray[np.floating], scorer: Arrays) -> Float:
+    """Eq. 7 with both terms on one scale: γ q' + (1 - γ) d', q = -logit(p), both standardised by held-out normals.
+
+    Posteriors close to 1 hardly differ. Beside a standardised distance, γ would not be the posterior's share.
+
+    Args:
+        x: As for `posterior_distance`.
+        scorer: As for `posterior_distance`, with scalars `doubt_mean` and `doubt_std` of q.
+
+    Returns:
+        Shape (rows,).
+    """
+    x64 = np.asarray(x, dtype=np.float64)
+    distance = (x64[:, 1] - scorer["distance_mean"]) / scorer["distance_std"]
+    doubt = (doubts(x64) - scorer["doubt_mean"]) / scorer["doubt_std"]
+    return np.asarray(scorer["gamma"] * doubt + (1 - scorer["gamma"]) * distance)
+
+
+def doubts(x: npt.NDArray[np.floating]) -> Float:
+    """Return -logit of the posteriors in the first column, shape (rows, dimensions) to (rows,)."""
+    p = np.clip(np.asarray(x, dtype=np.float64)[:, 0], LEAST_POSTERIOR, 1 - LEAST_POSTERIOR)
+    return np.asarray(np.log1p(-p) - np.log(p))
+
+
+_EQUATION_7 = {"gamma": (0,), "distance_mean": (0, 1), "distance_std": (0, 1)}
 DENSITIES: Mapping[str, DensityEvaluation] = MappingProxyType(
     {
         "gmm": DensityEvaluation(
@@ -146,9 +191,8 @@ DENSITIES: Mapping[str, DensityEvaluation] = MappingProxyType(
         "mahalanobis": DensityEvaluation(mahalanobis, {"mean": (1,), "precision": (2,)}),
         "mean": DensityEvaluation(mean_output),
         "bank": DensityEvaluation(bank_distance, {"bank": (2,)}, {"radius": (1,), "first": (0,)}),
-        "posterior_distance": DensityEvaluation(
-            posterior_distance, {"gamma": (0,), "distance_mean": (0, 1), "distance_std": (0, 1)}
-        ),
+        "posterior_distance": DensityEvaluation(posterior_distance, _EQUATION_7),
+        "logit_distance": DensityEvaluation(logit_distance, {**_EQUATION_7, "doubt_mean": (0, 1), "doubt_std": (0, 1)}),
     }
 )
 """Evaluation of each density by its name in the manifest."""
@@ -189,7 +233,7 @@ def anomaly_scores(x: npt.NDArray[np.floating], density: str, scorer: Arrays) ->
     return registered(DENSITIES, density, "density").score(x, scorer)
 
 
-def pool_frames(frames: npt.NDArray[np.float64], pooling: FramePooling) -> npt.NDArray[np.float64]:
+def pool_frames(frames: npt.NDArray[np.float64], pooling: FramePooling, spread: float = 1.0) -> npt.NDArray[np.float64]:
     """Pool frame scores to one score a window (Eq. 3): trimming, then a softmax-weighted mean.
 
     The print multiplies by 1/T' and by weights that already sum to 1. For windows of one length that is a constant
@@ -198,6 +242,7 @@ def pool_frames(frames: npt.NDArray[np.float64], pooling: FramePooling) -> npt.N
     Args:
         frames: Shape (windows, frames), higher is less normal.
         pooling: Shares to trim at either end, and alpha.
+        spread: Spread of normal frame scores, the unit of alpha where `pooling` counts in spreads.
 
     Returns:
         Shape (windows,).
@@ -207,6 +252,7 @@ def pool_frames(frames: npt.NDArray[np.float64], pooling: FramePooling) -> npt.N
     kept = np.sort(frames, axis=1)[:, low : count - high]
     if pooling.alpha is None:
         return np.asarray(kept[:, -1])
-    exponent = pooling.alpha * (kept - kept.max(axis=1, keepdims=True))
+    alpha = pooling.alpha / spread if pooling.unit == "spreads" else pooling.alpha
+    exponent = alpha * (kept - kept.max(axis=1, keepdims=True))
     weights = np.exp(exponent)
     return np.asarray((kept * weights).sum(axis=1) / weights.sum(axis=1))

@@ -29,6 +29,11 @@ def standardise(scores: npt.NDArray[np.floating], by: Standardisation) -> Float:
     return (np.asarray(scores, dtype=np.float64) - by.mean) / by.std
 
 
+def compressed(z: Float) -> Float:
+    """Return sign(z) · log(1 + |z|), any shape: one large score cannot drown the others, and order stays."""
+    return np.asarray(np.sign(z) * np.log1p(np.abs(z)))
+
+
 def tail_score(scores: npt.NDArray[np.floating], reference: npt.NDArray[np.floating]) -> Float:
     """Return -log10 of the tail probability against sorted reference scores, strictly increasing.
 
@@ -60,7 +65,7 @@ def ensemble_score(
         scores: Raw scores, shape (members, windows): of members, or of experts.
         standardisations: One for each member.
         references: Sorted raw reference scores of each member; `ranking` alone uses them.
-        combination: Method and clipping. A single member is standardised and not clipped.
+        combination: Method and scale. A single member is standardised and nothing else.
 
     Returns:
         Shape (windows,).
@@ -79,7 +84,7 @@ def available_ensemble_score(
         scores: Raw scores, shape (members, windows), NaN where a member has no score.
         standardisations: One for each member.
         references: Sorted raw reference scores of each member.
-        combination: Method and clipping, as for `ensemble_score`.
+        combination: Method and scale, as for `ensemble_score`.
 
     Returns:
         Shape (windows,), combined from the members that have a score; NaN where none has.
@@ -107,5 +112,5 @@ def _combine(
         tails = np.stack([tail_score(s, r) for s, r in zip(scores, references, strict=True)])
         return np.asarray(tails.mean(axis=0))
     z = np.stack([standardise(s, by) for s, by in zip(scores, standardisations, strict=True)])
-    z = np.clip(z, -combination.clip, combination.clip)
+    z = compressed(z) if combination.scale == "log" else np.clip(z, -combination.clip, combination.clip)
     return registered(_Z_METHODS, combination.method, "combination")(z, axis=0)

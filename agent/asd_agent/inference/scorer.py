@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from asd_agent.bundle import Bundle
 from asd_agent.bundle.manifest import Condition, ExpertUse, MemberUse
-from asd_agent.inference.densities import anomaly_scores, pool_frames
+from asd_agent.inference.densities import FRAME_SPREAD, anomaly_scores, pool_frames, summarised
 from asd_agent.inference.ensemble import ensemble_score, standardise
 from asd_agent.inference.explanation import ANOMALY_MAPS, UNLIKE_BANK, AnomalyMap, Explanation, explain
 from asd_agent.inference.members import Inference, ModelOutput, WindowFeatures, Windows, load_member
@@ -49,12 +49,13 @@ class WindowScore:
 
 
 def member_scores(
-    output: ModelOutput, use: MemberUse, scorer: dict[str, npt.NDArray[np.floating]]
+    output: npt.NDArray[np.floating], use: MemberUse, scorer: dict[str, npt.NDArray[np.floating]]
 ) -> npt.NDArray[np.float64]:
     """Raw scores of one member's output, shape (windows, rows, dimensions) to (windows,)."""
-    windows, rows, dimensions = output.shape
-    frames = anomaly_scores(output.reshape(-1, dimensions), use.density, scorer).reshape(windows, rows)
-    return pool_frames(frames, use.pooling)
+    judged = summarised(output, use.summary)
+    windows, rows, dimensions = judged.shape
+    frames = anomaly_scores(judged.reshape(-1, dimensions), use.density, scorer).reshape(windows, rows)
+    return pool_frames(frames, use.pooling, float(scorer.get(FRAME_SPREAD, np.ones(()))))
 
 
 class BundleScorer:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from asd_agent.bundle import Bundle
 from asd_agent.bundle.manifest import MaskBank, MemberUse
 from asd_agent.errors import BundleError
-from asd_agent.inference.densities import DENSITIES, registered
+from asd_agent.inference.densities import DENSITIES, FRAME_SPREAD, registered
 
 Arrays = dict[str, npt.NDArray[np.floating]]
 _EXPORT_AGAIN = "Export the bundle again."
@@ -52,12 +52,14 @@ def checked_scorers(bundle: Bundle) -> dict[str, Arrays]:
 
 def _checked(arrays: Arrays, use: MemberUse) -> Arrays:
     density = registered(DENSITIES, use.density, "density")
-    for name, axes in {**_USUAL, **density.needed, **density.optional}.items():
+    optional = {**density.optional, FRAME_SPREAD: (0,)}
+    for name, axes in {**_USUAL, **density.needed, **optional}.items():
         place = f"'{use.scorer}/{name}'"
         if name not in arrays:
-            _require(name in density.optional, f"{place} is missing")
+            _require(name in optional, f"{place} is missing")
         else:
             _require(arrays[name].ndim in axes and arrays[name].size > 0, f"{place} has shape {arrays[name].shape}")
+    _require(bool((arrays.get(FRAME_SPREAD, np.ones(())) > 0).all()), f"'{use.scorer}/{FRAME_SPREAD}' is not positive")
     _require(bool((arrays["usual_std"] > 0).all()), f"'{use.scorer}/usual_std' has a spread of zero or below")
     return arrays
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from asd_agent.bundle import Bundle
-from asd_agent.bundle.manifest import Manifest
-from asd_agent.bundle.manifest_reader import Versions, read_manifest
+from asd_agent.bundle.manifest import ARITHMETIC_VERSION, Combination, Manifest
+from asd_agent.bundle.manifest_reader import Versions, read_manifest, under_arithmetic
 from asd_agent.errors import BundleError
 
 Edit = Callable[[dict[str, Any]], object]
@@ -182,3 +182,21 @@ def test_the_bundle_of_the_demo_is_of_the_first_version_and_loads():
     document = json.loads((demo_bundle() / "manifest.json").read_text())
     assert (document["schema_version"], document["arithmetic_version"]) == (1, 1)
     assert isinstance(Bundle.open(demo_bundle()).manifest, Manifest)
+
+
+def test_a_bundle_of_the_first_arithmetic_is_scored_as_it_was_exported(bundle_path: Path):
+    """Clipped z-scores, alpha on raw frame scores: what its manifest leaves out had no other form then."""
+    where, now = Path("fan/manifest.json"), json.loads((bundle_path / "manifest.json").read_text())
+    assert now["arithmetic_version"] == ARITHMETIC_VERSION == 2
+    of_now = read_manifest(where, document(bundle_path)).conditions[0]
+    assert (of_now.combination.scale, of_now.experts[0].members[0].pooling.unit) == ("log", "spreads")
+    for condition in now["conditions"]:
+        condition["experts"][0]["members"][0].pop("pooling")
+    first = read_manifest(where, json.dumps(now | {"arithmetic_version": 1}).encode()).conditions
+    for condition in first:
+        assert condition.combination == Combination(scale="clip")
+        assert {e.combination.scale for e in condition.experts} == {"clip"}
+        assert {u.pooling.unit for e in condition.experts for u in e.members} == {"scores"}
+    # What was read under the first arithmetic says so when it is written, and is read alike.
+    kept = [json.loads(c.model_dump_json()) for c in first]
+    assert [under_arithmetic(c, 1) for c in kept] == kept

@@ -40,6 +40,7 @@ DENSITIES: Mapping[str, DensitySettings] = {
     "mean": DensitySettings(density="mean"),
     "bank": DensitySettings(density="bank"),
     "bank, plain distance": DensitySettings(density="bank", normalise=False),
+    "mahalanobis of statistics": DensitySettings(density="mahalanobis", summary="statistics"),
     "posterior_distance": DensitySettings(density="posterior_distance"),
 }
 POSSIBLE = {

@@ -10,7 +10,14 @@ from asd_agent.bundle.manifest import Density, FramePooling
 from asd_agent.calibrate import DensitySettings
 from asd_agent.calibrate.density import FITS, choose_shrinkage, fit_density, mean_log_likelihood, shift_density
 from asd_agent.errors import AsdError
-from asd_agent.inference.densities import DENSITIES, anomaly_scores, log_likelihood, mahalanobis, pool_frames
+from asd_agent.inference.densities import (
+    DENSITIES,
+    anomaly_scores,
+    log_likelihood,
+    mahalanobis,
+    pool_frames,
+    summarised,
+)
 
 
 def test_a_single_gaussian_by_hand():
@@ -85,7 +92,7 @@ def test_without_a_density_the_mean_output_is_the_score_and_a_target_moves_nothi
     settings = DensitySettings(density="mean")
     x = np.array([[[1.0, 3.0], [5.0, 7.0]]])
     scorer = fit_density(x, settings)
-    assert set(scorer) == {"usual_mean", "usual_std"}
+    assert set(scorer) == {"usual_mean", "usual_std", "frame_spread"}
     np.testing.assert_array_equal(anomaly_scores(x[0], "mean", scorer), [2.0, 6.0])
     assert choose_shrinkage(scorer, x + 5, settings) == 0.0
 
@@ -150,6 +157,63 @@ def test_softmax_weights_by_hand():
     # Scores 0 and log 3 with alpha 1 weigh 1 : 3.
     frames = np.array([[0.0, np.log(3.0)]])
     assert pool_frames(frames, FramePooling(alpha=1.0))[0] == pytest.approx(0.75 * np.log(3.0))
+
+
+def test_alpha_counts_in_spreads_of_normal_frames_unless_a_bundle_says_raw_scores():
+    """Log-likelihoods of a hundred dimensions differ by tens: alpha on them would be all but a maximum."""
+    frames = np.array([[0.0, 20.0 * np.log(3.0)]])
+    assert pool_frames(frames, FramePooling(alpha=1.0), 20.0)[0] == pytest.approx(15.0 * np.log(3.0))
+    raw = FramePooling(alpha=1.0, unit="scores")
+    assert pool_frames(frames, raw, 20.0)[0] == pytest.approx(20.0 * np.log(3.0), rel=1e-6)
+    x = np.random.default_rng(0).normal(size=(30, 8, 5))
+    fitted = fit_density(x, DensitySettings(density="gmm"))
+    normal = anomaly_scores(x.reshape(-1, 5), "gmm", fitted)
+    assert fitted["frame_spread"] == pytest.approx(normal.std())
+    assert "frame_spread" not in fit_density(x[:, :1], DensitySettings(density="gmm"))
+
+
+def test_a_summary_is_mean_and_spread_over_the_rows_and_the_target_moves_both():
+    rng = np.random.default_rng(1)
+    x = rng.normal(3.0, 2.0, size=(40, 9, 4))
+    settings = DensitySettings(density="mahalanobis", summary="statistics")
+    judged = summarised(x, "statistics")
+    np.testing.assert_allclose(judged[:, 0], np.concatenate([x.mean(axis=1), x.std(axis=1)], axis=1))
+    np.testing.assert_allclose(summarised(x, "mean")[:, 0], x.mean(axis=1))
+    fitted = fit_density(x, settings)
+    plain = fit_density(judged, DensitySettings(density="mahalanobis"))
+    np.testing.assert_allclose(fitted["precision"], plain["precision"])
+    np.testing.assert_allclose(fitted["usual_mean"], x.mean(axis=(0, 1)))  # explanations need each row's own
+    target = 2.0 * x[:3] + 5.0
+    moved = shift_density(fitted, target, 1.0, settings.summary)
+    np.testing.assert_allclose(moved["mean"], summarised(target, "statistics").mean(axis=(0, 1)))
+    np.testing.assert_allclose(moved["usual_mean"], target.mean(axis=(0, 1)))
+    assert choose_shrinkage(fitted, target, settings) > 0
+
+
+def test_equation_7_gives_posterior_and_distance_their_shares():
+    """With posteriors close to 1, 1 - p of the print has no share beside a standardised distance."""
+    rng = np.random.default_rng(2)
+    q = rng.normal(-6, 1, size=200)
+    normal = np.stack([1 / (1 + np.exp(q)), rng.normal(3, 0.5, size=200)], axis=1)[:, None]
+    share = {}
+    for density in ("logit_distance", "posterior_distance"):
+        fitted = fit_density(normal, DensitySettings(density=density))
+        usual = 1 / (1 + np.exp(-6))
+        rows = np.array([[usual, 3.0], [1 / (1 + np.exp(-3)), 3.0], [usual, 4.5]])  # then three spreads of either
+        middle, by_p, by_d = anomaly_scores(rows, density, fitted)
+        share[density] = (by_p - middle) / (by_d - middle)
+    assert share["logit_distance"] == pytest.approx(1.0, abs=0.15)
+    assert share["posterior_distance"] < 0.05
+    certain = fit_density(np.ones((5, 1, 2)), DensitySettings(density="logit_distance"))
+    assert np.isfinite(anomaly_scores(np.array([[0.0, 1.0], [1.0, 1.0]]), "logit_distance", certain)).all()
+
+
+def test_a_moved_equation_7_has_the_target_in_its_middle():
+    settings = DensitySettings(density="logit_distance")
+    fitted = fit_density(np.array([[[0.9, 1.0]], [[0.99, 5.0]]]), settings)
+    target = np.array([[[0.5, 7.0]], [[0.6, 9.0]]])
+    moved = shift_density(fitted, target, 1.0)
+    assert anomaly_scores(target[:, 0], "logit_distance", moved).mean() == pytest.approx(0.0, abs=1e-9)
 
 
 def test_huge_scores_do_not_overflow():

@@ -15,17 +15,32 @@ UNIT = Standardisation(mean=0.0, std=1.0)
 def test_combinations_of_z_scores(method, wanted):
     scores = np.array([[10.0], [2.0], [0.0]])  # z: (10-0)/2 = 5, (2-1)/1 = 1, 0
     by = [Standardisation(mean=0, std=2), Standardisation(mean=1, std=1), UNIT]
-    assert ensemble_score(scores, by, [np.zeros(1)] * 3, Combination(method=method))[0] == wanted
+    assert ensemble_score(scores, by, [np.zeros(1)] * 3, Combination(method=method, scale="clip"))[0] == wanted
+    compressed = {"average": np.mean, "median": np.median, "maximum": np.max, "minimum": np.min}
+    found = ensemble_score(scores, by, [np.zeros(1)] * 3, Combination(method=method))[0]
+    assert found == pytest.approx(compressed[method](np.log([6.0, 2.0, 1.0])))
 
 
 def test_one_collapsed_score_cannot_drown_the_others():
     scores = np.array([[1.0], [1.0]])
     by = [Standardisation(mean=0, std=1e-6), UNIT]
-    assert ensemble_score(scores, by, [np.zeros(1)] * 2, Combination(clip=4.0))[0] == pytest.approx(2.5)
+    clipped = Combination(scale="clip", clip=4.0)
+    assert ensemble_score(scores, by, [np.zeros(1)] * 2, clipped)[0] == pytest.approx(2.5)
+    assert ensemble_score(scores, by, [np.zeros(1)] * 2, Combination())[0] < 8
 
 
-def test_a_single_score_is_not_clipped():
-    assert ensemble_score(np.array([[50.0]]), [UNIT], [np.zeros(1)], Combination(clip=4.0))[0] == 50.0
+def test_clips_far_from_normal_keep_their_order():
+    """After a shift between sessions every clip is far off; a clip at ±20 would make all of them equal."""
+    scores = np.array([[30.0, 40.0, 50.0], [100.0, 99.0, 300.0]])
+    shifted = ensemble_score(scores, [UNIT] * 2, [np.zeros(1)] * 2, Combination())
+    assert list(np.argsort(shifted)) == [0, 1, 2]
+    below = ensemble_score(-scores, [UNIT] * 2, [np.zeros(1)] * 2, Combination())
+    np.testing.assert_allclose(below, -shifted)
+
+
+@pytest.mark.parametrize("how", [Combination(), Combination(scale="clip", clip=4.0)])
+def test_a_single_score_is_only_standardised(how):
+    assert ensemble_score(np.array([[50.0]]), [UNIT], [np.zeros(1)], how)[0] == 50.0
 
 
 def test_tail_score_inside_the_reference_is_the_empirical_tail():
@@ -39,7 +54,8 @@ def test_tail_score_inside_the_reference_is_the_empirical_tail():
 def test_parts_that_have_not_judged_are_left_out(method, wanted):
     nan = np.nan
     scores = np.array([[2.0, nan, 2.0, nan], [4.0, 4.0, nan, nan]])
-    found = available_ensemble_score(scores, [UNIT, UNIT], [np.zeros(1)] * 2, Combination(method=method))
+    how = Combination(method=method, scale="clip")
+    found = available_ensemble_score(scores, [UNIT, UNIT], [np.zeros(1)] * 2, how)
     np.testing.assert_array_equal(found, [*wanted, nan])
 
 

@@ -116,7 +116,7 @@ def test_another_line_in_the_folder_is_another_training(tmp_path):
         ("{kind: autoencodr}", r"no family has the kind 'autoencodr'; did you mean 'autoencoder'"),
         ("{members: 2}", r"an expert needs a kind: one of autoencoder, classifier"),
         ("{kind: level, density: {density: gauss}}", r"density\.density: input should be 'gmm', 'mahalanobis'"),
-        ("{kind: classifier, density: {density: gmm}}", "posterior_distance or bank"),
+        ("{kind: classifier, density: {density: gmm}}", "logit_distance, posterior_distance or bank"),
     ],
 )
 def test_an_unknown_kind_or_density_is_refused_by_name(tmp_path, expert, message):

@@ -3,9 +3,11 @@ import pytest
 from scipy.stats import spearmanr
 
 from asd_agent.bundle.manifest import Combination, FramePooling
+from asd_agent.calibrate import DensitySettings
 from asd_agent.calibrate.compose import FittedExpert, FittedMember
 from asd_agent.calibrate.condition import Calibrated, standardisation
 from asd_agent.errors import DataError
+from asd_agent.inference.ensemble import compressed
 from asd_trainer.fit.pruning_order import LEAST_CLIPS, Candidate, Order, order_members
 from asd_trainer.recipes.recipe import Prune
 
@@ -15,7 +17,7 @@ CLIPS = 60
 def candidate(scores: dict[str, np.ndarray], **of: str) -> Candidate:
     """One expert whose members gave normal clips these scores; `of` names a member's unit where it has another id."""
     members = [
-        FittedMember(name, "gmm", FramePooling(), Calibrated({}, x, standardisation(x[np.isfinite(x)])))
+        FittedMember(name, DensitySettings(), FramePooling(), Calibrated({}, x, standardisation(x[np.isfinite(x)])))
         for name, x in scores.items()
     ]
     return Candidate([FittedExpert("ae", members, Combination())], [[of.get(m.member, m.member) for m in members]])
@@ -30,7 +32,7 @@ def three(rng: np.random.Generator) -> dict[str, np.ndarray]:
 def test_the_first_is_the_one_that_alone_judges_most_like_all_of_them():
     scores = three(np.random.default_rng(0))
     z = np.stack([(x - x.mean()) / standardisation(x).std for x in scores.values()])
-    whole = np.clip(z, -Combination().clip, Combination().clip).mean(axis=0)
+    whole = compressed(z).mean(axis=0)
     by_hand = {name: spearmanr(x, whole).statistic for name, x in scores.items()}
     order = order_members([candidate(scores)], Combination())
     assert order.members[0] == max(by_hand, key=lambda name: by_hand[name])

@@ -8,6 +8,7 @@ from asd_agent.config.file import ConfigFileError
 from asd_agent.errors import ConfigError
 from asd_agent.features.log_mel import FeatureSpec
 from asd_trainer.recipes.load import load_recipe, recipe_names
+from asd_trainer.search.space import check_space
 
 
 def write(folder: Path, text: str) -> Path:
@@ -70,6 +71,38 @@ def test_the_papers_recipe_has_the_papers_numbers():
     assert expert.id_regression
     assert recipe.held_out.fraction == 0.1
     assert recipe.features.n_mels == 128
+
+
+def test_the_rows_of_the_papers_table_have_recipes():
+    """Single networks, the mixture, the selection by labels, and a pool for each N that the paper chooses from."""
+    (ae,), (bc,) = load_recipe("paper-ae").experts, load_recipe("paper-bc").experts
+    assert (ae.member_count, ae.training.steps) == (1, 50_000)
+    assert (bc.member_count, bc.network.backbone, bc.training.steps, bc.tuning.steps) == (1, "resnet34", 8_000, 800)
+    mix, select = load_recipe("paper-mix"), load_recipe("paper-select")
+    assert select.experts_by_labels
+    assert select.choosing_none().model_dump(exclude={"name"}) == mix.model_dump(exclude={"name"})
+    pool = load_recipe("paper-ae-pool")
+    assert [pool.choosing_by_labels(n).experts[0].best_by_labels for n in (3, 5, 10, 20)] == [3, 5, 10, 20]
+    first = load_recipe("paper-ae-ens")
+    for n in range(10):
+        assert pool.experts[0].member(n, pool.features) == first.experts[0].member(n, first.features).model_copy(
+            update={"members": 20}
+        )
+
+
+def test_augmentation_differs_from_member_to_member_as_in_the_paper():
+    recipe = load_recipe("paper-bc-ens")
+    members = [recipe.experts[0].member(n, recipe.features) for n in range(3)]
+    assert [(m.augmentation.noise, m.augmentation.volume, m.losses.arcface) for m in members] == [
+        (0, 0, 0),
+        (0.5, 0, 0.1),
+        (0, 0.5, 0),
+    ]
+
+
+@pytest.mark.parametrize("name", [n for n in recipe_names() if n.endswith("-search")])
+def test_packaged_search_spaces_are_valid_at_both_ends(name):
+    check_space(load_recipe(name))
 
 
 def test_a_file_is_read_and_an_experts_features_go_before_the_recipes(tmp_path):

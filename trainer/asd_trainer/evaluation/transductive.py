@@ -10,12 +10,15 @@ import numpy.typing as npt
 from asd_agent.audio.files import read_clip
 from asd_agent.bundle.manifest import Condition, MemberUse
 from asd_agent.calibrate.condition import standardisation
-from asd_agent.inference.densities import posterior_distance
+from asd_agent.inference.densities import anomaly_scores, doubts
 from asd_agent.inference.ensemble import ensemble_score
 from asd_agent.inference.members import WindowFeatures
 from asd_agent.inference.scorer import BundleScorer, WindowScore
 from asd_agent.inference.scorer_arrays import scorer_arrays
 from asd_trainer.data.layout import Clip
+
+EQUATION_7 = ("posterior_distance", "logit_distance")
+"""Densities with statistics that the paper takes from the test clips."""
 
 Float = npt.NDArray[np.float64]
 
@@ -54,7 +57,7 @@ def same_ranking(condition: Condition) -> bool:
     pAUC of such a cell are equal, and their equality shows nothing.
     """
     members = [use for expert in condition.experts for use in expert.members]
-    return len(members) == 1 and members[0].density != "posterior_distance"
+    return len(members) == 1 and members[0].density not in EQUATION_7
 
 
 def _raw(
@@ -65,7 +68,7 @@ def _raw(
     condition: Condition,
 ) -> Float:
     """Return the scores of a member; distances of a classifier are standardised over the clips."""
-    if use.density != "posterior_distance":
+    if use.density not in EQUATION_7:
         return np.array([s.members[use.member] for s in scores])
     size = scorer.bundle.manifest.window_samples
     windows = np.stack([read_clip(clip.path).samples[:size] for clip in clips])
@@ -75,4 +78,7 @@ def _raw(
     own = scorer_arrays(scorer.bundle.scorers, use.scorer)
     spread = standardisation(outputs[:, 1])
     over_cell = {**own, "distance_mean": np.array([spread.mean]), "distance_std": np.array([spread.std])}
-    return posterior_distance(outputs, over_cell)
+    if use.density == "logit_distance":
+        of_doubts = standardisation(doubts(outputs))
+        over_cell |= {"doubt_mean": np.array([of_doubts.mean]), "doubt_std": np.array([of_doubts.std])}
+    return anomaly_scores(outputs, use.density, over_cell)

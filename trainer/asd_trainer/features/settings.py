@@ -40,12 +40,13 @@ class SoundAugmentation(Settings):
         snr_db: Lowest and highest ratio of sound to noise.
         volume: Share of the items that become louder or softer.
         volume_db: Largest change of their level.
-        mixup: α of the Beta(α, α) by which items and their labels are mixed with others; 0 mixes none.
+        mixup: α of the Beta(α, α) by which items and their labels are mixed with others in the tuning to the target; 0
+            mixes none.
     """
 
-    noise: float = Field(default=0.5, ge=0, le=1)
+    noise: float = Field(default=0.0, ge=0, le=1)
     snr_db: tuple[float, float] = (5.0, 20.0)
-    volume: float = Field(default=0.5, ge=0, le=1)
+    volume: float = Field(default=0.0, ge=0, le=1)
     volume_db: float = Field(default=10.0, ge=0)
     mixup: float = Field(default=0.2, ge=0)
 

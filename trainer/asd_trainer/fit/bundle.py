@@ -139,7 +139,7 @@ class Fitter:
             if self._only.get(domain, plan.name) != plan.name:
                 continue
             members = [
-                FittedMember(m.id, plan.density.density, plan.pooling, calibrated)
+                FittedMember(m.id, plan.density, plan.pooling, calibrated)
                 for m, of in zip(plan.members, fitted[plan.name], strict=True)
                 if (calibrated := of.get((section, domain))) is not None
                 and plan.uses(m.id, section, domain)

@@ -113,6 +113,17 @@ def test_the_centroids_are_the_mean_embeddings_of_all_clips_under_the_final_weig
         torch.testing.assert_close(model.anomaly_centroid, torch.stack(far).mean(dim=0), rtol=1e-4, atol=1e-5)
 
 
+def test_items_of_different_sides_are_mixed_for_the_target_alone(tmp_path, source, monkeypatch):
+    """The paper mixes in the tuning; in the source's training a mixed item has a sound that no machine makes."""
+    alphas = []
+    real = module.mixup
+    monkeypatch.setattr(module, "mixup", lambda x, y, alpha, *more: (alphas.append(alpha), real(x, y, alpha, *more))[1])
+    train(tmp_path / "source")
+    assert alphas == []
+    tune(source, tmp_path / "tuned")
+    assert alphas == [0.2] * 4
+
+
 def test_centroids_are_found_at_the_start_of_every_epoch_and_once_at_the_end(tmp_path, monkeypatch):
     """13 clips in batches of 8: an epoch is 2 steps, 12 steps are 6 epochs."""
     calls = []
@@ -205,5 +216,5 @@ def test_settings_that_cannot_be_are_refused():
         )
     with pytest.raises(ValueError, match="tuning: null"):
         ClassifierExpert.model_validate({"kind": "classifier", "density": {"density": "bank", "first": 2}})
-    with pytest.raises(ValueError, match="posterior_distance or bank"):
+    with pytest.raises(ValueError, match="logit_distance, posterior_distance or bank"):
         ClassifierExpert.model_validate({"kind": "classifier", "density": {"density": "gmm"}})

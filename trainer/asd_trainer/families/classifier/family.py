@@ -37,7 +37,7 @@ class ClassifierFamily(Family[ClassifierExpert]):
     """Classifiers of normal sound and pseudo-anomalies with metric learning (sections 2.2 and 3.2 of the paper)."""
 
     settings = ClassifierExpert
-    arithmetic = 2  # the one-cycle schedule also moves the first beta of Adam
+    arithmetic = 3  # items of different sides are mixed in the tuning to the target alone
     prefix = "bc"
     chosen_by = "section"
 

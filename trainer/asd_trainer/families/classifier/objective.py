@@ -106,7 +106,8 @@ class ClassifierObjective:
         x = self._mixed_with_source(self._waves(indices), indices)
         normal = send((indices < self._first_anomaly).astype(np.float32), self._device)
         x = augment(x, expert.augmentation, generator)
-        x, normal = mixup(x, normal, expert.augmentation.mixup, generator, self._randomness.host)
+        if self._stage.target_items:  # the paper mixes for the target alone
+            x, normal = mixup(x, normal, expert.augmentation.mixup, generator, self._randomness.host)
         crops = self._crops(self._front_end(x))
         with autocast(self._device, expert.training):
             logits, z = model.embed(crops)

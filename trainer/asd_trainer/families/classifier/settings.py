@@ -135,7 +135,7 @@ class ClassifierExpert(NetworkExpert):
     """A network for each section that tells its normal sound from pseudo-anomalies, with an embedding.
 
     Attributes:
-        density: Eq. 7, or the distance to the nearest clip of a bank.
+        density: Eq. 7 with both terms standardised or as printed, or the distance to the nearest clip of a bank.
         variants: Differences of the members besides their seeds, one after another and then from the first again; a
             variant may be empty, `{}`.
         pseudo_anomalies: Sounds on the other side.
@@ -143,7 +143,7 @@ class ClassifierExpert(NetworkExpert):
     """
 
     kind: Literal["classifier"] = "classifier"
-    density: DensitySettings = DensitySettings(density="posterior_distance")
+    density: DensitySettings = DensitySettings(density="logit_distance")
     variants: list[ClassifierVariant] = Field(default_factory=list)
     network: ClassifierSettings = ClassifierSettings()
     losses: LossSettings = LossSettings()
@@ -160,8 +160,8 @@ class ClassifierExpert(NetworkExpert):
             raise ValueError(
                 f"{self.tuning.target_items} target items do not fit into the normal half of {self.training.batch}"
             )
-        if self.density.density not in ("posterior_distance", "bank"):
-            raise ValueError("a classifier's `density:` is posterior_distance or bank")
+        if self.density.density not in ("logit_distance", "posterior_distance", "bank"):
+            raise ValueError("a classifier's `density:` is logit_distance, posterior_distance or bank")
         if self.density.density == "bank" and (self.density.first != EMBEDDING or self.tuning is not None):
             raise ValueError(
                 f"a bank of a classifier's embeddings begins at `first: {EMBEDDING}`, and knows the target by itself: "

@@ -23,8 +23,9 @@ from asd_trainer.families.classifier.objective import KIND, ClassifierObjective,
 from asd_trainer.families.classifier.settings import ClassifierExpert
 from asd_trainer.families.settings import Execution
 
-ARITHMETIC = 2
-"""Raised when the same inputs give another network than before. 2: the one-cycle schedule also moves the first beta."""
+ARITHMETIC = 3
+"""Raised when the same inputs give another network than before. 2: the one-cycle schedule also moves the first beta. 3:
+items of different sides are mixed in the tuning to the target alone."""
 
 
 def train_classifier(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from asd_agent.bundle.manifest import Member
-from asd_trainer.data.attribute_classes import class_names, load_classes
+from asd_trainer.data.attribute_classes import class_counts, class_names, few_clips, groups_by_sound, load_classes
 from asd_trainer.data.split import DataSplit
 from asd_trainer.families.base import GRAPH, Family, MemberJob, MemberRequest, MemberTraining, TrainedExpert
 from asd_trainer.families.embedding.settings import EmbeddingExpert
@@ -20,6 +21,7 @@ class EmbeddingFamily(Family[EmbeddingExpert]):
     """Networks that tell machines, sections, attributes and domains apart (Wilkinghoff 2021)."""
 
     settings = EmbeddingExpert
+    arithmetic = 2  # attributes are admitted jointly, and clips without any are grouped by their sound
     prefix = "embedding"
     whole_data_set = True
 
@@ -35,7 +37,7 @@ class EmbeddingFamily(Family[EmbeddingExpert]):
         """Return one training for all machines of the data set, whichever of them are asked for."""
         learnt = request.split.learnt_of_all(request.fold)
         notes = []
-        if len(set(class_names(learnt))) == 1:
+        if len(set(class_names(learnt))) == 1 and not groups_by_sound(learnt):
             notes.append(
                 f"{request.run.parent}: {request.split.root} holds one class of normal sound: the network "
                 "learns to tell transformed versions of it apart"
@@ -56,6 +58,10 @@ class EmbeddingFamily(Family[EmbeddingExpert]):
         from asd_trainer.families.embedding.training import load_embedding, train_embedding
 
         clips = load_classes(training.split.learnt_of_all(training.fold))
+        counts = class_counts(clips)
+        warning = few_clips(counts)
+        if warning:
+            warnings.warn(warning, stacklevel=2)
         final = train_embedding(
             clips,
             training.expert,
@@ -65,7 +71,7 @@ class EmbeddingFamily(Family[EmbeddingExpert]):
             progress=training.progress,
         )
         difference = export_network(load_embedding(final), training.folder / GRAPH)
-        return {"clips": len(clips), "classes": list(clips.class_names), "off_by": difference}
+        return {"clips": len(clips), "classes": counts, "off_by": difference}
 
     def plan(self, trained: TrainedExpert[EmbeddingExpert]) -> ExpertPlan:
         """Return the expert with one graph for each member; what a bank holds is decided by `domains`."""
