@@ -143,7 +143,7 @@ def shift_density(source: Arrays, target: ModelOutputs, share: float, summary: S
         source: A fitted density.
         target: Model outputs of a few target clips, shape (clips, rows, dimensions).
         share: 0 keeps the source's means, 1 moves them by the whole difference of the averages.
-        summary: What of the observations the density judges.
+        summary: What of the outputs the density judges.
     """
     judged = summarised(target, summary)
     if "bank" in source:
