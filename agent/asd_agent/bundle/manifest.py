@@ -197,7 +197,7 @@ class Combination(ManifestPart):
     Attributes:
         method: From several scores to one.
         scale: Scale of the z-scores: compressed to sign(z) · log(1 + |z|), which stays strictly monotone, or clipped at
-            ±clip as in arithmetic 1. After a shift between sessions all scores lie beyond a clip, and none is above
+            ±clip as in arithmetic 1. After a shift between sessions all scores are beyond a clip, and none is above
             another.
         clip: Largest z-score where they are clipped.
     """

@@ -27,7 +27,7 @@ Float = npt.NDArray[np.float64]
 CENTRE = "centre"
 """Array of a scorer: mean of what a summarising density judges, shape (dimensions,)."""
 LEAST_SPREAD = 1e-6
-"""Of frame scores that are all the same."""
+"""Spread of frame scores that are all the same."""
 SHRINKAGES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Shares by which a target's means may move: 0 keeps the source's location, 1 takes the target's own."""
 

@@ -84,7 +84,7 @@ def test_a_composed_condition_takes_its_level_from_contiguous_recordings(experts
     calibrated = calibrate_source(data, SETTINGS, POOLING)
     np.testing.assert_allclose(calibrated.reference, clips, atol=1e-6)
     np.testing.assert_allclose(calibrated.between, kept, atol=1e-6)
-    members = [FittedMember("m", "mean", POOLING, calibrated)]
+    members = [FittedMember("m", DensitySettings(density="mean"), POOLING, calibrated)]
     fitted = [FittedExpert(f"e{i}", [replace(members[0], member=f"m{i}")], Combination()) for i in range(experts)]
     sound = CalibrationSound(
         len(clips), [-30.0] * len(clips), provisional=False, hops=hops, recordings=len(set(recordings))
@@ -121,7 +121,7 @@ def test_too_little_contiguous_sound_leaves_the_level_to_clips_but_never_below_a
         POOLING,
     )
     sound = CalibrationSound(len(clips), [-30.0], provisional=False, hops=hops)
-    expert = FittedExpert("e", [FittedMember("m", "mean", POOLING, calibrated)], Combination())
+    expert = FittedExpert("e", [FittedMember("m", DensitySettings(density="mean"), POOLING, calibrated)], Combination())
     condition, _ = compose("00", "source", [expert], Combination(), sound, ThresholdSettings("auto", 5.0, rule))
     assert condition.threshold.basis == "clips"
     highest = (4.0 - clips.mean()) / clips.std(ddof=1)

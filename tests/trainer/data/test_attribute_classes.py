@@ -94,7 +94,7 @@ def test_three_target_clips_are_one_class_whatever_their_attributes():
 
 
 def test_clips_without_attributes_are_grouped_by_their_sound(tmp_path):
-    """Two speeds that no name tells of: 20 clips of a low tone and 12 of a high one."""
+    """Two speeds without a name: 20 clips of a low tone and 12 of a high one."""
     folder, rng = tmp_path / "fan" / "train", np.random.default_rng(0)
     folder.mkdir(parents=True)
     t = np.arange(160_000) / 16_000
