@@ -42,7 +42,7 @@ Kind = Literal[
 ]
 Density = Literal["gmm", "mahalanobis", "mean", "bank", "posterior_distance", "logit_distance"]
 Summary = Literal["rows", "mean", "statistics"]
-"""What a density judges: each row of an output, the mean over them, or mean and spread over them."""
+"""Part of an output that a density judges: each row, the mean over them, or their mean and spread."""
 DomainName = Literal["source", "target"]
 """Domains that a bundle is trained on."""
 ConditionName = Literal["source", "target", "site"]

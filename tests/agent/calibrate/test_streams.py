@@ -90,7 +90,8 @@ def test_a_composed_condition_takes_its_level_from_contiguous_recordings(experts
         len(clips), [-30.0] * len(clips), provisional=False, hops=hops, recordings=len(set(recordings))
     )
     asked = ThresholdSettings("auto", wanted, rule)
-    condition, arrays = compose("00", "source", fitted, Combination(), sound, asked)
+    plain = Combination(scale="clip")  # two of the same score are that score
+    condition, arrays = compose("00", "source", fitted, plain, sound, asked)
     level = condition.threshold
     assert level.basis == "streams"
     assert level.recordings == 96  # contiguous stretches
