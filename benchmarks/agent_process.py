@@ -57,8 +57,9 @@ class AgentProcess:
         self.ready_seconds = float("nan")
         self.started = time.monotonic()
         command = [sys.executable, "-c", "from asd_agent.cli import main; main()", "run", "-c", str(path)]
+        variables = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}  # as where it is installed
         self.process = subprocess.Popen(
-            command, stderr=subprocess.PIPE, text=True, env={**os.environ, **(environment or {})}
+            command, stderr=subprocess.PIPE, text=True, env={**variables, **(environment or {})}
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from asd_agent.described_schema import described_schema
 from asd_agent.mqtt.health import Health
 from asd_agent.mqtt.payloads import AgentEvent, Alert, Command, CommandAnswer, MonitorState, Payload, Score, SourceState
 from asd_agent.whole_files import write_whole
@@ -30,9 +31,9 @@ def schema_texts() -> dict[str, str]:
     texts = {}
     for name, model in MODELS.items():
         if model is Command:  # the one payload that is received
-            body = model.model_json_schema(mode="validation")
+            body = described_schema(model, Payload, "validation")
         else:
-            body = _open(model.model_json_schema(mode="serialization"))
+            body = _open(described_schema(model, Payload, "serialization"))
         schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **body}
         texts[f"{name}.json"] = json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
     return texts

@@ -1,6 +1,10 @@
-"""The command line of the agent."""
+"""The command line of the agent. Only the module of the command that runs is imported, so `run` starts earlier."""
 
 from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
 
 import typer
 
@@ -9,47 +13,27 @@ from asd_agent.runtime import limit_blas_threads
 
 limit_blas_threads()  # before anything that imports numpy
 
-from asd_agent.commands import (  # noqa: E402
-    alarm_test,
-    alerts,
-    bench,
-    bundle,
-    calibrate,
-    check,
-    demo,
-    devices,
-    doctor,
-    evidence,
-    history,
-    record,
-    run,
-    score,
-    status,
-)
 from asd_agent.commands.console import run_command  # noqa: E402
 
-app = typer.Typer(
-    help="Listen to a machine and report over MQTT when it sounds different.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-)
-app.command("run")(run.run)
-app.command("demo")(demo.demo)
-app.command("check")(check.check)
-app.command("status")(status.status)
-app.command("test-alarm")(alarm_test.run_test_alarm)
-app.command("doctor")(doctor.doctor)
-app.command("support")(doctor.support)
-app.command("devices")(devices.devices)
-app.command("score")(score.score)
-app.command("record")(record.record)
-app.command("calibrate")(calibrate.calibrate)
-app.command("bench")(bench.bench)
-app.add_typer(bundle.app, name="bundle")
-app.add_typer(alerts.app, name="alerts")
-app.add_typer(evidence.app, name="evidence")
-app.add_typer(history.app, name="history")
+_COMMANDS = {
+    "run": "run:run",
+    "demo": "demo:demo",
+    "check": "check:check",
+    "status": "status:status",
+    "test-alarm": "alarm_test:run_test_alarm",
+    "doctor": "doctor:doctor",
+    "support": "doctor:support",
+    "devices": "devices:devices",
+    "score": "score:score",
+    "record": "record:record",
+    "calibrate": "calibrate:calibrate",
+    "bench": "bench:bench",
+    "bundle": "bundle:app",
+    "alerts": "alerts:app",
+    "evidence": "evidence:app",
+    "history": "history:app",
+}
+"""Module in `asd_agent.commands` and its function or group, by command, in the order of the help text."""
 
 
 def _version(wanted: bool) -> None:
@@ -58,13 +42,31 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _main(
     _show: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
 ) -> None:
     pass
 
 
+def application(arguments: Sequence[str] = ()) -> typer.Typer:
+    """Return the application with the command that the arguments begin with, or with all where there is none such."""
+    made = typer.Typer(
+        help="Listen to a machine and report over MQTT when it sounds different.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+    )
+    made.callback()(_main)
+    for name in arguments[:1] if arguments and arguments[0] in _COMMANDS else _COMMANDS:
+        module, attribute = _COMMANDS[name].split(":")
+        command = getattr(import_module(f"asd_agent.commands.{module}"), attribute)
+        if isinstance(command, typer.Typer):
+            made.add_typer(command, name=name)
+        else:
+            made.command(name)(command)
+    return made
+
+
 def main() -> None:
     """Entry point of `asd-agent`."""
-    run_command("asd-agent", app)
+    run_command("asd-agent", application(sys.argv[1:]))

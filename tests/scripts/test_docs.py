@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import typer.main
 
-from asd_agent.cli import app as agent_app
+from asd_agent.cli import application as agent_application
 from asd_trainer.cli import app as trainer_app
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,7 +21,7 @@ NAMES = [page.relative_to(ROOT).as_posix() for page in PAGES]
 LINK = re.compile(r"(?<!!)!?\[[^\]]*\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^\s*```")
 COMMAND = re.compile(r"(?<!-u )\basd-(agent|trainer)\s+(?=[a-z-])(.*)")
-APPS = {"agent": agent_app, "trainer": trainer_app}
+APPS = {"agent": agent_application(), "trainer": trainer_app}
 
 
 def fenced(text: str) -> Iterator[tuple[int, str]]:

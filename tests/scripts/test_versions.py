@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 import asd_agent
-from asd_agent.cli import app as agent_app
+from asd_agent.cli import application as agent_application
 from asd_trainer.cli import app as trainer_app
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,7 +24,7 @@ def test_the_distribution_and_the_package_have_one_version() -> None:
     assert cited.group(1).strip('"') == asd_agent.__version__
 
 
-@pytest.mark.parametrize("app", [agent_app, trainer_app], ids=["agent", "trainer"])
+@pytest.mark.parametrize("app", [agent_application(), trainer_app], ids=["agent", "trainer"])
 def test_both_commands_print_it(app) -> None:
     done = CliRunner().invoke(app, ["--version"])
     assert (done.exit_code, done.output.strip()) == (0, asd_agent.__version__)

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from asd_agent.commands.console import print_json
+from asd_agent.config.base import Strict
 from asd_agent.config.file import ConfigFileError, line_of, load_config
 from asd_agent.config.finding import Finding, problem
 from asd_agent.config.model import Config
@@ -72,7 +73,9 @@ def inspect(path: Path) -> list[dict[str, Any]]:
 
 def config_schema() -> dict[str, Any]:
     """Return the JSON Schema of agent.yaml, which docs/schemas/agent.schema.json holds."""
-    body = Config.model_json_schema()
+    from asd_agent.described_schema import described_schema
+
+    body = described_schema(Config, Strict)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **body}
 
 

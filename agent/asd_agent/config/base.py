@@ -25,7 +25,7 @@ Name = Annotated[str, AfterValidator(_valid_name), WithJsonSchema({"type": "stri
 class Strict(BaseModel):
     """Part of the configuration: immutable once read, unknown keys refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Secret(Strict):

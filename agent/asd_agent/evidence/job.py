@@ -8,21 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from asd_agent.alarm import EvidenceSummary
 from asd_agent.audio.files import SAMPLE_RATE
 from asd_agent.clock import iso_utc
 from asd_agent.evidence.clip import ClipSound, to_flac
-from asd_agent.evidence.picture import PictureContent, SpectrogramLayer, draw
 from asd_agent.evidence.record import ClipEntry, EvidenceRecord, FileEntry, ScoreEntry, Span
 from asd_agent.evidence.store import CLIP, PICTURE, RECORD
-from asd_agent.features.log_mel import FeatureSpec, log_mel
 from asd_agent.inference.scorer import BundleScorer
 
 log = logging.getLogger(__name__)
-
-_TITLES = {"spreads": "error above the usual", "dB": "level above the usual"}
 
 
 @dataclass(frozen=True)
@@ -78,7 +72,9 @@ def build_files(job: EvidenceJob, stored_utc: float, meter_seconds: float) -> tu
     files = {CLIP: clip}
     scores = _scores(job)
     try:
-        files[PICTURE] = draw(_content(job, scores))
+        from asd_agent.evidence.job_picture import draw_job  # Pillow costs memory and start time
+
+        files[PICTURE] = draw_job(job, scores)
     except Exception as error:  # noqa: BLE001 - evidence without a picture is still evidence
         log.warning("evidence %s: no picture could be drawn (%s: %s)", job.id, type(error).__name__, error)
     entry = _entry(CLIP, clip)
@@ -90,8 +86,8 @@ def build_files(job: EvidenceJob, stored_utc: float, meter_seconds: float) -> tu
         kept_at=iso_utc(stored_utc),
         meter_seconds=round(meter_seconds, 3),
         alert=dict(job.alert),
-        window=_span(job, *job.window),
-        gaps=tuple(_span(job, g.first, g.end) for g in job.sound.gaps),
+        window=span_of(job, *job.window),
+        gaps=tuple(span_of(job, g.first, g.end) for g in job.sound.gaps),
         lacks=job.sound.lacks,
         clip=ClipEntry(
             **entry.model_dump(),
@@ -128,46 +124,6 @@ def _scores(job: EvidenceJob) -> tuple[ScoreEntry, ...]:
     )
 
 
-def _content(job: EvidenceJob, scores: tuple[ScoreEntry, ...]) -> PictureContent:
-    alert, samples = job.alert, job.sound.samples
-    anomaly_map = _anomaly_map(job)
-    spec = anomaly_map.spec if anomaly_map else FeatureSpec()
-    explanation = (alert.get("explanation") or {}).get("text", "")
-    score, threshold = alert.get("score"), alert.get("threshold")
-    beyond = f", score {score:.2f} over {threshold:.2f}" if score is not None and threshold is not None else ""
-    return PictureContent(
-        titles=(
-            f"{job.monitor}: {alert['machine']}, section {job.section}, severity {alert['severity']}",
-            f"{str(alert.get('window_end') or '')[:19].replace('T', ' ')} UTC{beyond}",
-            *([explanation] if explanation else []),
-        ),
-        seconds=len(samples) / SAMPLE_RATE,
-        sound=SpectrogramLayer(log_mel(np.nan_to_num(samples), spec), spec, "sound", "dB"),
-        anomaly_map=anomaly_map,
-        scores=scores,
-        window=_span(job, *job.window),
-        gaps=tuple(_span(job, g.first, g.end) for g in job.sound.gaps),
-    )
-
-
-def _span(job: EvidenceJob, first: int, end: int) -> Span:
+def span_of(job: EvidenceJob, first: int, end: int) -> Span:
+    """Return the time of some samples, in seconds from the clip's start."""
     return Span(start=job.sound.seconds(first), end=job.sound.seconds(end))
-
-
-def _anomaly_map(job: EvidenceJob) -> SpectrogramLayer | None:
-    """Return the anomaly map of the clip: windows side by side, the last one flush with its end."""
-    samples, window = np.nan_to_num(job.sound.samples), job.scorer.bundle.manifest.window_samples
-    starts = list(range(0, len(samples) - window + 1, window))
-    if not starts:
-        return None
-    if starts[-1] + window < len(samples):
-        starts.append(len(samples) - window)
-    found = job.scorer.anomaly_map(np.stack([samples[s : s + window] for s in starts]), job.section, job.domain)
-    if found is None:
-        return None
-    hop = found.spec.hop_length
-    joined = np.full((-(-len(samples) // hop) + 1, found.spec.n_mels), np.nan)
-    for start, cells in zip(starts, found.cells, strict=True):
-        there = joined[round(start / hop) :][: len(cells)]
-        there[:] = cells[: len(there)]
-    return SpectrogramLayer(joined, found.spec, _TITLES[found.unit], found.unit, is_anomaly_map=True)

@@ -21,7 +21,6 @@ class Payload(BaseModel):
         frozen=True,
         extra="forbid",
         populate_by_name=True,
-        use_attribute_docstrings=True,
         ser_json_inf_nan="null",
         json_schema_serialization_defaults_required=True,
     )

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from asd_agent.alarm import AlarmState, restore
 from asd_agent.audio.source import CaptureSource
@@ -35,10 +36,12 @@ from asd_agent.service.gateway_process import GatewayProcess
 from asd_agent.service.loaded_bundles import LoadedBundles, load_bundles
 from asd_agent.service.lock import StateLock
 from asd_agent.service.logs import RecentLines
-from asd_agent.service.metrics import MetricsExporter
 from asd_agent.service.operator_commands import CommandHandler
 from asd_agent.service.reload import Reloader
 from asd_agent.service.reporter import Reporter
+
+if TYPE_CHECKING:
+    from asd_agent.service.metrics import MetricsExporter
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +109,7 @@ class LoadedRuntime:
         self.recent_lines = RecentLines()
         self.gateway = GatewayProcess(file) if config.web else None
         self.notifier = Notifier(config.notify, self.outbox, clock, state / FOLDER)
-        self.metrics = MetricsExporter(config.metrics) if config.metrics else None
+        self.metrics = _metrics(config)
         self.sources = {name: self._source(name, self.bundles) for name in config.sources}
         self.monitors = {name: self._monitor(name, self.bundles, self.sources) for name in self.bundles.scorers}
         self.retired = Counts()
@@ -182,6 +185,14 @@ class LoadedRuntime:
         if complaint:
             log.warning("%s", complaint)
         return Monitor(name, settings, sources[settings.source], scorer, state)
+
+
+def _metrics(config: Config) -> MetricsExporter | None:
+    if config.metrics is None:
+        return None
+    from asd_agent.service.metrics import MetricsExporter  # an HTTP server, imported where one is wanted
+
+    return MetricsExporter(config.metrics)
 
 
 def _history(config: Config, clock: Clock) -> tuple[HistoryWriter | None, HistoryRecorder | None]:
