@@ -73,7 +73,7 @@ def play(folder: Path, hours: float, speed: float) -> tuple[Turns, float]:
     }  # fmt: skip
     wanted = hours * 3600 / HOP
     begun = time.monotonic()
-    with Broker(folder / "broker", log="error") as broker, Listener(broker.settings(), "asd/box/#") as heard:
+    with Broker(folder / "broker", log="error") as broker, Listener(broker.settings(), "asd/box/#") as listener:
         settings = {
             "agent": {"name": "box"},
             "mqtt": {"host": "127.0.0.1", "port": broker.port},
@@ -87,7 +87,7 @@ def play(folder: Path, hours: float, speed: float) -> tuple[Turns, float]:
                 print(f"\r{min(scored.values(), default=0):6.0f} of {wanted:.0f} windows", end="", file=sys.stderr)
                 time.sleep(5)
         print(file=sys.stderr)
-        published = {name: heard.texts(f"asd/box/monitor/{name}/alert") for name in MONITORS}
+        published = {name: listener.texts(f"asd/box/monitor/{name}/alert") for name in MONITORS}
     turns = {}
     for name, texts in published.items():
         alerts = [json.loads(text) for text in texts]

@@ -199,14 +199,18 @@ class CaptureSource:
         """Wait for new samples; return False when `timeout` seconds passed first."""
         return self.ring.wait_for(self.ring.end + 1, timeout)
 
-    def stop(self) -> None:
-        """End the child and the thread."""
+    def end(self) -> None:
+        """Ask child and thread to end; return at once."""
         self._stopping.set()
         self._spawn.set()
         if self._child is not None:
             self._child.kill()
+
+    def stop(self, timeout: float = 2.0) -> None:
+        """End child and thread; wait for the thread up to so many seconds."""
+        self.end()
         if self._thread.is_alive():
-            self._thread.join(timeout=2.0)
+            self._thread.join(timeout)
 
     def _run(self) -> None:
         while not self._stopping.is_set():

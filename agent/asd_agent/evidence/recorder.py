@@ -26,7 +26,6 @@ from asd_agent.notices import AgentNotice
 
 log = logging.getLogger(__name__)
 
-STOP_SECONDS = 10.0
 """Time that the end waits for evidence to be written; the rest is given up at the next start."""
 _SPARE_SECONDS = 20.0
 """Sound that the ring holds beyond a clip, for a scorer that is busy."""
@@ -170,12 +169,12 @@ class EvidenceRecorder:
                 self._queue(pending)
         return self._take(monitors)
 
-    def stop(self, monitors: Mapping[str, Monitor]) -> EvidenceChanges:
-        """Cut all clips that wait with the sound there is, write them and end."""
+    def stop(self, monitors: Mapping[str, Monitor], timeout: float = 10.0) -> EvidenceChanges:
+        """Cut all clips that wait with the sound there is, write them within so many seconds and end."""
         for pending in list(self._pending):
             self._queue(pending)
-        if not self._writer.stop(STOP_SECONDS):
-            log.warning("not all evidence was written within %.0f s", STOP_SECONDS)
+        if not self._writer.stop(timeout):
+            log.warning("not all evidence was written within %.1f s", timeout)
         return self._take(monitors)
 
     def _await(self, monitor: Monitor, event: Event) -> _PendingEvidence:

@@ -23,6 +23,7 @@ from asd_agent.evidence.retention import Hourmeter, RetentionItem, RetentionLimi
 from asd_agent.evidence.store import ACKNOWLEDGED, folder_bytes, list_evidence, sweep_unfinished
 from asd_agent.runtime import disk_free_bytes
 from asd_agent.whole_files import put, remove, write_whole
+from asd_agent.work_timer import WorkTimer
 
 log = logging.getLogger(__name__)
 
@@ -118,13 +119,15 @@ class EvidenceWriter:
         self._entries: dict[str, _Entry] = {}
         self._acknowledged: deque[str] = deque(maxlen=ACKNOWLEDGED_KEPT)
         self._meter: Hourmeter | None = None
+        self._timer = WorkTimer(clock)
         self._thread = threading.Thread(target=self._run, name="evidence", daemon=True)
 
     @property
     def stats(self) -> EvidenceStats:
         """Counts by now; a value, which does not change any more."""
         with self._lock:
-            return self._stats
+            stats = self._stats
+        return replace(stats, fault=stats.fault or self._timer.complaint)
 
     def start(self) -> None:
         """Start the thread, which first sweeps the folder."""
@@ -176,20 +179,23 @@ class EvidenceWriter:
     def _run(self) -> None:
         with contextlib.suppress(OSError):  # not essential
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
-        self._sweep()
+        with self._timer.work():
+            self._sweep()
         while True:
             try:
                 work = self._work.get(timeout=SWEEP_SECONDS)
             except queue.Empty:
-                self._sweep()
+                with self._timer.work():
+                    self._sweep()
                 continue
             if work is None:
                 self._save_meter()
                 return
-            if isinstance(work, _Acknowledged):
-                self._acknowledge(work.alarm_id)
-            else:
-                self._store(work)
+            with self._timer.work():
+                if isinstance(work, _Acknowledged):
+                    self._acknowledge(work.alarm_id)
+                else:
+                    self._store(work)
 
     def _store(self, job: EvidenceJob) -> None:
         try:

@@ -19,6 +19,7 @@ from asd_agent.clock import Clock
 from asd_agent.history.reader import open_history
 from asd_agent.history.schema import HistoryError
 from asd_agent.history.store import AlarmRow, Batch, EventRow, HistoryStore, Limits
+from asd_agent.work_timer import WorkTimer
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +80,7 @@ class HistoryWriter:
         self._rows: deque[AlarmRow | EventRow] = deque()
         self._lost = self._commits = self._bytes = 0
         self._fault = ""
+        self._timer = WorkTimer(clock)
         self._drift: dict[str, str] = {}
         self._drift_asked: float | None = None
         self._store: HistoryStore | None = None
@@ -120,7 +122,8 @@ class HistoryWriter:
     def stats(self) -> HistoryStats:
         """State of the writing; may be read from any thread."""
         waiting = len(self._windows) + len(self._rows)
-        return HistoryStats(self._bytes, waiting, self._lost, self._commits, self._fault, self._drift)
+        fault = self._fault or self._timer.complaint
+        return HistoryStats(self._bytes, waiting, self._lost, self._commits, fault, self._drift)
 
     def _run(self) -> None:
         try:
@@ -130,7 +133,8 @@ class HistoryWriter:
         while not self._ending:
             self._due.wait(self._every)
             self._due.clear()
-            self._commit()
+            with self._timer.work():
+                self._commit()
             if self._fault and not self._ending:
                 # A full or damaged disk is not asked again for every event.
                 self._due.wait(self._retry)

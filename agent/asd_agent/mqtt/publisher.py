@@ -94,7 +94,7 @@ class Publisher:
         self._stopping.set()
         self.wake()
         if self._thread.is_alive():
-            self._thread.join(timeout + 2.0)
+            self._thread.join(timeout + 1.0)
         if not self._thread.is_alive():
             self._wake_in.close()
             self._wake_out.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -44,9 +45,12 @@ class Notifier:
         return notices
 
     def stop(self, timeout: float = 3.0) -> None:
-        """End all threads, each within this many seconds for the message in progress."""
+        """End all threads; messages in progress have so many seconds together."""
         for target in self._targets:
-            target.stop(timeout)
+            target.end()
+        until = time.monotonic() + timeout
+        for target in self._targets:
+            target.stop(max(0.0, until - time.monotonic()))
 
     def ended(self) -> list[str]:
         """Return the names of targets whose thread has ended."""

@@ -87,15 +87,19 @@ class NotifyTarget:
         """Let the thread look at the outbox."""
         self._wake.set()
 
-    def stop(self, timeout: float) -> None:
-        """End the thread; what is not sent waits in the outbox for the next start."""
+    def end(self) -> None:
+        """Ask the thread to end; return at once."""
         self._stopping.set()
         self._wake.set()
+
+    def stop(self, timeout: float) -> None:
+        """End the thread; what is not sent waits in the outbox for the next start."""
+        self.end()
         if self._thread.is_alive():
             self._thread.join(timeout)
         if self._thread.is_alive():
             self._process.interrupt()
-            self._thread.join(2.0)
+            self._thread.join(1.0)
 
     def alive(self) -> bool:
         """Return whether the thread runs."""

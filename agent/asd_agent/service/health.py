@@ -22,6 +22,7 @@ from asd_agent.mqtt.health import (
 )
 from asd_agent.mqtt.mapping import clock_word
 from asd_agent.runtime import disk_free_bytes, temperature_celsius
+from asd_agent.service.fitness import unfit
 from asd_agent.service.loader import LoadedRuntime
 
 
@@ -57,6 +58,8 @@ def health_of(runtime: LoadedRuntime) -> Health:
             **({"evidence": evidence.fault} if evidence.fault else {}),
             **{f"notify {name}": stats.fault for name, stats in notify.items() if stats.fault},
             **({"history": history.fault} if history and history.fault else {}),
+            **({"metrics": runtime.metrics.fault} if runtime.metrics and runtime.metrics.fault else {}),
+            **({"service": ended} if (ended := unfit(runtime)) else {}),
         },
         evidence=EvidenceHealth(kept=evidence.kept, bytes=evidence.bytes, lost=evidence.lost),
         delivery=DeliveryHealth(

@@ -73,6 +73,7 @@ class LoadedRuntime:
     Attributes:
         wake: Set by every part that has something for the next cycle of the loop.
         retired: Counts of monitors that a reload has removed.
+        working: True while every part is meant to run: from the end of the start to the beginning of the stop.
 
     Raises:
         ConfigError: A bundle cannot be used or lacks what a monitor asks for, or the state folder cannot be written.
@@ -113,6 +114,7 @@ class LoadedRuntime:
         self.sources = {name: self._source(name, self.bundles) for name in config.sources}
         self.monitors = {name: self._monitor(name, self.bundles, self.sources) for name in self.bundles.scorers}
         self.retired = Counts()
+        self.working = False
         self.receiver.attach(self.publisher)
         self.gates.follow(self.monitors.values())
 

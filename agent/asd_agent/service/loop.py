@@ -19,6 +19,7 @@ from asd_agent.monitor import MOST_AT_ONCE, Monitor, MonitorEvents, Window
 from asd_agent.mqtt.health import Health
 from asd_agent.notices import AgentNotice
 from asd_agent.runtime import release_free_memory
+from asd_agent.service.fitness import unfit
 from asd_agent.service.health import health_of, summary_of
 from asd_agent.service.loaded_bundles import LoadedBundles
 from asd_agent.service.loader import LoadedRuntime
@@ -32,7 +33,12 @@ CYCLE_SECONDS = 0.2
 """The longest time between two cycles: sources are judged several times a second."""
 HEALTH_SECONDS = 30.0
 DRAIN_SECONDS = 3.0
-"""Time that the end waits for a broker to acknowledge what is left; systemd kills the service much later."""
+"""Time that the end waits for a broker to acknowledge what is left."""
+STOP_SECONDS = 15.0
+"""Time that all parts have for their end together, less than the unit's TimeoutStopSec: a part that hangs takes nothing
+from those after it."""
+PUBLISH_SECONDS = 6.0
+"""Share of it that is kept for the broker and the targets of notifications, which come last."""
 HANGS_SECONDS = 30.0
 """A loop without a cycle for so long counts as hung; half of the unit's WatchdogSec."""
 
@@ -82,7 +88,7 @@ class Service:
     def complaint(self) -> str:
         """Return why the watchdog is not fed, empty while it is; may be called from any thread."""
         late = self._runtime.clock.monotonic() - self._last_cycle
-        return f"the loop has not run for {late:.0f} s" if late > HANGS_SECONDS else self._unfit()
+        return f"the loop has not run for {late:.0f} s" if late > HANGS_SECONDS else unfit(self._runtime)
 
     def run(self, drain_seconds: float = DRAIN_SECONDS) -> None:
         """Run until `stop`, or until every source is a recording that has ended.
@@ -113,25 +119,35 @@ class Service:
             parts.metrics.start(self)
         for source in parts.sources.values():
             source.start()
+        parts.working = True
 
     def _stop(self, drain_seconds: float) -> None:
         parts = self._runtime
+        parts.working = False
+        until = parts.clock.monotonic() + STOP_SECONDS
+
+        def left(most: float, kept: float = 0.0) -> float:
+            return max(0.1, min(most, until - kept - parts.clock.monotonic()))
+
         self._notifier.stopping()
         if parts.gateway:
             parts.gateway.stop()
         parts.control.stop()
         if parts.metrics:
             parts.metrics.stop()
-        self._store_evidence(parts.recorder.stop(parts.monitors))  # while the sources still hold its sound
+        # While the sources still hold its sound.
+        self._store_evidence(parts.recorder.stop(parts.monitors, left(5.0, PUBLISH_SECONDS)))
         for source in parts.sources.values():
-            source.stop()
+            source.end()
+        for source in parts.sources.values():
+            source.stop(left(2.0, PUBLISH_SECONDS))
             parts.reporter.publish_source(source)
         if parts.history_writer:
-            parts.history_writer.stop()
+            parts.history_writer.stop(left(5.0, PUBLISH_SECONDS))
         self._publish_health()
-        self._drain(drain_seconds)
-        parts.notifier.stop()
-        parts.publisher.stop()
+        self._drain(left(drain_seconds))
+        parts.notifier.stop(left(3.0))
+        parts.publisher.stop(left(3.0))
         parts.outbox.close()
         parts.lock.release()
         logging.getLogger().removeHandler(parts.recent_lines)
@@ -176,30 +192,13 @@ class Service:
                 next_health = now + HEALTH_SECONDS
                 self._publish_health()
                 release_free_memory()
-            if not self._unfit():
+            if not unfit(self._runtime):
                 self._notifier.feed(now)
             if scored:
                 parts.wake.set()
             elif ended:
                 log.info("every recording is over")
                 return
-
-    def _unfit(self) -> str:
-        """Return which part has ended that must not, empty while all run; a lost broker or microphone is none."""
-        parts = self._runtime
-        if not parts.publisher.alive():
-            return "the publisher hangs or fails"
-        if not parts.recorder.alive():
-            return "the evidence thread has ended"
-        if parts.history_writer and not parts.history_writer.alive():
-            return "the history thread has ended"
-        if ended := parts.notifier.ended():
-            return f"the thread of notifications to {', '.join(ended)} has ended"
-        if not parts.control.alive():
-            return "the control socket has ended"
-        return ", ".join(
-            f"source {s.name} has ended" for s in self._runtime.sources.values() if not (s.alive or s.state == "ended")
-        )
 
     def _score_due(self) -> bool:
         """Score all windows that are due, those of one bundle together; return whether there was any."""

@@ -42,6 +42,8 @@ class MetricsExporter:
         self._settings = settings
         self._server: _MetricsServer | None = None
         self._thread: threading.Thread | None = None
+        self.fault = ""
+        """Reason why there are no metrics; empty while they are served."""
 
     @property
     def port(self) -> int:
@@ -54,25 +56,29 @@ class MetricsExporter:
         try:
             from prometheus_client import CollectorRegistry
         except ImportError:
-            log.warning(
-                "metrics: prometheus-client is not installed, so there are none. "
+            self.fault = (
+                "prometheus-client is not installed, so there are none. "
                 "Run `make upgrade EXTRAS=metrics,calibrate` in the agent's source"
             )
+            log.warning("metrics: %s", self.fault)
             return
         registry = CollectorRegistry()
         registry.register(_Collector(source))
         try:
             self._server = _MetricsServer((self._settings.address, self._settings.port), registry, source)
         except OSError as error:
-            log.warning(
-                "metrics: %s cannot be listened on (%s), so there are none. Choose another metrics.port",
-                where,
-                error.strerror,
+            self.fault = (
+                f"{where} cannot be listened on ({error.strerror}), so there are none. Choose another metrics.port"
             )
+            log.warning("metrics: %s", self.fault)
             return
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.2,), name="metrics", daemon=True)
         self._thread.start()
         log.info("metrics on http://%s/metrics", where)
+
+    def alive(self) -> bool:
+        """Return whether the port is served; one that could not be opened is no failure of the thread."""
+        return self._thread is None or self._thread.is_alive()
 
     def stop(self) -> None:
         """Close the port."""
