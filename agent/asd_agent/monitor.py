@@ -160,6 +160,11 @@ class Monitor:
         """Index of the oldest sample that the next window needs."""
         return self._next
 
+    @property
+    def due_at(self) -> int:
+        """Index after the last sample of the next window."""
+        return self._next + self._window
+
     def take_due(self) -> list[Window]:
         """Return the windows whose sound is complete.
 
@@ -167,7 +172,7 @@ class Monitor:
         a recording all are taken, in order.
         """
         ring = self.source.ring
-        due = (ring.end - self._next - self._window) // self._hop + 1
+        due = (ring.end - self.due_at) // self._hop + 1
         if due <= 0:
             return []
         if not self._waits and due > 1:

@@ -59,7 +59,12 @@ def step(
 
 
 def tick(state: AlarmState, now: ClockReading) -> tuple[AlarmState, tuple[Event, ...]]:
-    """Advance time without a window: a shelving ends also while its source delivers nothing."""
+    """Advance time without a window: a shelving ends also while its source delivers nothing.
+
+    A state that is not shelved stays as it is: the service asks for each monitor in each of its cycles.
+    """
+    if state.shelving is None:
+        return state, ()
     return Transition(state, now).result
 
 

@@ -38,7 +38,7 @@ class CaptureSource:
         clock: The box's clocks.
         seconds: Length of sound that is kept.
         timeouts: Time-outs.
-        wake: Set after every block and every change of state, by the source's thread.
+        wake: Set after every block that `wake_at` wants and every change of state, by the source's thread.
     """
 
     def __init__(
@@ -70,6 +70,7 @@ class CaptureSource:
         self._child: subprocess.Popen[bytes] | None = None
         self._unreaped: list[subprocess.Popen[bytes]] = []
         self._needed: int | None = None
+        self._wanted = 0
         self._room = threading.Event()
         self._abandon = threading.Event()
         self._spawn = threading.Event()
@@ -184,6 +185,10 @@ class CaptureSource:
         self._needed = first
         self._room.set()
 
+    def wake_at(self, end: int) -> None:
+        """Wake the reader only once the sample before `end` is there; to be set again as the reader goes on."""
+        self._wanted = end
+
     def take_changes(self) -> list[SourceStatus]:
         """Return the changes of state since the last call, oldest first."""
         with self._lock:
@@ -268,6 +273,8 @@ class CaptureSource:
             if isinstance(packet, Block):
                 self._wait_for_room(len(packet.samples))
                 self._take_block(packet)
+                if self.ring.end < self._wanted:
+                    continue
             else:
                 reason = self._take_notice(packet) or reason
             self._wake.set()

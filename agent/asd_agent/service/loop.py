@@ -174,8 +174,9 @@ class Service:
             self._handle(parts.commands.apply_received(parts.monitors))
             self._handle(answer_requests(parts))
             self._store_evidence(parts.recorder.cycle(parts.monitors, sources))
+            reading = ClockReading.read(parts.clock)
             for monitor in parts.monitors.values():
-                events = monitor.tick(ClockReading.read(parts.clock))
+                events = monitor.tick(reading)
                 if events:
                     self._store(monitor, events)
             parts.chain_tests.cycle()
@@ -216,8 +217,11 @@ class Service:
             if self._observer:
                 self._observer.window(monitor, scored)
         for source in parts.sources.values():  # only now: an alarm among these windows needs the sound before it
-            needed = [parts.recorder.needs_from(m) for m in monitors if m.source is source]
-            source.keep_from(min(needed, default=source.ring.end))
+            readers = [m for m in monitors if m.source is source]
+            if source.settings.is_live:  # it keeps what its ring holds, and a block is no reason for a cycle
+                source.wake_at(min((m.due_at for m in readers), default=source.ring.end))
+            else:
+                source.keep_from(min((parts.recorder.needs_from(m) for m in readers), default=source.ring.end))
         return bool(due)
 
     def _store(self, monitor: Monitor, events: Sequence[Event]) -> None:
