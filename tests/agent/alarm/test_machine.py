@@ -14,6 +14,7 @@ from asd_agent.alarm import (
     retire,
     severity_of,
     step,
+    tick,
 )
 from asd_agent.clock import ClockReading
 from asd_agent.config.model import AlarmSettings
@@ -341,3 +342,11 @@ def test_a_removed_monitor_ends_its_standing_alarm():
     assert events[0].alarm_id == stream.events[0].alarm_id
     assert state.phase == "normal"
     assert retire(state, stream.now)[1] == ()
+
+
+def test_a_tick_copies_no_state_that_is_not_shelved():
+    stream = Stream()
+    stream.hear(9.0, 9.0, 9.0)
+    state, events = tick(stream.state, stream.now)
+    assert state is stream.state
+    assert events == ()

@@ -177,6 +177,22 @@ def test_the_service_is_woken_by_samples_and_by_the_end(recording: Path):
     assert "healthy" in states
 
 
+def test_sound_before_the_awaited_sample_wakes_nobody(recording: Path):
+    ends: list[int] = []
+
+    class Wake(threading.Event):
+        def set(self) -> None:
+            ends.append(source.ring.end)
+            super().set()
+
+    source = CaptureSource("press", FileSettings(kind="file", path=recording, speed=SPEED), wake=Wake())
+    source.wake_at(10**9)
+    with Listener(source) as listener:
+        listener.state("ended")
+    blocks = len({end for end, _ in listener.arrivals})
+    assert blocks > 2 * len(set(ends))  # only changes of state and notices woke it
+
+
 def test_a_recording_waits_for_its_readers_however_fast_it_is_played(tmp_path: Path):
     ramp = np.arange(16_000 * 100, dtype=np.float32) / 2**21
     soundfile.write(tmp_path / "ramp.wav", ramp, 16_000, subtype="FLOAT")
