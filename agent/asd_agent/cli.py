@@ -32,6 +32,7 @@ _COMMANDS = {
     "alerts": "alerts:app",
     "evidence": "evidence:app",
     "history": "history:app",
+    "web": "web:app",
 }
 """Module in `asd_agent.commands` and its function or group, by command, in the order of the help text."""
 

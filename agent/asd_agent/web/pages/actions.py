@@ -42,8 +42,8 @@ async def act(request: Request) -> Response:
         else:
             refused.append(f"{monitor}: {text}")
     if refused:
-        return PlainTextResponse("; ".join(refused)[:1000], 400, _said(""))
-    return Response(status_code=204, headers=_said(parts.texts(f"done.{action}", count=done)))
+        return PlainTextResponse("; ".join(refused)[:1000], 400, _message(""))
+    return Response(status_code=204, headers=_message(parts.texts(f"done.{action}", count=done)))
 
 
 @needs("operator")
@@ -54,7 +54,7 @@ async def test_alarm(request: Request) -> Response:
     monitor = str(form.get("monitor", ""))
     await parts.service.ask("test_alarm", monitor=monitor, by=user.name)
     log.info("%s sent a test alarm of monitor %s", user.name, monitor)
-    return Response(status_code=204, headers=_said(parts.texts("done.test_alarm")))
+    return Response(status_code=204, headers=_message(parts.texts("done.test_alarm")))
 
 
 async def _apply(parts: PageParts, user: User, monitor: str, action: str, args: dict[str, Any]) -> str | None:
@@ -81,6 +81,6 @@ def _arguments(action: str, form: FormData) -> dict[str, Any]:
     return args
 
 
-def _said(text: str) -> dict[str, str]:
+def _message(text: str) -> dict[str, str]:
     """Return the header by which the page's script shows a text and draws the changed parts again."""
-    return {"HX-Trigger": json.dumps({"asd:changed": {}, **({"asd:said": {"text": text}} if text else {})})}
+    return {"HX-Trigger": json.dumps({"asd:changed": {}, **({"asd:message": {"text": text}} if text else {})})}

@@ -37,7 +37,6 @@ async def alarm(request: Request) -> Response:
     template = "part/alarm.html" if request.headers.get("hx-request") == "true" else "alarm.html"
     return parts.page(
         request, template, alarm=one, evidence=found["evidence"], phase=phase_of(one, state), state=state,
-        explanation=((found["evidence"] or {}).get("alert") or {}).get("explanation"),
         longest=settings.alarm.max_shelve_minutes if settings else 480.0,
     )  # fmt: skip
 

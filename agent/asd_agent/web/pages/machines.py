@@ -89,7 +89,7 @@ def tiles_of(states: dict[str, Any], monitors: Any, charts: dict[str, Any]) -> l
 
 
 def shown_state(state: dict[str, Any] | None, hop_seconds: float, now: float | None = None) -> str:
-    """Return the state to show: one that says normal without a recent window is shown as unknown."""
+    """Return the state to show: a normal one without a recent window is shown as unknown."""
     if state is None:
         return "unknown"
     word = str(state["state"])

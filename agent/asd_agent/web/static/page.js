@@ -11,11 +11,11 @@ export function say(text, bad = false) {
   const line = document.createElement("p");
   line.textContent = text;
   if (bad) line.className = "bad";
-  document.getElementById("said").append(line);
+  document.getElementById("messages").append(line);
   setTimeout(() => line.remove(), bad ? 12000 : 5000);
 }
 
-body.addEventListener("asd:said", (event) => say(event.detail.text));
+body.addEventListener("asd:message", (event) => say(event.detail.text));
 for (const failure of ["htmx:responseError", "htmx:sendError", "htmx:timeout"]) {
   body.addEventListener(failure, (event) => {
     const answer = event.detail.xhr;
