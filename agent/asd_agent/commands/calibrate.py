@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
@@ -11,17 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asd_agent.commands.console import MinuteLines, print_json, warn
+from asd_agent.commands.console import print_json, warn
 from asd_agent.commands.judged_alarms import JudgedAlarm, JudgedChange, changes, judged_alarms
 from asd_agent.config.file import load_config
-from asd_agent.config.model import LevelGate, MonitorSettings, TopicGate
-from asd_agent.errors import DataError, UsageError
+from asd_agent.config.model import MonitorSettings
+from asd_agent.errors import UsageError
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
-    from asd_agent.audio.files import Signal
-    from asd_agent.audio.window_source import SoundWindow
     from asd_agent.bundle import Bundle
     from asd_agent.bundle.manifest import DomainName
     from asd_agent.bundle.overlay import SiteOverlay
@@ -137,10 +133,13 @@ def _calibrate(
     from rich.progress import Progress
 
     from asd_agent.alarm.rate import rule_of
+    from asd_agent.audio.window_source import open_window_source
     from asd_agent.bundle.overlay import SiteOverlay, add_overlay, apply_overlay
     from asd_agent.bundle.references import EXPORT_AGAIN, overwritten_references, overwritten_text
     from asd_agent.calibrate.difference import compare_site
     from asd_agent.calibrate.site import calibrate_site
+    from asd_agent.commands.normal_sound import NormalSound
+    from asd_agent.commands.source_options import gate_level
     from asd_agent.inference.provider_check import check_providers
     from asd_agent.inference.providers import Sessions
     from asd_agent.inference.scorer import BundleScorer
@@ -150,7 +149,14 @@ def _calibrate(
     scorer = check_providers(bundle, settings.providers).scorer
     console = Console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal) as bars:
-        sound, origin = _sound(settings, wanted, minutes, clips, bundle.manifest.window_samples, bars)
+        normal = NormalSound(bundle.manifest.window_samples, gate_level([wanted]))
+        if clips:
+            origin = normal.read(clips, wanted.channel, bars)
+        else:
+            place = settings.sources[wanted.source]
+            source = open_window_source(settings.paths.state, wanted.source, place, wanted.channel)
+            origin = normal.listen(source, minutes, bars)
+        sound = normal.whole()
         sound, origin = _with_false_alarms(sound, origin, judged)
         if damaged := overwritten_references(bundle):
             warn(f"{bundle.path}: {overwritten_text(damaged)}; they are computed anew. {EXPORT_AGAIN}")
@@ -197,121 +203,6 @@ def _with_false_alarms(sound: SiteSound, origin: str, judged: Sequence[JudgedAla
     windows = np.concatenate([sound.windows, *(alarm.windows for alarm in false)])
     whole = SiteSound(windows, [*sound.recordings, *names], [*sound.follows, *(False for _ in names)])
     return whole, f"{origin} and {len(false)} alarms judged false"
-
-
-def _sound(
-    settings: Config, wanted: MonitorSettings, minutes: float, clips: list[Path] | None, samples: int, bars: Progress
-) -> tuple[SiteSound, str]:
-    """Return windows of normal sound and their origin; those that cannot be scored are left out and counted."""
-    from collections import Counter
-
-    import numpy as np
-
-    from asd_agent.audio.files import SAMPLE_RATE
-    from asd_agent.audio.machine_gate import with_stops
-    from asd_agent.audio.window_source import open_window_source
-    from asd_agent.calibrate.site import SiteSound
-
-    gate = wanted.active_when
-    if isinstance(gate, TopicGate):
-        warn("`active_when` names a topic, which is not read here: let the machine run all the time")
-    above = gate.level_above_dbfs if isinstance(gate, LevelGate) else None
-    refused: Counter[str] = Counter()
-    windows: list[Signal] = []
-    recordings: list[str] = []
-    follows: list[bool] = []
-
-    def take(candidates: Iterable[SoundWindow], recording: str, end: int = -1) -> Iterator[None]:
-        for window, quality, stop in with_stops(candidates, above):
-            if stop is not None or quality.reasons:
-                refused[stop or quality.reasons[0]] += 1
-            else:
-                windows.append(window.signal)
-                recordings.append(recording)
-                follows.append(window.first == end)
-                end = window.first + samples
-            yield
-
-    if clips:
-        found = _files(clips)
-        for path, recording, begins in bars.track(_in_recordings(found, samples), description="reading"):
-            for _ in take(_windows_of(path, wanted.channel, samples), recording, 0 if begins and windows else -1):
-                pass
-        origin = f"{len(found)} recordings"
-    else:
-        count = max(1, round(minutes * 60 * SAMPLE_RATE / samples))
-        window_source = open_window_source(
-            settings.paths.state, wanted.source, settings.sources[wanted.source], wanted.channel
-        )
-        task = bars.add_task(f"listening to {window_source.where}", total=count)
-        lines = MinuteLines(terminal=bars.console.is_terminal)
-        lines.write(f"listening to {window_source.where} for {minutes:g} min")
-        try:
-            for _ in take(window_source.windows(samples), "live"):
-                bars.update(task, advance=1)
-                lines.write(f"{window_source.where}: {len(windows)} of {count} windows, {refused.total()} left out")
-                if len(windows) + refused.total() >= count:
-                    break
-        finally:
-            window_source.close()
-        origin = window_source.where
-    if refused:
-        why = ", ".join(f"{n} for {reason}" for reason, n in refused.most_common())
-        sys.stderr.write(f"{refused.total()} windows are left out: {why}\n")
-    if not windows:
-        raise DataError(
-            "no window of normal sound was received", "See `asd-agent doctor` for what the source delivers."
-        )
-    return SiteSound(np.stack(windows), recordings, follows), origin
-
-
-def _in_recordings(paths: list[Path], samples: int) -> list[tuple[Path, str, bool]]:
-    """Return each file with its recording, and whether it goes on where the file before ends.
-
-    Clips that `record` and `import` cut from one recording belong together by their names.
-    """
-    from asd_agent.audio.files import SAMPLE_RATE, read_format
-    from asd_agent.audio.recording import continues, held_out_with, recording_of
-
-    found: list[tuple[Path, str, bool]] = []
-    before: tuple[Path, str, int] | None = None
-    for path in paths:
-        place = recording_of(path)
-        if place is None:
-            found.append((path, str(path), False))
-            before = None
-            continue
-        recording, number = place
-        begins = before is not None and before[0] == path.parent and continues(recording, number, *before[1:])
-        found.append((path, f"{path.parent}/{held_out_with(recording)}", begins))
-        form = read_format(path)
-        before = (path.parent, recording, number) if (form.rate, form.declared) == (SAMPLE_RATE, samples) else None
-    return found
-
-
-def _files(paths: list[Path]) -> list[Path]:
-    found = []
-    for path in paths:
-        if path.is_dir():
-            found += sorted(p for p in path.rglob("*") if p.suffix.lower() in {".wav", ".flac"})
-        elif path.exists():
-            found.append(path)
-        else:
-            raise UsageError(f"{path}: no such file or folder")
-    if not found:
-        raise DataError(f"{', '.join(map(str, paths))}: holds no recording", "Give .wav or .flac files.")
-    return found
-
-
-def _windows_of(path: Path, channel: int, samples: int) -> Iterator[SoundWindow]:
-    from asd_agent.audio.files import read_clip
-    from asd_agent.audio.window_source import SoundWindow
-
-    # A recording of one channel is what `record` made of the monitor's own, whatever its number.
-    audio = read_clip(path)
-    signal = (read_clip(path, channel=channel) if audio.channels_in > 1 else audio).samples
-    for first in range(0, len(signal) - samples + 1, samples):
-        yield SoundWindow(signal[first : first + samples], has_gap=False, first=first)
 
 
 def _like(like: str | None, wanted: MonitorSettings) -> DomainName:

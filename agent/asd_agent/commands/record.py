@@ -12,11 +12,10 @@ import typer
 from asd_agent.audio.quality import FLOOR_DBFS
 from asd_agent.audio.recording import CLIP_SAMPLES, CLIP_SECONDS, ClipCounts, ClipFolder, record_clips
 from asd_agent.audio.window_source import open_window_source
-from asd_agent.commands.console import MinuteLines, print_json, warn
+from asd_agent.commands.console import MinuteLines, print_json
+from asd_agent.commands.source_options import chosen_source, gate_of
 from asd_agent.config.base import NAME
-from asd_agent.config.file import load_config
-from asd_agent.config.model import LevelGate, TopicGate
-from asd_agent.config.sources import FileSettings, MicrophoneSettings, SourceKind
+from asd_agent.config.sources import SourceKind
 from asd_agent.errors import AudioError, UsageError
 
 
@@ -50,8 +49,8 @@ def record(
     Example: asd-agent record -c agent.yaml --machine fan --section 00 --minutes 20 --out data
     """
     folder = _folder(out, machine, section, domain)
-    state, name, settings = _source(config, source, device, file, channel)
-    gate = _gate(config, name, channel)
+    state, name, settings = chosen_source(config, source, device, file, channel)
+    gate = gate_of(config, name, channel)
     wanted = max(1, round(minutes * 60 / CLIP_SECONDS))
     there = len(folder.numbers())
     if there:
@@ -93,35 +92,6 @@ def _folder(out: Path, machine: str, section: str, domain: str) -> ClipFolder:
     if domain not in ("source", "target"):
         raise UsageError(f"--domain {domain!r} is not one of source, target")
     return ClipFolder(out, machine, section, domain, datetime.now(timezone.utc).strftime("%Y%m%dT%H%M"))
-
-
-def _source(
-    config: Path | None, source: str | None, device: str | None, file: Path | None, channel: int
-) -> tuple[Path | None, str, SourceKind]:
-    if sum(x is not None for x in (config, device, file)) != 1:
-        raise UsageError("no source is given, or more than one", "Give one of --config, --device and --file.")
-    if device is not None:
-        return None, device, MicrophoneSettings(kind="microphone", device=device, channels=(channel,))
-    if file is not None:
-        return None, str(file), FileSettings(kind="file", path=file, channels=(channel,), speed=1000.0)
-    assert config is not None
-    settings = load_config(config)
-    if source is None and len(settings.sources) == 1:
-        source = next(iter(settings.sources))
-    if source not in settings.sources:
-        raise UsageError(f"{config} has no source {source!r}", f"It has: {', '.join(sorted(settings.sources))}.")
-    return settings.paths.state, source, settings.sources[source]
-
-
-def _gate(config: Path | None, source: str, channel: int) -> float | None:
-    """Return the level above which the machine of a channel runs; the highest where monitors differ."""
-    if config is None:
-        return None
-    settings = load_config(config)
-    found = [m.active_when for m in settings.monitors.values() if (m.source, m.channel) == (source, channel)]
-    if any(isinstance(gate, TopicGate) for gate in found):
-        warn("`active_when` names a topic, which is not read here: let the machine run all the time")
-    return max((gate.level_above_dbfs for gate in found if isinstance(gate, LevelGate)), default=None)
 
 
 def _listen(

@@ -12,17 +12,16 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from asd_agent.audio.quality import level_dbfs
-from asd_agent.bundle.bundle import Bundle, write_bundle
-from asd_agent.bundle.files import GOLDEN, SCORERS, file_digest
+from asd_agent.bundle.bundle import Bundle
+from asd_agent.bundle.files import file_digest
 from asd_agent.bundle.manifest import Combination, Condition, DomainName, Manifest, Provenance
 from asd_agent.calibrate.compose import CalibrationSound, FittedExpert, FittedMember, ThresholdSettings, compose
 from asd_agent.calibrate.condition import PROVISIONAL_BELOW
+from asd_agent.calibrate.golden import GoldenWindow, golden_windows, write_with_golden
 from asd_agent.inference.providers import Sessions
-from asd_agent.inference.scorer import BundleScorer
 from asd_trainer.data.clips import ClipSet
 from asd_trainer.engine.progress import StageProgress
 from asd_trainer.families.expert_plan import ExpertPlan
@@ -30,7 +29,6 @@ from asd_trainer.fit.pruning_order import Candidate, Order, order_members
 from asd_trainer.fit.scorers import Fitted, MemberScorers, Sections, domain_name
 from asd_trainer.recipes.recipe import Prune
 
-Float = npt.NDArray[np.float64]
 Arrays = dict[str, npt.NDArray[Any]]
 
 
@@ -68,7 +66,7 @@ class Fitter:
         self._arrays: Arrays = {key: array for plan in plans for key, array in plan.arrays.items()}
         self.order: Order | None = None
         self._conditions: list[Condition] = []
-        self._golden: list[tuple[str, DomainName, npt.NDArray[np.int16]]] = []
+        self._golden: list[GoldenWindow] = []
         self._sessions = Sessions(threads=2)
         self._scorers = MemberScorers(machine, self._arrays, self._sessions, seed, progress, thresholds.rule)
 
@@ -118,8 +116,8 @@ class Fitter:
             metrics=metrics or {},
             files={g: file_digest(p) for g, p in graphs.items()},
         )
-        golden = self._score_golden(manifest, graphs)
-        return write_bundle(path, manifest, {SCORERS: self._arrays, GOLDEN: golden}, graphs)
+        windows = golden_windows(self._golden, self._seed)
+        return write_with_golden(path, manifest, self._arrays, windows, self._sessions, graphs)
 
     def _candidate(self, section: str, domain: DomainName, fitted: Mapping[str, Sequence[Fitted]]) -> Candidate:
         experts = self._experts(section, domain, fitted)
@@ -165,37 +163,3 @@ class Fitter:
         self._arrays.update(arrays)
         self._conditions.append(condition)
         self._golden.append((section, domain, clips.samples[0]))
-        if len(self._golden) == 1:
-            self._golden.append((section, domain, _disturbed(clips.samples[0], self._seed)))
-
-    def _score_golden(self, manifest: Manifest, graphs: dict[str, Path]) -> Arrays:
-        import shutil
-        import tempfile
-
-        with tempfile.TemporaryDirectory() as folder:
-            for name, source in graphs.items():
-                (Path(folder) / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(source, Path(folder) / name)
-            scorer = BundleScorer(Bundle(Path(folder), manifest, self._arrays, ""), self._sessions)
-            windows = np.stack([w for _, _, w in self._golden])
-            sections, domains = [s for s, _, _ in self._golden], [d for _, d, _ in self._golden]
-            got = [
-                scorer.score(w[None].astype(np.float32) / 32768.0, s, d)[0]
-                for w, s, d in zip(windows, sections, domains, strict=True)
-            ]
-        members = {f"member/{m.id}": np.array([g.members.get(m.id, np.nan) for g in got]) for m in manifest.members}
-        return {
-            "windows": windows,
-            "sections": np.array(sections),
-            "domains": np.array(domains),
-            "scores": np.array([g.score for g in got]),
-        } | members
-
-
-def _disturbed(window: npt.NDArray[np.int16], seed: int) -> npt.NDArray[np.int16]:
-    """The window with bursts of noise in it, so that the golden scores reach beyond the normal ones."""
-    rng = np.random.default_rng(seed)
-    x = window.astype(np.float64)
-    noise = rng.normal(size=x.size) * x.std()
-    bursts = (np.arange(x.size) % 8000) < 800
-    return np.asarray(np.clip(np.round(x + noise * bursts), -32768, 32767), dtype=np.int16)

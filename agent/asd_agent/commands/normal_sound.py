@@ -1,0 +1,162 @@
+"""Normal sound for `calibrate` and `learn`: from recordings, or from a source that is listened to."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from asd_agent.audio.files import SAMPLE_RATE, Signal, read_clip, read_format
+from asd_agent.audio.machine_gate import with_stops
+from asd_agent.audio.recording import continues, held_out_with, recording_of
+from asd_agent.audio.window_source import SoundWindow, WindowSource
+from asd_agent.calibrate.site import SiteSound
+from asd_agent.commands.console import MinuteLines
+from asd_agent.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+MOST_WINDOWS = 8640
+"""A day. Windows stay in memory until all are judged: 0.6 MB each."""
+
+
+@dataclass
+class NormalSound:
+    """Windows of normal sound as they are collected; those that cannot be scored are left out and counted.
+
+    Attributes:
+        samples: Length of a window.
+        level_above_dbfs: The machine runs while its sound is louder than this; None where nothing tells.
+    """
+
+    samples: int
+    level_above_dbfs: float | None = None
+    _refused: Counter[str] = field(default_factory=Counter)
+    _windows: list[Signal] = field(default_factory=list)
+    _recordings: list[str] = field(default_factory=list)
+    _follows: list[bool] = field(default_factory=list)
+
+    def read(self, clips: list[Path], channel: int, bars: Progress) -> str:
+        """Take the windows of recordings and return their origin in words.
+
+        Raises:
+            AudioError: A file cannot be read.
+            DataError: There is no recording.
+            UsageError: A path does not exist.
+        """
+        found = sound_files(clips)
+        for path, recording, goes_on in bars.track(_in_recordings(found, self.samples), description="reading"):
+            windows = _windows_of(path, channel, self.samples)
+            for _ in self._take(windows, recording, 0 if goes_on and self._windows else -1):
+                self._check_length()
+        return f"{len(found)} recordings" if len(found) > 1 else str(found[0])
+
+    def listen(self, source: WindowSource, minutes: float, bars: Progress) -> str:
+        """Take windows of a source for some minutes, or until it ends, and return its origin in words.
+
+        Raises:
+            AudioError: The source delivers nothing.
+        """
+        count = max(1, round(minutes * 60 * SAMPLE_RATE / self.samples))
+        task = bars.add_task(f"listening to {source.where}", total=count)
+        lines = MinuteLines(terminal=bars.console.is_terminal)
+        lines.write(f"listening to {source.where} for {minutes:g} min")
+        try:
+            for _ in self._take(source.windows(self.samples), "live"):
+                self._check_length()
+                bars.update(task, advance=1)
+                lines.write(
+                    f"{source.where}: {len(self._windows)} of {count} windows, {self._refused.total()} left out"
+                )
+                if len(self._windows) + self._refused.total() >= count:
+                    break
+        finally:
+            source.close()
+        return source.where
+
+    def whole(self) -> SiteSound:
+        """Return what was taken, and report what was left out.
+
+        Raises:
+            DataError: No window could be taken.
+        """
+        if self._refused:
+            why = ", ".join(f"{n} for {reason}" for reason, n in self._refused.most_common())
+            sys.stderr.write(f"{self._refused.total()} windows are left out: {why}\n")
+        if not self._windows:
+            raise DataError(
+                "no window of normal sound was received", "See `asd-agent doctor` for what the source delivers."
+            )
+        return SiteSound(np.stack(self._windows), self._recordings, self._follows)
+
+    def _take(self, heard: Iterable[SoundWindow], recording: str, end: int = -1) -> Iterator[None]:
+        for window, quality, stop in with_stops(heard, self.level_above_dbfs):
+            if stop is not None or quality.reasons:
+                self._refused[stop or quality.reasons[0]] += 1
+            else:
+                self._windows.append(window.signal)
+                self._recordings.append(recording)
+                self._follows.append(window.first == end)
+                end = window.first + self.samples
+            yield
+
+    def _check_length(self) -> None:
+        if len(self._windows) > MOST_WINDOWS:
+            raise DataError(
+                f"more than {MOST_WINDOWS} windows of normal sound", "Give at most a day of it: more changes little."
+            )
+
+
+def sound_files(paths: list[Path]) -> list[Path]:
+    """Return sound files and those in folders.
+
+    Raises:
+        DataError: There is none.
+        UsageError: A path does not exist.
+    """
+    found = []
+    for path in paths:
+        if path.is_dir():
+            found += sorted(p for p in path.rglob("*") if p.suffix.lower() in {".wav", ".flac"})
+        elif path.exists():
+            found.append(path)
+        else:
+            raise UsageError(f"{path}: no such file or folder")
+    if not found:
+        raise DataError(f"{', '.join(map(str, paths))}: holds no recording", "Give .wav or .flac files.")
+    return found
+
+
+def _in_recordings(paths: list[Path], samples: int) -> list[tuple[Path, str, bool]]:
+    """Return each file with its recording, and whether it goes on where the file before ends.
+
+    Clips that `record` and `import` cut from one recording belong together by their names.
+    """
+    found: list[tuple[Path, str, bool]] = []
+    before: tuple[Path, str, int] | None = None
+    for path in paths:
+        place = recording_of(path)
+        if place is None:
+            found.append((path, str(path), False))
+            before = None
+            continue
+        recording, number = place
+        goes_on = before is not None and before[0] == path.parent and continues(recording, number, *before[1:])
+        found.append((path, f"{path.parent}/{held_out_with(recording)}", goes_on))
+        form = read_format(path)
+        before = (path.parent, recording, number) if (form.rate, form.declared) == (SAMPLE_RATE, samples) else None
+    return found
+
+
+def _windows_of(path: Path, channel: int, samples: int) -> Iterator[SoundWindow]:
+    # A recording of one channel is what `record` made of the monitor's own, whatever its number.
+    audio = read_clip(path)
+    signal = (read_clip(path, channel=channel) if audio.channels_in > 1 else audio).samples
+    for first in range(0, len(signal) - samples + 1, samples):
+        yield SoundWindow(signal[first : first + samples], has_gap=False, first=first)
