@@ -26,6 +26,7 @@ _COMMANDS = {
     "devices": "devices:devices",
     "score": "score:score",
     "record": "record:record",
+    "learn": "learn:learn",
     "calibrate": "calibrate:calibrate",
     "bench": "bench:bench",
     "bundle": "bundle:app",

@@ -78,7 +78,7 @@ def calibrate(
         else:
             sys.stdout.write(f"the last calibration of {monitor} is taken back; {now}\n")
         return
-    _needs_sklearn()
+    needs_sklearn("calibrate")
     base = _like(like, wanted)
     judged: list[JudgedAlarm] = []
     if with_false_alarms:
@@ -214,12 +214,17 @@ def _like(like: str | None, wanted: MonitorSettings) -> DomainName:
     raise UsageError(f"--like {chosen!r} is not one of source, target")
 
 
-def _needs_sklearn() -> None:
+def needs_sklearn(command: str) -> None:
+    """Refuse to fit where scikit-learn is not installed.
+
+    Raises:
+        UsageError: It is not.
+    """
     from importlib.util import find_spec
 
     if find_spec("sklearn") is None:
         raise UsageError(
-            "calibrate needs scikit-learn", "Install it with the agent: make upgrade EXTRAS=metrics,calibrate."
+            f"{command} needs scikit-learn", "Install it with the agent: make upgrade EXTRAS=metrics,calibrate."
         )
 
 

@@ -88,7 +88,7 @@ class NormalSound:
         """
         if self._refused:
             why = ", ".join(f"{n} for {reason}" for reason, n in self._refused.most_common())
-            sys.stderr.write(f"{self._refused.total()} windows are left out: {why}\n")
+            sys.stderr.write(f"windows left out: {why}\n")
         if not self._windows:
             raise DataError(
                 "no window of normal sound was received", "See `asd-agent doctor` for what the source delivers."

@@ -118,7 +118,7 @@ def test_a_stopped_machine_becomes_normal_neither_by_calibrate_nor_by_record(bun
     done = call(main, "calibrate", "m", "-c", config, "--clips", sound, "--dry-run", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["windows"] == 10  # of 18, without six at rest and two beside them
-    assert "8 windows are left out: 6 for stopped, 2 for beside_stop" in done.stderr
+    assert "windows left out: 6 for stopped, 2 for beside_stop" in done.stderr
     out = tmp_path / "data"
     made = call(main, "record", "-c", config, "--machine", "hum", "--out", out, "--minutes", "3", "--json")
     assert json.loads(made.stdout)["refused"] == {"stopped": 6, "beside_stop": 2}
