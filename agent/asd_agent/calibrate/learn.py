@@ -19,7 +19,7 @@ import numpy as np
 from asd_agent.audio.quality import level_dbfs
 from asd_agent.bundle import Bundle
 from asd_agent.bundle.manifest import Combination, Condition, FramePooling, Manifest, Member, Provenance
-from asd_agent.calibrate.compose import FittedExpert, FittedMember, Heard, ThresholdSettings, compose
+from asd_agent.calibrate.compose import CalibrationSound, FittedExpert, FittedMember, ThresholdSettings, compose
 from asd_agent.calibrate.condition import PROVISIONAL_BELOW, DomainData, calibrate_source
 from asd_agent.calibrate.golden import golden_windows, write_with_golden
 from asd_agent.calibrate.settings import Arrays, DensitySettings
@@ -152,12 +152,13 @@ def learn(
         if len(hops.begins):
             parts = np.array_split(np.arange(len(hops.begins)), -(-len(hops.begins) // BATCH))
             between = np.concatenate([output(hops.cut(sound.windows, part)) for part in parts])
-            data = DomainData(data.observations, cut, between, hops.begins)
-        fitted = FittedMember(kind, DENSITY.density, FramePooling(), calibrate_source(data, DENSITY, FramePooling()))
+            data = DomainData(data.outputs, cut, between, hops.begins)
+        fitted = FittedMember(kind, DENSITY, FramePooling(), calibrate_source(data, DENSITY, FramePooling()))
         members.append(member)
         experts.append(FittedExpert(kind, [fitted], Combination()))
-    heard = Heard(len(sound), [level_dbfs(w) for w in sound.windows], False, hops, len(set(sound.recordings)))
-    condition, arrays = compose(section, "source", experts, Combination(), heard, asked)
+    levels = [level_dbfs(w) for w in sound.windows]
+    rests_on = CalibrationSound(len(sound), levels, False, hops, len(set(sound.recordings)))
+    condition, arrays = compose(section, "source", experts, Combination(), rests_on, asked)
     return Learnt(machine, detector, tuple(members), condition, arrays, sound, asked)
 
 

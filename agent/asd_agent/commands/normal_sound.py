@@ -32,7 +32,7 @@ class NormalSound:
 
     Attributes:
         samples: Length of a window.
-        level_above_dbfs: The machine runs while its sound is louder than this; None where nothing tells.
+        level_above_dbfs: The machine runs while its sound is louder than this; None where no gate is set.
     """
 
     samples: int
@@ -95,8 +95,8 @@ class NormalSound:
             )
         return SiteSound(np.stack(self._windows), self._recordings, self._follows)
 
-    def _take(self, heard: Iterable[SoundWindow], recording: str, end: int = -1) -> Iterator[None]:
-        for window, quality, stop in with_stops(heard, self.level_above_dbfs):
+    def _take(self, candidates: Iterable[SoundWindow], recording: str, end: int = -1) -> Iterator[None]:
+        for window, quality, stop in with_stops(candidates, self.level_above_dbfs):
             if stop is not None or quality.reasons:
                 self._refused[stop or quality.reasons[0]] += 1
             else:

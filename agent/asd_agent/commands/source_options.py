@@ -44,7 +44,7 @@ def gate_of(config: Path | None, source: str, channel: int) -> float | None:
 
 
 def gate_level(monitors: Iterable[MonitorSettings]) -> float | None:
-    """Return the level above which the machine of some monitors runs; None where nothing tells."""
+    """Return the level above which the machine of some monitors runs; None where no gate is set."""
     found = [m.active_when for m in monitors]
     if any(isinstance(gate, TopicGate) for gate in found):
         warn("`active_when` names a topic, which is not read here: let the machine run all the time")
