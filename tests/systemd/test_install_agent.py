@@ -77,6 +77,18 @@ def test_what_is_installed_can_start_at_once(box: Box):
     assert (box.bundles / "demo-fan" / "manifest.json").exists()
 
 
+def test_the_pages_unit_is_there_where_its_extra_is_chosen(box: Box):
+    page = box.units / "asd-agent-web.service"
+    assert not page.exists()
+    before = box.in_use()
+    done = box.make("upgrade", EXTRAS="metrics,calibrate,web")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert str(box.prefix / "bin" / "asd-agent") in page.read_text()
+    assert box.make("rollback").returncode == 0
+    assert box.in_use() == before
+    assert not page.exists()
+
+
 def test_an_upgrade_leaves_configuration_and_bundles_alone_and_keeps_the_version_before(box: Box):
     mine = box.config.read_text().replace("my-first-box", "hall-3-box-1")
     box.config.write_text(mine)

@@ -9,6 +9,7 @@ pytestmark = pytest.mark.rig
 
 UNITS = Path(__file__).parents[2] / "systemd"
 UNIT, GPU = UNITS / "asd-agent.service", UNITS / "asd-agent-gpu.conf"
+WEB = UNITS / "asd-agent-web.service"
 LARGEST_EXPOSURE = 15
 """In tenths, as `systemd-analyze security --threshold` wants it; with and without the drop-in for a GPU."""
 
@@ -39,7 +40,7 @@ def test_a_line_in_the_drop_in_that_is_not_understood_would_be_noticed(tmp_path:
     assert "gpu.conf:2: Unknown key 'DeviceAlow'" in done.stderr
 
 
-@pytest.mark.parametrize("parts", [(UNIT,), (UNIT, GPU)], ids=["cpu", "gpu"])
+@pytest.mark.parametrize("parts", [(UNIT,), (UNIT, GPU), (WEB,)], ids=["cpu", "gpu", "web"])
 def test_no_more_is_exposed_than_stated(parts: tuple[Path, ...], tmp_path: Path):
     # Offline, `systemd-analyze security` reads no drop-ins: they are put together here.
     whole = tmp_path / UNIT.name
@@ -47,6 +48,15 @@ def test_no_more_is_exposed_than_stated(parts: tuple[Path, ...], tmp_path: Path)
     command = ["systemd-analyze", "security", "--offline=true", f"--threshold={LARGEST_EXPOSURE}", whole]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+def test_the_pages_unit_is_understood_and_has_no_devices(tmp_path: Path):
+    copy = tmp_path / WEB.name
+    copy.write_text(WEB.read_text().replace("/opt/asd/bin/asd-agent", "/bin/true"))
+    done = subprocess.run(["systemd-analyze", "verify", copy], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = set(WEB.read_text().splitlines())
+    assert {"User=asd-web", "Nice=10", "PrivateDevices=yes", "MemoryDenyWriteExecute=yes"} <= lines
 
 
 @pytest.mark.parametrize("groups", sorted(UNITS.glob("*.sysusers")), ids=lambda p: p.stem)
