@@ -7,8 +7,9 @@ AGENT_VENV ?= .venv-agent
 TOOLS_VENV ?= .venv-tools
 SPEED ?= 10
 STAMP = .installed
+BROWSER = tests/web_browser/node_modules/.package-lock.json
 
-.PHONY: demo test check lint types imports words unit unit-agent unit-trainer coverage agent-alone docs packages release bundles clean
+.PHONY: demo test check lint types imports words unit unit-agent unit-page unit-trainer coverage agent-alone docs packages release bundles clean
 
 demo: $(AGENT_VENV)/$(STAMP)
 	$(AGENT_VENV)/bin/asd-agent demo --speed $(SPEED)
@@ -36,7 +37,15 @@ unit: $(VENV)/$(STAMP)
 	$(MAKE) -j2 unit-agent unit-trainer
 	$(MAKE) coverage
 
-unit-agent: $(VENV)/$(STAMP)
+# Playwright and axe, which use the page in Chromium as people do.
+$(BROWSER): tests/web_browser/package-lock.json
+	cd tests/web_browser && npm ci --ignore-scripts --no-audit --no-fund
+	touch $@
+
+unit-page: $(VENV)/$(STAMP) $(BROWSER)
+	$(VENV)/bin/pytest tests/agent/gateway tests/agent/web
+
+unit-agent: $(VENV)/$(STAMP) $(BROWSER)
 	COVERAGE_FILE=.coverage.agent $(VENV)/bin/pytest --cov --cov-report= --cov-fail-under=0 tests/agent
 
 unit-trainer: $(VENV)/$(STAMP)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -142,5 +145,31 @@ def page_box(folder: Path, bundle: Path, *, knocks: bool = True, **web: Any) -> 
             )
         yield box
     finally:
-        if agent.process.poll() is None:
-            agent.close()
+        if box.agent.process.poll() is None:
+            box.agent.close()
+
+
+@contextmanager
+def page_process(box: PageBox) -> Iterator[subprocess.Popen[str]]:
+    """`asd-agent web`, once it answers."""
+    command = [sys.executable, "-c", "from asd_agent.cli import main; main()", "web", "-c", str(box.config)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        wait_until(lambda: process.poll() is not None or get(box, "/healthz") == 200, "the page does not answer")
+        assert process.poll() is None, process.stderr.read() if process.stderr else ""
+        yield process
+    finally:
+        process.terminate()
+        process.communicate(timeout=PATIENCE)
+
+
+def get(box: PageBox, path: str, source: str = "127.0.0.1") -> int:
+    """Status of an answer; 0 where nothing listens."""
+    connection = http.client.HTTPConnection("127.0.0.1", box.port, timeout=PATIENCE, source_address=(source, 0))
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status
+    except OSError:
+        return 0
+    finally:
+        connection.close()

@@ -7,46 +7,16 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from asd_agent.web.connections import MOST_CONNECTIONS, MOST_OF_AN_ADDRESS
-from rigs.page import PageBox, page_box
+from rigs.page import PageBox, get, page_box, page_process
 from rigs.waiting import PATIENCE, wait_until
 
 pytestmark = pytest.mark.rig
-
-
-@contextmanager
-def page_process(box: PageBox) -> Iterator[subprocess.Popen[str]]:
-    """`asd-agent web`, once it answers."""
-    command = [sys.executable, "-c", "from asd_agent.cli import main; main()", "web", "-c", str(box.config)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    try:
-        wait_until(lambda: process.poll() is not None or get(box, "/healthz") == 200, "the page does not answer")
-        assert process.poll() is None, process.stderr.read() if process.stderr else ""
-        yield process
-    finally:
-        process.terminate()
-        process.communicate(timeout=PATIENCE)
-
-
-def get(box: PageBox, path: str, source: str = "127.0.0.1") -> int:
-    """Status of an answer; 0 where nothing listens."""
-    connection = http.client.HTTPConnection("127.0.0.1", box.port, timeout=PATIENCE, source_address=(source, 0))
-    try:
-        connection.request("GET", path)
-        return connection.getresponse().status
-    except OSError:
-        return 0
-    finally:
-        connection.close()
 
 
 def stream(box: PageBox) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
