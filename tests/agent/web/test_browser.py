@@ -43,7 +43,13 @@ def test_people_use_the_page_behind_a_prefix(node: str, tmp_path: Path, bundle_p
             )
             assert scenario.stdin is not None
             assert scenario.stdout is not None
-            tell(scenario, page=f"http://127.0.0.1:{box.port}/", chromium=shutil.which("chromium"), axe=True, patience=PATIENCE * 500)
+            tell(
+                scenario,
+                page=f"http://127.0.0.1:{box.port}/",
+                chromium=shutil.which("chromium"),
+                axe=True,
+                patience=PATIENCE * 500,
+            )
             for line in scenario.stdout:
                 step = json.loads(line)
                 steps.append(step)
