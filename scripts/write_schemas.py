@@ -11,7 +11,17 @@ from typing import Any
 
 from asd_agent.described_schema import described_schema
 from asd_agent.mqtt.health import Health
-from asd_agent.mqtt.payloads import AgentEvent, Alert, Command, CommandAnswer, MonitorState, Payload, Score, SourceState
+from asd_agent.mqtt.payloads import (
+    AgentEvent,
+    Alert,
+    Command,
+    CommandAnswer,
+    InstallBundle,
+    MonitorState,
+    Payload,
+    Score,
+    SourceState,
+)
 from asd_agent.whole_files import write_whole
 
 MODELS: dict[str, type[Payload]] = {
@@ -22,6 +32,7 @@ MODELS: dict[str, type[Payload]] = {
     "health": Health,
     "event": AgentEvent,
     "command": Command,
+    "install-bundle": InstallBundle,
     "command-result": CommandAnswer,
 }
 
@@ -30,7 +41,7 @@ def schema_texts() -> dict[str, str]:
     """Return the files of docs/schemas: content by name."""
     texts = {}
     for name, model in MODELS.items():
-        if model is Command:  # the one payload that is received
+        if model in (Command, InstallBundle):  # the payloads that are received
             body = described_schema(model, Payload, "validation")
         else:
             body = _open(described_schema(model, Payload, "serialization"))

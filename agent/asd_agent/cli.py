@@ -34,6 +34,7 @@ _COMMANDS = {
     "evidence": "evidence:app",
     "history": "history:app",
     "web": "web:app",
+    "fleet": "fleet:app",
 }
 """Module in `asd_agent.commands` and its function or group, by command, in the order of the help text."""
 

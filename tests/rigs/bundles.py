@@ -41,22 +41,22 @@ def write_wav(path: Path, sound: np.ndarray, rate: int = RATE) -> Path:
     return path
 
 
-def normal_clips(section: str, domain: str, clips: int, seed: int) -> ClipSet:
+def normal_clips(section: str, domain: str, clips: int, seed: int, pitch: float = 120.0) -> ClipSet:
     """Normal clips as the trainer loads them."""
-    pitch = 120.0 if domain == "source" else 150.0
+    pitch = pitch if domain == "source" else 1.25 * pitch
     names = tuple(f"section_{section}_{domain}_train_normal_{i:04d}.wav" for i in range(clips))
     sounds = [hum(10, seed * 1000 + i, pitch=pitch) for i in range(clips)]
     return ClipSet(names, names, np.round(np.stack(sounds) * 32768).astype(np.int16))
 
 
-def make_bundle(path: Path, sections: tuple[str, ...] = ("00",), clips: int = 24) -> Bundle:
+def make_bundle(path: Path, sections: tuple[str, ...] = ("00",), clips: int = 24, pitch: float = 120.0) -> Bundle:
     """Fit and write a bundle whose only member is a plain detector."""
     member = Member(id="mel_statistics", kind="mel_statistics", features=FeatureSpec(n_mels=16))
     plan = ExpertPlan("mel_statistics", [member], DensitySettings(density="mahalanobis"))
     fitter = Fitter("hum", [plan], ThresholdSettings())
     fitter.fit(
-        {s: normal_clips(s, "source", clips, 2 * n) for n, s in enumerate(sections)},
-        {s: normal_clips(s, "target", 3, 2 * n + 1) for n, s in enumerate(sections)},
+        {s: normal_clips(s, "source", clips, 2 * n, pitch) for n, s in enumerate(sections)},
+        {s: normal_clips(s, "target", 3, 2 * n + 1, pitch) for n, s in enumerate(sections)},
     )
     made = datetime(2025, 1, 1, tzinfo=timezone.utc)
     provenance = Provenance(

@@ -21,6 +21,7 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from asd_agent.config.base import Name, Secret, Strict
+from asd_agent.config.install import InstallSettings
 from asd_agent.config.notify import NotifySettings
 from asd_agent.config.sources import SourceSettings
 
@@ -285,6 +286,7 @@ class Config(Strict):
     metrics: MetricsSettings | None = None
     web: WebSettings | None = None
     notify: dict[Name, NotifySettings] = Field(default_factory=dict, max_length=16)
+    install_bundle: InstallSettings | None = None
     providers: tuple[str, ...] = ("CPUExecutionProvider",)
     commands: tuple[Verb, ...] = ()
 

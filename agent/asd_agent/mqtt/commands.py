@@ -149,25 +149,12 @@ class CommandReceiver:
         seen = self._seen_before(command.id)
         if seen is not None:
             return _Refusal(f"seen before: {seen.text}", command, seen.done)
-        complaint = self._untimely(command.expires)
+        complaint = untimely(command.expires, self._clock)
         if complaint:
             return _Refusal(complaint, command)
         if command.monitor not in self._monitors:
             return _Refusal(f"there is no monitor {command.monitor!r}", command)
         return ReceivedCommand(command, verb, received)
-
-    def _untimely(self, expires: str) -> str | None:
-        try:
-            left = seconds_of(expires) - self._clock.utc()
-        except (ValueError, OverflowError):
-            left = None
-        if left is None:
-            return f"expires {expires!r} is no UTC time such as 2027-01-15T08:00:00.000Z"
-        if 0 < left <= LONGEST_EXPIRY_SECONDS:
-            return None
-        doubt = "" if self._clock.synchronised() else ", a clock that no time server is known to keep"
-        here = f"by this agent's clock it is {iso_utc(self._clock.utc())}{doubt}"
-        return f"{'expired' if left <= 0 else 'expires more than an hour ahead'}: {here}"
 
     def _refuse(self, refusal: _Refusal, verb: str, received: Received) -> list[tuple[Message, CommandRecord]]:
         """Log a refusal and return its answer and entry, to be stored; nothing beyond `MOST_REFUSALS` a minute."""
@@ -204,6 +191,19 @@ class CommandReceiver:
             time=iso_utc(self._clock.utc()),
         )
         return Message(new_record_id(), self._topics.command_result, answer.to_json())
+
+
+def untimely(expires: str, clock: Clock) -> str | None:
+    """Return why a command that expires at this time is not carried out now; None where it may be."""
+    try:
+        left = seconds_of(expires) - clock.utc()
+    except (ValueError, OverflowError):
+        return f"expires {expires!r} is no UTC time such as 2027-01-15T08:00:00.000Z"
+    if 0 < left <= LONGEST_EXPIRY_SECONDS:
+        return None
+    doubt = "" if clock.synchronised() else ", a clock that no time server is known to keep"
+    here = f"by this agent's clock it is {iso_utc(clock.utc())}{doubt}"
+    return f"{'expired' if left <= 0 else 'expires more than an hour ahead'}: {here}"
 
 
 def new_record_id() -> str:

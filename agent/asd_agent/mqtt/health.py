@@ -138,6 +138,28 @@ class LastTest(Payload):
     """Seconds from the request to the acknowledgement."""
 
 
+class BundleInUse(Payload):
+    """Bundle that a monitor uses."""
+
+    name: str
+    digest: str
+
+
+class Inventory(Payload):
+    """Things that are installed on the box, for lists of many boxes."""
+
+    machine: str
+    """First digits of a hash of the box's own id: two boxes of one name differ in it; empty where it has none."""
+    model: str
+    """Model of the box, or its processor architecture."""
+    configuration: str
+    """SHA-256 of agent.yaml as it is in use; empty where it came from no file."""
+    bundles: dict[str, BundleInUse]
+    """By monitor; those that cannot be judged are left out."""
+    installs_bundles: bool
+    """True where the command `install_bundle` is allowed."""
+
+
 class Health(Payload):
     """Health report of the agent, retained on `health`."""
 
@@ -170,3 +192,4 @@ class Health(Payload):
     """Slow trends of normal scores in words, by monitor."""
     notify: dict[str, NotifyHealth] = Field(default_factory=dict)
     """Targets of notifications, by name."""
+    inventory: Inventory | None = None

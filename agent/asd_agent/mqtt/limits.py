@@ -10,7 +10,7 @@ OVERHEAD_BYTES = 16
 """Fixed header, lengths, message id and properties of a PUBLISH beside its topic and payload, at the most."""
 SPARE_IN_ALERTS = ("explanation", "experts", "quality", "evidence")
 """Fields of an alert that may be shortened, the first first; each is emptied to what its schema allows."""
-SPARE_IN_HEALTH = ("drift", "notify", "monitor_states", "providers", "monitors", "sources", "versions")
+SPARE_IN_HEALTH = ("drift", "notify", "inventory", "monitor_states", "providers", "monitors", "sources", "versions")
 """Parts of the health report that may be left empty, the first first."""
 
 
@@ -57,4 +57,4 @@ def packet_size(topic: str, payload: str) -> int:
 
 def _emptied(value: Any) -> Any:
     """Return an empty object where there is one of many keys; a single value becomes null."""
-    return {} if isinstance(value, dict) and not {"text", "verdict", "path"} & value.keys() else None
+    return {} if isinstance(value, dict) and not {"text", "verdict", "path", "machine"} & value.keys() else None

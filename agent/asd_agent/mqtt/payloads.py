@@ -249,6 +249,30 @@ class Command(Payload):
     """For `shelve`: until the standing alarm, or the next one, has cleared."""
 
 
+InstallStage = Literal["accepted", "refused", "activated", "proved", "returned"]
+"""Stages of an installation; `refused`, `proved` and `returned` are the last."""
+
+
+class InstallBundle(Payload):
+    """A bundle to download, check and use, on `command/install_bundle`; never retained."""
+
+    model_config = ConfigDict(strict=True)
+
+    schema_: Literal["asd.install-bundle/1"] = Field(alias="schema")
+    id: str = Field(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")
+    """Made by the sender, new for every command; a second one of the same id does nothing."""
+    url: str = Field(max_length=1000)
+    """Place of the bundle, as one `.tar`; below an allowed prefix."""
+    sha256: str = Field(pattern=r"^[0-9a-fA-F]{64}$")
+    """SHA-256 of that file."""
+    expires: str = Field(max_length=40)
+    """UTC ISO 8601, at most an hour ahead; ignored after this time."""
+    name: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    """Name by which monitors refer to it; by default the bundle's own."""
+    by: str = Field(default="", max_length=64)
+    """Name of the sender."""
+
+
 class CommandAnswer(Payload):
     """Answer to a command, on `command/result`."""
 
@@ -262,3 +286,5 @@ class CommandAnswer(Payload):
     """Result, or the reason of a refusal and what to send instead."""
     by: str
     time: str
+    stage: InstallStage | None = None
+    """Stage of `install_bundle`, which is answered more than once; null for other commands."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from asd_agent import __version__
 from asd_agent.audio.source import CaptureSource
 from asd_agent.clock import iso_utc
 from asd_agent.monitor import Counts, Monitor
@@ -23,6 +22,7 @@ from asd_agent.mqtt.health import (
 from asd_agent.mqtt.mapping import clock_word
 from asd_agent.runtime import disk_free_bytes, temperature_celsius
 from asd_agent.service.fitness import unfit
+from asd_agent.service.inventory import inventory_of, versions
 from asd_agent.service.loader import LoadedRuntime
 
 
@@ -37,7 +37,7 @@ def health_of(runtime: LoadedRuntime) -> Health:
     return Health(
         time=iso_utc(clock.utc()),
         uptime_seconds=round(clock.monotonic() - runtime.started, 1),
-        versions={"asd-agent": __version__},
+        versions=versions(),
         providers=dict(runtime.bundles.providers),
         sources={name: _source_health(source) for name, source in runtime.sources.items()},
         windows=_window_counts(counts),
@@ -73,6 +73,7 @@ def health_of(runtime: LoadedRuntime) -> Health:
         monitor_states={m.name: _monitor_health(m) for m in monitors},
         drift=dict(history.drift) if history else {},
         history=HistoryHealth(bytes=history.bytes, waiting=history.waiting, lost=history.lost) if history else None,
+        inventory=inventory_of(runtime.bundles, runtime.configuration),
         notify={name: NotifyHealth(**asdict(stats)) for name, stats in notify.items()},
     )
 

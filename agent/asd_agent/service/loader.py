@@ -23,16 +23,19 @@ from asd_agent.history.store import Limits as HistoryLimits
 from asd_agent.history.writer import HistoryWriter
 from asd_agent.monitor import Counts, Identity, Monitor
 from asd_agent.mqtt.commands import CommandReceiver
+from asd_agent.mqtt.install_commands import InstallReceiver
 from asd_agent.mqtt.publisher import Publisher
 from asd_agent.mqtt.topics import Topics
 from asd_agent.notify.notifier import Notifier
 from asd_agent.outbox.schema import OUTBOX_NAME
 from asd_agent.outbox.store import Outbox
+from asd_agent.service.bundle_installer import BundleInstaller, recover_installing
 from asd_agent.service.chain_test import ChainTests
 from asd_agent.service.control import ControlServer
 from asd_agent.service.flood import FloodGuard
 from asd_agent.service.gates import TopicGates
 from asd_agent.service.gateway_process import GatewayProcess
+from asd_agent.service.inventory import digest_of
 from asd_agent.service.loaded_bundles import LoadedBundles, load_bundles
 from asd_agent.service.lock import StateLock
 from asd_agent.service.logs import RecentLines
@@ -89,7 +92,9 @@ class LoadedRuntime:
     ) -> None:
         self.clock = clock = clock or SystemClock()
         self.started = clock.monotonic()
+        self._file, self.configuration = file, digest_of(file)
         self.wake = threading.Event()
+        recovered = recover_installing(config, clock)  # before a bundle that crashes the service is loaded again
         self.bundles = load_bundles(config)
         _log_faults(self.bundles)
         name, state = config.agent.name, config.paths.state
@@ -105,6 +110,8 @@ class LoadedRuntime:
         self.chain_tests = ChainTests(state, self.outbox, clock)
         self.flood = FloodGuard()
         self.reloader = Reloader(reread, self.wake)
+        self.install_receiver = InstallReceiver(Topics(name), config.install_bundle, self.outbox, clock)
+        self.installer = BundleInstaller(config, self.install_receiver, self.reloader, clock, recovered)
         self.recorder = EvidenceRecorder(config.evidence, name, state / FOLDER, clock, self.wake)
         self.history_writer, self.history = _history(config, clock)
         self.recent_lines = RecentLines()
@@ -116,6 +123,7 @@ class LoadedRuntime:
         self.retired = Counts()
         self.working = False
         self.receiver.attach(self.publisher)
+        self.install_receiver.attach(self.publisher)
         self.gates.follow(self.monitors.values())
 
     @property
@@ -154,6 +162,7 @@ class LoadedRuntime:
             settings = new.monitors[monitor.name]
             monitor.change(settings, sources[settings.source], bundles.scorers[monitor.name])
         self.bundles, self.sources, self.monitors = bundles, sources, monitors
+        self.configuration = digest_of(self._file)
         _log_faults(bundles)
         self.receiver.follow(self.publisher, new.commands, bundles.scorers)
         self.gates.follow(monitors.values())

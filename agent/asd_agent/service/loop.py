@@ -180,6 +180,7 @@ class Service:
                 if events:
                     self._store(monitor, events)
             parts.chain_tests.cycle()
+            parts.installer.cycle(parts.monitors)
             parts.control.cycle(now)
             if parts.gateway:
                 parts.gateway.cycle(now)
@@ -210,6 +211,7 @@ class Service:
         for monitor, window in due:
             scored, events = monitor.judge(window, scores.get(id(window)), ClockReading.read(parts.clock))
             parts.recorder.record_window(monitor, scored)
+            parts.installer.record_window(monitor, scored)
             if parts.history:
                 parts.history.record_window(monitor, scored)
             self._store(monitor, events)

@@ -13,7 +13,7 @@ from rigs.broker import Broker, program
 from rigs.waiting import PATIENCE
 
 ACL = Path(__file__).parents[3] / "docs" / "examples" / "mosquitto.acl"
-USERS = ("hall-3-box-1", "hall-4-box-1", "viewer", "operator", "homeassistant")
+USERS = ("hall-3-box-1", "hall-4-box-1", "viewer", "operator", "deployer", "homeassistant")
 
 pytestmark = pytest.mark.rig
 
@@ -56,8 +56,12 @@ def may_publish(broker, user, topic):
         ("viewer", "asd/hall-3-box-1/status", False),
         ("operator", "asd/hall-3-box-1/command/shelve", True),
         ("operator", "asd/hall-3-box-1/command/erase", False),
+        ("operator", "asd/hall-3-box-1/command/install_bundle", False),
+        ("deployer", "asd/hall-3-box-1/command/install_bundle", True),
+        ("deployer", "asd/hall-3-box-1/command/shelve", False),
         ("operator", "asd/hall-3-box-1/monitor/fan/alert", False),
         ("homeassistant", "asd/hall-3-box-1/command/acknowledge", True),
+        ("homeassistant", "asd/hall-3-box-1/command/install_bundle", False),
     ],
 )
 def test_each_user_may_say_what_is_its_own(broker, user, topic, allowed):

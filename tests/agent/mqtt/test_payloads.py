@@ -30,10 +30,12 @@ FIELDS = {
     "score": "schema window_start window_end score threshold clear_level severity domain experts quality",
     "source-state": "schema state reason since restarts agent source",
     "health": "schema time uptime_seconds versions providers sources windows monitors outbox disk_free_bytes "
-    "temperature_celsius boot_id clock faults evidence delivery agent history last_test monitor_states drift notify",
+    "temperature_celsius boot_id clock faults evidence delivery agent history last_test monitor_states drift notify "
+    "inventory",
     "event": "schema id event subject text count time boot_id clock late durable agent",
     "command": "schema id monitor expires by alarm_id minutes note verdict label one_shot",
-    "command-result": "schema id verb monitor done text by time",
+    "install-bundle": "schema id url sha256 expires name by",
+    "command-result": "schema id verb monitor done text by time stage",
 }
 WINDOW = ScoredWindow(
     index=7,

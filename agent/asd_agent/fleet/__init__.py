@@ -1,0 +1,1 @@
+"""All agents of one broker: their states, and the installation of bundles on many boxes one after the other."""
