@@ -140,7 +140,7 @@ def main() -> None:
         receivers = {"mqtt": run.broker, "mail": run.mails, "push": run.push}
         for receiver in receivers.values():
             stack.enter_context(receiver)
-        heard = stack.enter_context(
+        received = stack.enter_context(
             Listener(run.broker.settings(), "asd/box/monitor/m/alert", client_id="people", persistent=True)
         )
         run.agent.wait_log("listening")
@@ -153,7 +153,7 @@ def main() -> None:
             run.ask()
         outages.join()
         _settle(run)
-        alerts = [o for o in heard.objects("asd/box/monitor/m/alert") if o["event"] == "raised"]
+        alerts = [o for o in received.objects("asd/box/monitor/m/alert") if o["event"] == "raised"]
         found = {
             "mqtt": run.judge("mqtt", [(a["alarm_id"], a["late"]) for a in alerts]),
             "mail": run.judge("mail", [_mail(mail) for mail in run.mails.mails]),
