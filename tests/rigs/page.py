@@ -125,7 +125,7 @@ def page_box(folder: Path, bundle: Path, *, knocks: bool = True, **web: Any) -> 
         },
         "paths": {"state": str(state)},
         "evidence": {"pre_seconds": 5, "post_seconds": 2, "free_megabytes": 0},
-        "web": {"port": port, "users": str(folder / "users.json"), **web},
+        "web": {"port": port, "users": str(folder / "users.json"), "public_url": "https://box.plant/asd/", **web},
     }  # fmt: skip
     config = folder / "agent.yaml"
     config.write_text(yaml.safe_dump(settings))

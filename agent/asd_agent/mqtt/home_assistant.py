@@ -53,9 +53,10 @@ def announce(
     monitors: Mapping[str, MonitorDevice],
     commands: Collection[str] = (),
     removed_sources: Collection[str] = (),
+    public_url: str | None = None,
 ) -> frozenset[str]:
     """Publish discovery, now and whenever Home Assistant starts; return the topics that are retained for it."""
-    messages = discovery(publisher.topics, prefix, monitors, commands, removed_sources)
+    messages = discovery(publisher.topics, prefix, monitors, commands, removed_sources, public_url)
     for topic, payload in messages.items():
         publisher.publish_state(topic, payload)
     publisher.republish_on(f"{prefix}/status", b"online")  # its birth message
@@ -68,6 +69,7 @@ def discovery(
     monitors: Mapping[str, MonitorDevice],
     commands: Collection[str] = (),
     removed_sources: Collection[str] = (),
+    public_url: str | None = None,
 ) -> dict[str, str]:
     """Return the retained discovery messages: JSON by topic.
 
@@ -77,15 +79,17 @@ def discovery(
         monitors: Monitors by name.
         commands: Verbs that get a button.
         removed_sources: Sources that were announced before and are no longer there.
+        public_url: URL of the page, which the devices then link to.
     """
     agent_id = f"asd_{topics.agent}"
     sources = sorted({monitor.source for monitor in monitors.values()})
-    agent = _device(topics.agent, agent_id, "asd-agent")
+    agent = _device(topics.agent, agent_id, "asd-agent", page=public_url)
     gone = {f"source_{name}": {"platform": "sensor"} for name in removed_sources if name not in sources}
     messages = {agent_id: {**agent, "components": {**_agent_components(topics, agent_id, sources), **gone}}}
     for name, monitor in monitors.items():
         device_id = f"{agent_id}_{name}"
-        device = _device(name, device_id, f"{monitor.machine} section {monitor.section}", via=agent_id)
+        page = f"{public_url}/machines/{name}" if public_url else None
+        device = _device(name, device_id, f"{monitor.machine} section {monitor.section}", via=agent_id, page=page)
         messages[device_id] = {**device, "components": _monitor_components(topics, device_id, name, monitor, commands)}
     return {
         f"{prefix}/device/{device_id}/config": json.dumps(message, ensure_ascii=False, separators=(",", ":"))
@@ -93,10 +97,12 @@ def discovery(
     }
 
 
-def _device(name: str, device_id: str, model: str, via: str | None = None) -> Component:
+def _device(name: str, device_id: str, model: str, via: str | None = None, page: str | None = None) -> Component:
     device = {"identifiers": [device_id], "name": name, "model": model, "sw_version": __version__}
     if via is not None:
         device["via_device"] = via
+    if page is not None:
+        device["configuration_url"] = page
     return {"device": device, "origin": {"name": "asd-agent", "sw_version": __version__}, "qos": 1}
 
 

@@ -102,7 +102,9 @@ class LoadedRuntime:
         self.lock = StateLock(state)
         self.outbox = Outbox(state / OUTBOX_NAME, clock, config.mqtt.outbox_rows)
         self.publisher = Publisher(config.mqtt, name, self.outbox, clock, self.wake)
-        self.reporter = Reporter(Topics(name), self.outbox, self.publisher, clock)
+        self.reporter = Reporter(
+            Topics(name), self.outbox, self.publisher, clock, config.web.public_url if config.web else None
+        )
         self.gates = TopicGates(self.publisher)
         self.receiver = CommandReceiver(Topics(name), config.commands, self.bundles.scorers, self.outbox, clock)
         self.commands = CommandHandler(self.receiver, self.reporter, clock)

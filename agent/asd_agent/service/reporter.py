@@ -33,9 +33,13 @@ class Reporter:
         outbox: Store of alerts until a broker has acknowledged them.
         publisher: Connection to the broker; started and stopped by the service.
         clock: The clocks.
+        public_url: URL of the page, as alerts name it; None where there is none.
     """
 
-    def __init__(self, topics: Topics, outbox: Outbox, publisher: Publisher, clock: Clock) -> None:
+    def __init__(
+        self, topics: Topics, outbox: Outbox, publisher: Publisher, clock: Clock, public_url: str | None = None
+    ) -> None:
+        self._public_url = public_url.rstrip("/") if public_url else None
         self._topics, self._outbox, self._publisher, self._clock = topics, outbox, publisher, clock
         self._started = clock.monotonic()
         self._lost: dict[str, set[str]] = {}
@@ -59,6 +63,7 @@ class Reporter:
                 devices,
                 config.commands,
                 self._topics.sources_among(self._outbox.retained()) - set(sources),
+                self._public_url,
             )
         before, self._retained = self._retained, keep | set(announced)
         self._publisher.clear(before - self._retained)
@@ -81,7 +86,7 @@ class Reporter:
             record: The command that caused it, for the log.
         """
         topic = self._topics.alert(monitor.name)
-        alerts = [message_of(topic, alert_of(e, monitor.identity)) for e in events]
+        alerts = [message_of(topic, self._linked(alert_of(e, monitor.identity))) for e in events]
         self._outbox.commit(monitor.name, monitor.state.to_json(), [*alerts, *more], record)
         if alerts or more:
             self._publisher.wake()
@@ -90,8 +95,14 @@ class Reporter:
 
     def store_alerts(self, monitor: str, alerts: Sequence[Alert]) -> None:
         """Store alerts that belong to no change of a monitor's state, such as those of a test alarm."""
-        self._outbox.append([message_of(self._topics.alert(monitor), alert) for alert in alerts])
+        self._outbox.append([message_of(self._topics.alert(monitor), self._linked(alert)) for alert in alerts])
         self._publisher.wake()
+
+    def _linked(self, alert: Alert) -> Alert:
+        """Return the alert with the page of its alarm, where there is a page."""
+        if self._public_url is None or alert.alarm_id is None:
+            return alert
+        return alert.model_copy(update={"url": f"{self._public_url}/alarms/{alert.alarm_id}"})
 
     def publish_state(self, monitor: Monitor) -> None:
         """Publish a monitor's state, retained."""

@@ -19,6 +19,8 @@ import pytest
 from asd_agent.control_client import MAX_BYTES
 from asd_agent.gateway import server as server_module
 from asd_agent.gateway.server import CONNECTIONS, GatewayAnswer, GatewayServer
+from asd_agent.outbox.reader import alerts, open_outbox
+from asd_agent.outbox.schema import OUTBOX_NAME
 from rigs.page import PageBox, ask_gateway, page_box
 from rigs.waiting import PATIENCE, wait_until
 
@@ -148,6 +150,12 @@ def test_a_replay_with_another_level_and_its_use_as_a_site_calibration(box: Page
     assert applied["lines"] == ["domain: site", "alarm: {raise_after: 4 of 6}"]
     assert not applied["in_use"]
     assert list((box.state / "site").glob("*-00/0001/overlay.json"))
+
+
+def test_alerts_link_to_the_page_of_their_alarm(box: PageBox):
+    with open_outbox(box.state / OUTBOX_NAME) as db:
+        found = [alert for _, alert, _ in alerts(db, 20) if alert["event"] == "raised"]
+    assert found[0]["url"] == f"https://box.plant/asd/alarms/{found[0]['alarm_id']}"
 
 
 def test_updates_stream_changes(box: PageBox):

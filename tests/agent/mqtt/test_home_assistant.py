@@ -166,3 +166,15 @@ def test_home_assistant_is_told_again_when_it_starts_and_forgets_what_was_turned
             listener.wait_text(AGENT, "")
             without.stop()
             outbox.close()
+
+
+def test_devices_link_to_the_page_where_there_is_one():
+    messages = discovery(TOPICS, "homeassistant", CARDS, public_url="https://box.plant/asd")
+    links = {json.loads(text)["device"].get("configuration_url") for text in messages.values()}
+    assert links == {
+        "https://box.plant/asd",
+        "https://box.plant/asd/machines/press",
+        "https://box.plant/asd/machines/saw",
+    }
+    plain = discovery(TOPICS, "homeassistant", CARDS)
+    assert not any("configuration_url" in json.loads(text)["device"] for text in plain.values())

@@ -23,7 +23,7 @@ from write_schemas import MODELS, schema_texts  # noqa: E402
 FIELDS = {
     "alert": "schema id alarm_id seq event state machine section domain window_start window_end score threshold "
     "severity experts explanation quality bundle boot_id clock late durable provisional evidence_id evidence "
-    "time agent monitor by note verdict label test",
+    "time agent monitor by note verdict label test url",
     "monitor-state": "schema state alarm alarm_id raised_at stale suspended out_of_service shelved_until seq machine "
     "section domain window_start window_end score threshold clear_level severity experts quality bundle provisional "
     "boot_id clock last_raised_at evidence_id time agent monitor reason returned",
@@ -116,6 +116,7 @@ def test_an_alert_says_all_it_knows():
         "verdict": None,
         "label": None,
         "test": False,
+        "url": None,
     }
 
 
