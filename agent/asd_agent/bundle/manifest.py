@@ -38,6 +38,7 @@ Kind = Literal[
     "network",
     "level",
     "mel_statistics",
+    "mel_spectrum",
     "indicators",
 ]
 Density = Literal["gmm", "mahalanobis", "mean", "bank", "posterior_distance", "logit_distance"]

@@ -138,7 +138,8 @@ def _mel_statistics(
 ) -> Explanation:
     spec = member.features or FeatureSpec()
     deviation = deviation_from_normal(output, scorer)
-    profile = np.asarray(np.abs(deviation[0]).reshape(2, spec.n_mels).max(axis=0), dtype=np.float64)
+    # One row of quantities for each statistic over time: the mean alone, or mean and spread.
+    profile = np.asarray(np.abs(deviation[0]).reshape(-1, spec.n_mels).max(axis=0), dtype=np.float64)
     bands = stretches(profile, mel_centres(spec))
     return Explanation(bands_text(bands), bands)
 
@@ -172,6 +173,7 @@ EXPLAINERS: Mapping[str, Explainer] = MappingProxyType(
         "network": _network,
         "level": _level,
         "mel_statistics": _mel_statistics,
+        "mel_spectrum": _mel_statistics,
         "indicators": _indicators,
     }
 )
@@ -192,7 +194,7 @@ def _level_map(member: Member, _output: ModelOutput, features: WindowFeatures, s
 
 
 ANOMALY_MAPS: Mapping[str, Callable[[Member, ModelOutput, WindowFeatures, Scorer], AnomalyMap]] = MappingProxyType(
-    {"autoencoder": _error_map, "mel_statistics": _level_map}
+    {"autoencoder": _error_map, "mel_statistics": _level_map, "mel_spectrum": _level_map}
 )
 """Anomaly map of each kind of member that has one, the kind that judges every frame first.
 

@@ -77,6 +77,12 @@ def mel_statistics(member: Member, features: WindowFeatures) -> ModelOutput:
     return np.asarray(statistics[:, None, :], dtype=np.float32)
 
 
+def mel_spectrum(member: Member, features: WindowFeatures) -> ModelOutput:
+    """Mean over time of each mel band, shape (windows, 1, n_mels)."""
+    log_mels = features.log_mel(member.features or FeatureSpec())
+    return np.asarray(log_mels.mean(axis=1)[:, None, :], dtype=np.float32)
+
+
 def condition_indicators(_member: Member, features: WindowFeatures) -> ModelOutput:
     """Condition indicators of each window, shape (windows, 1, indicators)."""
     return indicators(features.windows)[:, None, :]
@@ -93,6 +99,7 @@ MEMBER_KINDS: Mapping[str, MemberKind] = MappingProxyType(
         "network": NETWORK,
         "level": MemberKind(level),
         "mel_statistics": MemberKind(mel_statistics),
+        "mel_spectrum": MemberKind(mel_spectrum),
         "indicators": MemberKind(condition_indicators),
     }
 )

@@ -16,11 +16,11 @@ class StatisticsExpert(Expert):
     """Quantities of a window, and one shrunk Gaussian of their normal values.
 
     Attributes:
-        kind: `level` is the loudness alone, `mel_statistics` mean and spread of each mel band over time, `indicators`
-            the classical quantities of condition monitoring.
+        kind: `level` is the loudness alone, `mel_statistics` mean and spread of each mel band over time,
+            `mel_spectrum` the mean alone, `indicators` the classical quantities of condition monitoring.
     """
 
-    kind: Literal["level", "mel_statistics", "indicators"]
+    kind: Literal["level", "mel_statistics", "mel_spectrum", "indicators"]
     density: DensitySettings = DensitySettings(density="mahalanobis")
 
 
@@ -33,7 +33,7 @@ class StatisticsFamily(Family[StatisticsExpert]):
         """Return the expert with its only member."""
         named = trained.named
         expert = named.expert
-        features = (expert.features or trained.features) if expert.kind == "mel_statistics" else None
+        features = (expert.features or trained.features) if expert.kind.startswith("mel_") else None
         return ExpertPlan(
             name=named.name,
             members=[Member(id=named.member_id(0), kind=expert.kind, features=features)],
