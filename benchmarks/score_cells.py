@@ -38,12 +38,14 @@ class Choice:
         density: Density and what it judges.
         pooling: From rows to a score.
         own_domain: Of a bank: whether a domain is compared with its own clips alone.
+        fitted_to_all: Whether a density is fitted to the clips that the member has learnt as well.
     """
 
     member: tuple[str, str]
     density: DensitySettings
     pooling: FramePooling = field(default_factory=FramePooling)
     own_domain: bool = False
+    fitted_to_all: bool = False
 
 
 TRIMMED = {"trim_low": 0.05, "trim_high": 0.05}
@@ -62,13 +64,16 @@ CHOICES: Mapping[str, Choice] = {
     "ae: gmm, maximum": Choice(AE, GMM, FramePooling(**TRIMMED, alpha=None)),
     "ae: gmm diagonal, mean": Choice(AE, _density("gmm", components=2, covariance="diag"), FramePooling(**TRIMMED)),
     "ae: clip mean": Choice(AE, MEAN),
+    "ae: clip mean, all clips": Choice(AE, MEAN, fitted_to_all=True),
     "ae: clip mean and spread": Choice(AE, STATISTICS),
     "ae: mean error": Choice(AE, _density("mean")),
     "ae no masks: gmm, mean": Choice(PLAIN, GMM, FramePooling(**TRIMMED)),
     "ae no masks: clip mean": Choice(PLAIN, MEAN),
+    "ae no masks: clip mean, all clips": Choice(PLAIN, MEAN, fitted_to_all=True),
     "ae no masks: clip mean and spread": Choice(PLAIN, STATISTICS),
     "dense: mean error": Choice(DENSE, _density("mean")),
     "dense: clip mean": Choice(DENSE, MEAN),
+    "dense: clip mean, all clips": Choice(DENSE, MEAN, fitted_to_all=True),
     "dense: clip mean and spread": Choice(DENSE, STATISTICS),
     "embedding: bank, normalised": Choice(EMBEDDING, _density("bank")),
     "embedding: bank": Choice(EMBEDDING, _density("bank", normalise=False)),
@@ -177,7 +182,8 @@ def fitted(
                 data(known), Calibrated(scorer, scores, standardisation(scores)), choice.density, choice.pooling
             )
         return Calibrated(scorer, scores, standardisation(scores))
-    of_source = calibrate_source(data(kept), choice.density, choice.pooling)
+    more = output[learnt] if choice.fitted_to_all and learnt else None
+    of_source = calibrate_source(data(kept), choice.density, choice.pooling, learnt=more)
     if domain == "source" or not target:
         return of_source
     if len(target) < PROVISIONAL_BELOW:

@@ -204,9 +204,11 @@ def main() -> None:
     parser.add_argument(
         "--mixture", action="append", default=[], help="a mixture to compare, such as 'a + b (maximum)'"
     )
+    parser.add_argument("--choice", action="append", help="only this choice; may be given again")
     parser.add_argument("--nll", action="store_true", help="also the likelihoods in sample and fresh")
     asked = parser.parse_args()
-    scores, cells = scored(CHOICES, asked.store)
+    choices = {name: CHOICES[name] for name in asked.choice or CHOICES}
+    scores, cells = scored(choices, asked.store)
     table = {n: {k: value(c.scores, len(cells[k].normal)) for k, c in of.items()} for n, of in scores.items()}
     complete = {name: values for name, values in table.items() if set(values) == set(cells)}
     show_cells(table, cells)
@@ -239,7 +241,7 @@ def main() -> None:
         _title("Mean negative log-likelihood of a clip's numbers, for each number:")
         _row("density", "machine", "its own clips", "fresh normals", "faults")
         _row("---", "---", "---:", "---:", "---:")
-        for density, machine, own, fresh, faulty in likelihoods(CHOICES, asked.store):
+        for density, machine, own, fresh, faulty in likelihoods(choices, asked.store):
             _row(density, machine, f"{own:.2f}", f"{fresh:.2f}", f"{faulty:.2f}")
 
 

@@ -68,8 +68,22 @@ class Calibrated:
     between: Float = field(default_factory=lambda: np.empty(0))
 
 
-def calibrate_source(data: DomainData, settings: DensitySettings, pooling: FramePooling, seed: int = 0) -> Calibrated:
+def calibrate_source(
+    data: DomainData,
+    settings: DensitySettings,
+    pooling: FramePooling,
+    seed: int = 0,
+    learnt: ModelOutputs | None = None,
+) -> Calibrated:
     """Fit one member's scorer on a domain with clips enough.
+
+    Args:
+        data: Clips that the member has not learnt; their scores are the reference.
+        settings: Density.
+        pooling: From rows to a score.
+        seed: Seed of the fit.
+        learnt: Model outputs of clips that the member has learnt, shape (clips, rows, dimensions), where the density is
+            fitted to them as well.
 
     Raises:
         DataError: Fewer than two recordings: no score could be had without its own fit.
@@ -77,7 +91,7 @@ def calibrate_source(data: DomainData, settings: DensitySettings, pooling: Frame
     x = np.asarray(data.outputs)
 
     def fit(clips: ModelOutputs) -> Arrays:
-        return fit_density(clips, settings, seed)
+        return fit_density(clips if learnt is None else np.concatenate([learnt, clips]), settings, seed)
 
     reference, between = cross_fit(data, fit, judge_of(settings, pooling))
     return Calibrated(fit(x), reference, standardisation(reference), between)

@@ -22,6 +22,13 @@ def test_the_registries_hold_every_kind_of_the_manifest():
     assert set(ANOMALY_MAPS) <= set(MEMBER_KINDS)
 
 
+def test_a_mel_spectrum_is_the_first_half_of_the_mel_statistics():
+    sound = WindowFeatures(np.random.default_rng(1).normal(size=(2, 160_000)).astype(np.float32) * 0.1)
+    mean, both = (load(Member(id="m", kind=kind))(sound, ["00", "00"]) for kind in ("mel_spectrum", "mel_statistics"))
+    np.testing.assert_array_equal(mean, both[:, :, : mean.shape[2]])
+    assert both.shape[2] == 2 * mean.shape[2]
+
+
 def test_an_unknown_kind_is_refused_by_name():
     member = Member.model_construct(id="m", kind="oracle", graph=None)
     with pytest.raises(AsdError, match="kind of member 'oracle' is not known here"):

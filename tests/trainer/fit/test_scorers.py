@@ -1,6 +1,7 @@
 """Clips that a member's scorers are fitted to: those it has not learnt, of one condition or of the machine."""
 
 from datetime import datetime, timezone
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,8 +9,11 @@ import pytest
 from asd_agent.bundle.manifest import Member, Provenance
 from asd_agent.calibrate import DensitySettings
 from asd_agent.calibrate.compose import ThresholdSettings
+from asd_agent.calibrate.density import fit_density
 from asd_agent.errors import DataError
 from asd_agent.features.log_mel import FeatureSpec
+from asd_agent.inference.densities import anomaly_scores
+from asd_agent.inference.members import WindowFeatures, load_member
 from asd_agent.inference.provider_check import check_golden
 from asd_agent.inference.providers import Sessions
 from asd_agent.inference.scorer import BundleScorer
@@ -41,6 +45,23 @@ def test_each_member_has_reference_scores_of_what_it_has_not_learnt():
     for number, rows in enumerate(([0, 1, 2], [3, 4, 6])):
         found = fitted(using, number)["01", "source"]
         assert np.flatnonzero(np.isfinite(found.reference)).tolist() == rows
+
+
+def test_a_density_fitted_to_all_clips_still_takes_its_reference_from_unlearnt_ones():
+    """By hand: a density of the learnt clips and the unlearnt ones of the other folds judges those of one fold."""
+    settings = DensitySettings(density="mahalanobis")
+    using = plan(held_out=[held_out(0, 1, 2), held_out(3, 4)], fitted_to="all")
+    found = fitted(using)["01", "source"]
+    assert np.flatnonzero(np.isfinite(found.reference)).tolist() == [0, 1, 2]
+    windows = WindowFeatures(SOURCE["01"].floats())
+    output = load_member(using.members[0], Path(), {}, {}, Sessions())(windows, ["01"] * 8)
+    np.testing.assert_allclose(found.scorer["mean"], fit_density(output, settings)["mean"], rtol=1e-6)
+    learnt = [3, 4, 5, 6, 7]
+    for row, others in ((0, [1, 2]), (1, [0, 2]), (2, [0, 1])):
+        scorer = fit_density(output[learnt + others], settings)
+        assert found.reference[row] == pytest.approx(anomaly_scores(output[row], "mahalanobis", scorer)[0], rel=1e-5)
+    alone = fitted(plan(held_out=[held_out(0, 1, 2), held_out(3, 4)]))["01", "source"]
+    assert not np.allclose(alone.scorer["mean"], found.scorer["mean"])
 
 
 def test_a_section_that_a_member_has_learnt_whole_is_named():

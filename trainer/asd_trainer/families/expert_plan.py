@@ -44,6 +44,7 @@ class ExpertPlan:
         knows_target: Whether members have learnt the target's clips, whose scores are then too low for a reference.
         own_domain: Whether a domain is compared with the bank of its own clips alone.
         scorers: One scorer for each section and domain, or one for the machine.
+        fitted_to: Clips that a density is fitted to.
         pooling: From rows to a score.
         combination: From the members' scores to the expert's.
         chosen: Ids of the members that are used in each domain; all where a domain is not in it.
@@ -61,6 +62,7 @@ class ExpertPlan:
     knows_target: bool = False
     own_domain: bool = False
     scorers: Literal["condition", "machine"] = "condition"
+    fitted_to: Literal["unlearnt", "all"] = "unlearnt"
     pooling: FramePooling = field(default_factory=FramePooling)
     combination: Combination = field(default_factory=Combination)
     chosen: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -80,7 +82,9 @@ class ExpertPlan:
             return False
         if clip.domain == "target":
             return self.members[member].id not in self.left_out
-        return self.held_out is None or self.density.density == "bank" or clip.path.name in self.held_out[member]
+        if self.held_out is None or self.density.density == "bank" or self.fitted_to == "all":
+            return True
+        return clip.path.name in self.held_out[member]
 
     def counted_as(self, member_id: str) -> str:
         """Return the id under which a member is counted, together with its counterparts in other sections."""

@@ -134,6 +134,7 @@ class MachineFamily(Family[N]):
             held_out=[split.held_out(trained.machine, named.fold(n)) for n in range(len(members))],
             knows_target=self.both_domains,
             scorers=expert.scorers,
+            fitted_to=expert.fitted_to,
             pooling=expert.frame_pooling,
             combination=expert.combination,
             chosen=trained.member_names(),

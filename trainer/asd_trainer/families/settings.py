@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from asd_agent.bundle.manifest import Combination, FramePooling
+from asd_agent.bundle.manifest import Combination, FramePooling, without
 from asd_agent.calibrate import DensitySettings
 from asd_agent.features.log_mel import FeatureSpec
 from asd_trainer.settings import Settings
@@ -37,6 +37,8 @@ class Expert(Settings):
         kind: Kind by which the registry finds the family.
         features: Front end of the expert, where it is not the recipe's.
         density: Density that is fitted to what members infer.
+        fitted_to: Clips that it is fitted to: those that the member has not learnt, or all. Reference scores come from
+            the former either way.
         scorers: One scorer for each section and domain, as in the paper, or one for the whole machine.
         frame_pooling: From frame scores to one score.
         combination: From the members' scores to the expert's.
@@ -46,9 +48,21 @@ class Expert(Settings):
     kind: str
     features: FeatureSpec | None = None
     density: DensitySettings = DensitySettings()
+    fitted_to: Literal["unlearnt", "all"] = "unlearnt"
     scorers: Literal["condition", "machine"] = "condition"
     frame_pooling: FramePooling = FramePooling()
     combination: Combination = Combination()
+
+    @model_validator(mode="after")
+    def _fit_possible(self) -> Expert:
+        if self.fitted_to == "all" and self.scorers == "machine":
+            raise ValueError("`fitted_to: all` wants `scorers: condition`")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_fitted_to(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without `fitted_to` at its default: what was trained before the field existed keeps its digest."""
+        return without(whole(self), "fitted_to", "unlearnt")
 
     @property
     def member_count(self) -> int:

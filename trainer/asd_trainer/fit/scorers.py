@@ -169,7 +169,10 @@ class MemberScorers:
             rows = plan.unlearnt(number, clips)
             self._check(plan, number, section, clips, rows)
             data = self._data(plan, member, section, clips, rows)
-            fitted = calibrate_source(data, plan.density, plan.pooling, self._seed)
+            learnt = None
+            if plan.fitted_to == "all" and len(rows) < len(clips):
+                learnt = self._infer(plan, member, section, clips.without(rows).samples)
+            fitted = calibrate_source(data, plan.density, plan.pooling, self._seed, learnt)
             found[section, "source"] = self._at_rows(fitted, rows, clips)
             if section in target:
                 target_data = self._data(plan, member, section, target[section])

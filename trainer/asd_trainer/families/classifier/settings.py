@@ -169,6 +169,8 @@ class ClassifierExpert(NetworkExpert):
             )
         if self.scorers != "condition":
             raise ValueError("`scorers: machine` is impossible: each section has a network of its own")
+        if self.fitted_to != "unlearnt":
+            raise ValueError("`fitted_to: all` is impossible: a classifier is sure of what it has learnt")
         return self
 
     def member(self, number: int, features: FeatureSpec) -> ClassifierExpert:

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from asd_agent.bundle.manifest import without
 from asd_agent.calibrate import DensitySettings
 from asd_agent.features.log_mel import FeatureSpec
 from asd_agent.features.stft import SpectrumSpec, StftSpec
@@ -84,17 +85,17 @@ class EmbeddingExpert(NetworkExpert):
 
     @model_serializer(mode="wrap")
     def _without_default(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without `domains` at its default: what was trained before the field existed keeps its digest."""
-        content: dict[str, Any] = whole(self)
+        """Without newer fields at their defaults: what was trained before they existed keeps its digest."""
+        content: dict[str, Any] = without(whole(self), "fitted_to", "unlearnt")
         if self.domains == "both":
             content.pop("domains", None)
         return content
 
     @model_validator(mode="after")
     def _possible(self) -> EmbeddingExpert:
-        if self.density.density != "bank" or self.scorers != "condition":
+        if self.density.density != "bank" or self.scorers != "condition" or self.fitted_to != "unlearnt":
             raise ValueError(
-                "embeddings are judged by a bank for each section: leave out `scorers` and `density.density`"
+                "embeddings are judged by a bank for each section: leave out `scorers`, `fitted_to`, `density.density`"
             )
         if self.exchange and len(self.network.inputs) < 2:
             raise ValueError("`exchange: true` needs two branches to exchange")
