@@ -214,21 +214,24 @@ def main() -> None:
     show_cells(table, cells)
     _title("Single choices, by leaving one machine out:")
     show_left_out(leave_out(complete))
-    mixes = mixtures(scores, cells, asked.part or [p for p in complete if not p.startswith("bc")], asked.most)
-    ranked = sorted(mixes, key=lambda n: -float(np.mean(list(of_units(mixes[n]).values()))))
-    _title("Mixtures and single choices, by the mean over machines:")
-    show_ranking(mixes | complete, [*ranked[:15], *asked.mixture, *complete])
-    _title("Mixtures and single choices, by leaving one machine out:")
-    show_left_out(leave_out(mixes | complete))
-    _title("Paired differences over all cells, in points:")
-    _row("", "against", "difference")
-    _row("---", "---", "---")
 
     def system(name: str) -> dict[Key, list[Float]]:
         if name in scores:
             return {key: cell.scores for key, cell in scores[name].items()}
         parts, scale = name.removesuffix(")").rsplit(" (", 1)
         return {key: mixed([scores[p][key] for p in parts.split(" + ")], SCALES[scale]) for key in cells}
+
+    mixes = mixtures(scores, cells, asked.part or [p for p in complete if not p.startswith("bc")], asked.most)
+    for name in asked.mixture:
+        mixes[name] = {key: value(of, len(cells[key].normal)) for key, of in system(name).items()}
+    ranked = sorted(mixes, key=lambda n: -float(np.mean(list(of_units(mixes[n]).values()))))
+    _title("Mixtures and single choices, by the mean over machines:")
+    show_ranking(mixes | complete, [*dict.fromkeys([*ranked[:15], *asked.mixture]), *complete])
+    _title("Mixtures and single choices, by leaving one machine out:")
+    show_left_out(leave_out(mixes | complete))
+    _title("Paired differences over all cells, in points:")
+    _row("", "against", "difference")
+    _row("---", "---", "---")
 
     for mixture in asked.mixture or ranked[:1]:
         for name in complete:

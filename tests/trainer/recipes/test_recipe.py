@@ -29,12 +29,16 @@ def test_an_ablation_changes_what_it_says_and_nothing_else():
     for name, key, value in [
         ("ae-no-masks", "replicas", {"count": 1, "pooling": "mean", "masked": False, "cells": "all"}),
         ("ae-masked-cells", "replicas", {"count": 4, "pooling": "mean", "masked": True, "cells": "masked"}),
-        ("ae-one-scorer", "scorers", "machine"),
-        ("ae-mean", "frame_pooling", {"trim_low": 0.0, "trim_high": 0.0, "alpha": 0.0}),
         ("ae-no-id", "id_regression", False),
     ]:
         wanted = {**ae, "experts": [{**ae["experts"][0], key: value}]}
         assert load_recipe(name).model_dump(exclude={"name"}) == wanted
+    paper = load_recipe("ae-paper-scorer").experts[0]
+    assert (paper.density.density, paper.density.summary, paper.fitted_to) == ("gmm", "rows", "unlearnt")
+    assert (paper.frame_pooling.alpha, load_recipe("ae-mean").experts[0].frame_pooling.alpha) == (1.0, 0.0)
+    assert load_recipe("ae-mean").experts[0].density == paper.density
+    one = load_recipe("ae-one-scorer").experts[0]
+    assert (one.scorers, one.fitted_to) == ("machine", "unlearnt")
 
 
 def test_a_variant_changes_what_it_names_and_the_recipes_features_stay_below_it():
