@@ -136,7 +136,7 @@ class CellScores:
 
 
 def fitted(
-    choice: Choice, clips: Clips, output: npt.NDArray[np.float32], heard: set[str] | None, place: tuple[str, str]
+    choice: Choice, clips: Clips, output: npt.NDArray[np.float32], unseen: set[str] | None, place: tuple[str, str]
 ) -> Calibrated:
     """Fit a scorer to the normal clips of a section and domain.
 
@@ -144,7 +144,7 @@ def fitted(
         choice: The way to score.
         clips: Clips of the machine.
         output: What the member infers from them.
-        heard: Names of the training clips that the member has not learnt; None where nothing is trained.
+        unseen: Names of the training clips that the member has not learnt; None where nothing is trained.
         place: Section and domain.
     """
     section, domain = place
@@ -153,7 +153,7 @@ def fitted(
         return DomainData(output[rows], clips.recordings(rows))
 
     def unlearnt(rows: Sequence[int]) -> list[int]:
-        return [i for i in rows if heard is None or clips.rows[i]["name"] in heard]
+        return [i for i in rows if unseen is None or clips.rows[i]["name"] in unseen]
 
     source, target = clips.where(section, "source", "train"), clips.where(section, "target", "train")
     kept = unlearnt(source)
@@ -211,13 +211,13 @@ def scored(choices: Mapping[str, Choice], store: Path) -> tuple[dict[str, dict[K
                 _numbers(clips.recordings(anomalous)),
             )
             for name, choice in choices.items():
-                for output, heard in outputs(folder, choice.member):
+                for output, unseen in outputs(folder, choice.member):
                     own = output if output.ndim == 3 else output[:, None]
                     if not np.isfinite(own[normal]).all():
                         continue
                     try:
                         with np.errstate(all="ignore"):
-                            scorer = fitted(choice, clips, own, heard, (section, domain))
+                            scorer = fitted(choice, clips, own, unseen, (section, domain))
                     except DataError:
                         continue
                     scores = judge_of(choice.density, choice.pooling)(own[normal + anomalous], scorer.scorer)
@@ -231,8 +231,8 @@ def scored(choices: Mapping[str, Choice], store: Path) -> tuple[dict[str, dict[K
 def outputs(folder: Path, member: tuple[str, str]) -> Iterator[tuple[npt.NDArray[np.float32], set[str] | None]]:
     recipe, name = member
     for path in sorted(folder.glob(f"{recipe}.*.{name}.npy")):
-        heard = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["unlearnt"]
-        yield np.load(path, mmap_mode="r"), None if heard is None else set(heard)
+        unseen = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["unlearnt"]
+        yield np.load(path, mmap_mode="r"), None if unseen is None else set(unseen)
 
 
 def _numbers(names: Sequence[str]) -> npt.NDArray[np.int64]:

@@ -49,7 +49,7 @@ def unit_of(key: Key) -> str:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """What is chosen without one machine.
+    """Choice that is made without one machine.
 
     Attributes:
         unit: The machine.
@@ -89,13 +89,13 @@ def likelihoods(choices: Mapping[str, Choice], store: Path) -> list[tuple[str, s
         for name, choice in choices.items():
             if choice.density.density not in ("gmm", "mahalanobis"):
                 continue
-            for output, heard in list(outputs(folder, choice.member))[:1]:
+            for output, unseen in list(outputs(folder, choice.member))[:1]:
                 values = []
                 for section, domain in clips.cells():
                     kept = [
                         i
                         for i in clips.where(section, "source", "train")
-                        if heard is None or clips.rows[i]["name"] in heard
+                        if unseen is None or clips.rows[i]["name"] in unseen
                     ]
                     if domain != "source" or len(kept) < 2:
                         continue
