@@ -11,7 +11,7 @@ from typing import Any
 
 from asd_agent.clock import Clock, SystemClock, iso_utc
 from asd_agent.config.notify import NotifySettings
-from asd_agent.notify.notifier import Notifier
+from asd_agent.notify.notifier import Notifications
 from asd_agent.notify.target import NotifyStats
 from asd_agent.outbox.schema import OUTBOX_NAME, Message
 from asd_agent.outbox.store import Outbox
@@ -44,7 +44,7 @@ def alert(event: str = "raised", *, alarm_id: str | None = None, severity: int =
 class Notifying:
     """The outbox and its targets."""
 
-    def __init__(self, outbox: Outbox, notifier: Notifier) -> None:
+    def __init__(self, outbox: Outbox, notifier: Notifications) -> None:
         self.outbox, self.notifier = outbox, notifier
 
     def store(self, *messages: Message) -> list[str]:
@@ -72,7 +72,7 @@ def notifying(folder: Path, settings: NotifySettings, clock: Clock | None = None
     """One target, `t`, that runs."""
     clock = clock or SystemClock()
     outbox = Outbox(folder / OUTBOX_NAME, clock)
-    notifier = Notifier({"t": settings}, outbox, clock, folder / "evidence")
+    notifier = Notifications({"t": settings}, outbox, clock, folder / "evidence")
     notifier.start()
     try:
         yield Notifying(outbox, notifier)

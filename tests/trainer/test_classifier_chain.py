@@ -10,6 +10,7 @@ from asd_agent.audio.files import read_clip
 from asd_agent.bundle import Bundle
 from asd_agent.errors import ConfigError
 from asd_agent.features.log_mel import log_mel
+from asd_agent.inference.densities import LEAST_POSTERIOR
 from asd_agent.inference.provider_check import check_golden
 from asd_agent.inference.scorer import BundleScorer
 from asd_trainer.data.dataset import scan
@@ -58,6 +59,17 @@ def files(plan: Plan, job: str) -> Path:
     return plan.out / "jobs" / digests(plan.jobs)[job] / "files"
 
 
+def equation_7(opened: Bundle, scorer: str, p: np.ndarray, d: np.ndarray) -> np.ndarray:
+    """Eq. 7 with γ = 0.5 by hand: the doubt as a logit, both terms standardised by held-out normal clips."""
+    p = np.clip(p.astype(np.float64), LEAST_POSTERIOR, 1 - LEAST_POSTERIOR)
+    terms = {"doubt": np.log1p(-p) - np.log(p), "distance": d.astype(np.float64)}
+    standardised = [
+        (term - opened.scorers[f"{scorer}/{name}_mean"].item()) / opened.scorers[f"{scorer}/{name}_std"].item()
+        for name, term in terms.items()
+    ]
+    return 0.5 * standardised[0] + 0.5 * standardised[1]
+
+
 def test_each_section_and_domain_is_judged_by_its_own_networks_and_no_other(plan):
     manifest = bundle(plan, "bc").manifest
     for section in ("00", "01"):
@@ -80,8 +92,7 @@ def test_the_agent_gives_equation_7_of_torchs_network(plan, domain, checkpoint):
     condition = opened.manifest.condition("01", domain)
     assert condition is not None
     use = condition.experts[0].members[0]
-    mean, std = (float(opened.scorers[f"{use.scorer}/distance_{k}"][0]) for k in ("mean", "std"))
-    wanted = 0.5 * (1 - float(p)) + 0.5 * (float(d) - mean) / std
+    wanted = equation_7(opened, use.scorer, p.numpy(), d.numpy())
     found = BundleScorer(opened).score(sound[None], "01", domain, explained="all")[0]
     assert found.members[f"bc-0-01-{domain}"] == pytest.approx(wanted, rel=1e-3, abs=1e-3)
     assert found.explanation is not None
@@ -98,8 +109,7 @@ def test_a_targets_location_comes_of_networks_that_were_not_tuned_to_the_clip(pl
     condition = opened.manifest.condition("00", "target")
     assert condition is not None
     use = condition.experts[0].members[0]
-    mean, std = (float(opened.scorers[f"{use.scorer}/distance_{k}"][0]) for k in ("mean", "std"))
-    left_out = 0.5 * (1 - seen[:, 0, 0]) + 0.5 * (seen[:, 0, 1] - mean) / std
+    left_out = equation_7(opened, use.scorer, seen[:, 0, 0], seen[:, 0, 1])
     assert use.standardisation.mean == pytest.approx(left_out.mean(), rel=1e-5)
 
 

@@ -13,7 +13,7 @@ from asd_agent.notify.target import NotifyStats, NotifyTarget
 from asd_agent.outbox.store import Outbox
 
 
-class Notifier:
+class Notifications:
     """Starts, wakes and ends the targets.
 
     Args:

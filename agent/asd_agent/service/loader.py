@@ -26,7 +26,7 @@ from asd_agent.mqtt.commands import CommandReceiver
 from asd_agent.mqtt.install_commands import InstallReceiver
 from asd_agent.mqtt.publisher import Publisher
 from asd_agent.mqtt.topics import Topics
-from asd_agent.notify.notifier import Notifier
+from asd_agent.notify.notifier import Notifications
 from asd_agent.outbox.schema import OUTBOX_NAME
 from asd_agent.outbox.store import Outbox
 from asd_agent.service.bundle_installer import BundleInstaller, recover_installing
@@ -118,7 +118,7 @@ class LoadedRuntime:
         self.history_writer, self.history = _history(config, clock)
         self.recent_lines = RecentLines()
         self.gateway = GatewayProcess(file) if config.web else None
-        self.notifier = Notifier(config.notify, self.outbox, clock, state / FOLDER)
+        self.notifier = Notifications(config.notify, self.outbox, clock, state / FOLDER)
         self.metrics = _metrics(config)
         self.sources = {name: self._source(name, self.bundles) for name in config.sources}
         self.monitors = {name: self._monitor(name, self.bundles, self.sources) for name in self.bundles.scorers}

@@ -18,7 +18,7 @@ from asd_agent import __version__
 from asd_agent.config.model import Config, WebSettings
 from asd_agent.web import values
 from asd_agent.web.service_client import RefusedError, ServiceAwayError, ServiceClient
-from asd_agent.web.sessions import COOKIE, LoginLimit, Sessions
+from asd_agent.web.sessions import COOKIE, LoginLimit, LoginSessions
 from asd_agent.web.texts import Texts
 from asd_agent.web.users import Role, User, UserFile
 
@@ -47,7 +47,7 @@ class PageParts:
     users: UserFile
     service: ServiceClient
     local_only: bool
-    sessions: Sessions = field(default_factory=Sessions)
+    sessions: LoginSessions = field(default_factory=LoginSessions)
     limit: LoginLimit = field(default_factory=LoginLimit)
 
     def __post_init__(self) -> None:

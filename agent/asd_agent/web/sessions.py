@@ -29,7 +29,7 @@ class _Session:
     used: float
 
 
-class Sessions:
+class LoginSessions:
     """Sessions by the digest of their token, so that a dump of the memory gives no cookie.
 
     Args:

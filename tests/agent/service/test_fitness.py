@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import threading
 import time
 from collections.abc import Iterator
@@ -53,14 +52,26 @@ def served(bundle_path: Path, folder: Path) -> Iterator[tuple[LoadedRuntime, Ser
         thread.join()
 
 
-def kill(name: str) -> None:
-    """End a thread of this process as an error of its code would."""
-    (thread,) = (t for t in threading.enumerate() if t.name == name)
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(SystemExit))
+def end_next(*_: object, **__: object) -> None:
+    """End the thread that calls, as nothing in its code provides for."""
+    raise SystemExit
+
+
+def step_of(runtime: LoadedRuntime, name: str) -> tuple[object, str]:
+    """Return an object and its method that the thread calls soon, outside any lock."""
+    steps = {
+        "publisher": (runtime.publisher, "_once"),
+        "evidence": (runtime.recorder._writer, "_acknowledge"),
+        "history": (runtime.history_writer, "_commit"),
+        "control": (runtime.control._server, "service_actions"),
+        "metrics": (runtime.metrics and runtime.metrics._server, "service_actions"),
+        "source sound": (runtime.sources["sound"], "_take_block"),
+    }
+    return steps[name]
 
 
 def rouse(runtime: LoadedRuntime, name: str) -> None:
-    """Have a thread that waits for work run a line of Python, where the error reaches it."""
+    """Give work to a thread that waits for some."""
     if name == "history" and runtime.history_writer:
         runtime.history_writer.add_rows(ALARM)
     elif name == "evidence":
@@ -71,11 +82,13 @@ def rouse(runtime: LoadedRuntime, name: str) -> None:
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize("name", THREADS)
-def test_a_thread_that_ends_is_a_fault_and_starves_the_watchdog(bundle_path: Path, tmp_path: Path, name: str):
+def test_a_thread_that_ends_is_a_fault_and_starves_the_watchdog(
+    bundle_path: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+):
     with served(bundle_path, tmp_path) as (runtime, service):
         assert service.complaint() == ""
         assert "service" not in service.health().faults
-        kill(name)
+        monkeypatch.setattr(*step_of(runtime, name), end_next)
 
         def noticed() -> bool:
             rouse(runtime, name)

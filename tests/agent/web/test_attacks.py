@@ -13,7 +13,7 @@ import pytest
 
 from asd_agent.errors import ConfigError
 from asd_agent.web import guard
-from asd_agent.web.sessions import COOKIE, FREE_ATTEMPTS, IDLE_SECONDS, LONGEST_SECONDS, LoginLimit, Sessions
+from asd_agent.web.sessions import COOKIE, FREE_ATTEMPTS, IDLE_SECONDS, LONGEST_SECONDS, LoginLimit, LoginSessions
 from rigs.page_caller import EVIL, Caller, FakeService, page
 
 ACT = {"action": "acknowledge", "pick": "press|a1"}
@@ -251,7 +251,7 @@ def test_waits_grow_and_are_forgotten():
 
 def test_sessions_end_by_themselves():
     now = 0.0
-    sessions = Sessions(lambda: now)
+    sessions = LoginSessions(lambda: now)
     token = sessions.begin("otto")
     now = IDLE_SECONDS
     assert sessions.name(token) == "otto"

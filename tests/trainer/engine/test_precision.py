@@ -77,7 +77,7 @@ def classifier_losses(precision: str) -> tuple[nn.Module, Losses]:
         model.set_normalisation(*sets[0].band_statistics())
         objective = ClassifierObjective(model, sets, Stage(10, 1e-3, 0), expert, chance)
         objective._prepare(1)
-        model.train()
+        model.eval()  # statistics of a batch this small enlarge what bfloat16 loses, by how much each processor decides
         model.head[0].p = 0.0
         return model, lambda: objective._losses(np.arange(8))
 
@@ -93,10 +93,7 @@ def gradient(losses: Lesson, precision: str) -> tuple[Tensor, Tensor]:
 
 @pytest.mark.parametrize("losses", [autoencoder_losses, classifier_losses])
 def test_losses_in_bfloat16_are_finite_float32_and_their_gradients_near_those_of_float32(losses, as_on_cuda):
-    """bfloat16 keeps 8 bits, and batch normalisation enlarges what is lost: length within a tenth, angle within 18°.
-
-    Two batches of one training differ by far more.
-    """
+    """Lengths within a tenth and angles within 18°: bfloat16 keeps 8 bits. Two batches of one training differ more."""
     exact, exact_gradient = gradient(losses, "float32")
     low, low_gradient = gradient(losses, "bfloat16")
     assert low.dtype == torch.float32

@@ -63,7 +63,7 @@ def test_classes_part_in_the_embedding(tmp_path):
     cosines = (found @ found.T).numpy()
     same = learnt.classes[:, None] == learnt.classes[None, :]
     others = cosines[~same].mean()
-    assert cosines[same].mean() > others + 0.3
+    assert cosines[same].mean() > others + 0.1  # below 0.001 untrained, 0.27 to 0.75 over five seeds
 
 
 def _inputs(learnt: ClipSet) -> list[np.ndarray]:
@@ -108,7 +108,7 @@ def test_a_training_that_is_killed_ends_with_the_same_weights(tmp_path):
 
 def test_one_class_learns_by_its_own_transforms_and_warns(tmp_path):
     learnt = learn(classes=1)
-    with pytest.warns(UserWarning, match="k0 is the only class: the network learns to tell 6 versions apart"):
+    with pytest.warns(UserWarning, match="k0 is the only class: the network learns to distinguish 6 versions"):
         final = train(tmp_path, expert(), learnt)
     assert read_checkpoint(final)["model"]["loss.centres"].shape[0] == len(TRANSFORMS)
     with warnings.catch_warnings():
