@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from asd_agent.bundle.manifest import Member
-from asd_agent.features.indicators import names
 from asd_agent.features.log_mel import FeatureSpec, log_mel, mel_centres
 from asd_agent.features.periodicity import period, unaliased
 from asd_agent.inference.densities import registered
+from asd_agent.inference.indicator_words import FULL_BAND, indicator_band, indicator_words
 from asd_agent.inference.members import ModelOutput, WindowFeatures
 
 Float = npt.NDArray[np.float64]
@@ -35,8 +35,8 @@ class Explanation:
     """Explanation of one window.
 
     Attributes:
-        text: In words, such as "2.0–4.1 kHz at 1.2 s and 3.9 s" or "2.0–4.1 kHz, every 0.83 s".
-        bands_hz: Frequency bands, lowest and highest in Hz.
+        text: In words, such as "unusual at 2.0–4.1 kHz, every 0.83 s" or "more knocking between 4 and 7.8 kHz".
+        bands_hz: Frequency bands, lowest and highest in Hz; the whole range where a member judges it as a whole.
         times_s: Times from the window's start, first and last in seconds.
         period_s: Seconds from one time to the next where they repeat; else None.
     """
@@ -87,13 +87,14 @@ def deviation_from_normal(output: npt.NDArray[np.floating], scorer: Scorer) -> F
 def _level(
     _member: Member, output: npt.NDArray[np.floating], scorer: Scorer, _window: npt.NDArray[np.floating]
 ) -> Explanation:
-    return Explanation(f"level {deviation_from_normal(output, scorer)[0, 0]:+.1f} spreads from the usual")
+    deviation = deviation_from_normal(output, scorer)[0, 0]
+    return Explanation(f"{_louder(deviation)} than usual ({deviation:+.1f} spreads)", (FULL_BAND,))
 
 
 def _embedding(
     _member: Member, _output: npt.NDArray[np.floating], _scorer: Scorer, _window: npt.NDArray[np.floating]
 ) -> Explanation:
-    return Explanation(UNLIKE_BANK)
+    return Explanation(UNLIKE_BANK, (FULL_BAND,))
 
 
 def _network(
@@ -102,16 +103,16 @@ def _network(
     """The meaning of rows and columns is known to their family alone: only the largest deviation is reported."""
     deviation = deviation_from_normal(output, scorer)
     largest = deviation.flat[int(np.argmax(np.abs(deviation)))]
-    return Explanation(f"unlike normal sound, {largest:+.1f} spreads from the usual")
+    return Explanation(f"unlike normal sound ({largest:+.1f} spreads)", (FULL_BAND,))
 
 
 def _indicators(
     _member: Member, output: npt.NDArray[np.floating], scorer: Scorer, _window: npt.NDArray[np.floating]
 ) -> Explanation:
     deviation = deviation_from_normal(output, scorer)[0]
-    order = np.argsort(-np.abs(deviation))[:3]
-    words = [f"{names()[i]} {'higher' if deviation[i] > 0 else 'lower'} ({deviation[i]:+.1f} spreads)" for i in order]
-    return Explanation(", ".join(words))
+    order = [int(i) for i in np.argsort(-np.abs(deviation))[:3]]
+    words = [indicator_words(i, float(deviation[i])) for i in order]
+    return Explanation(", ".join(words), tuple(sorted({indicator_band(i) for i in order})))
 
 
 def _section_classifier(
@@ -128,9 +129,9 @@ def _classifier(
 
 def _excerpts(deviation: Float, seconds: float = 10.0) -> Explanation:
     if len(deviation) == 1:
-        return Explanation(_UNLIKE_SECTION)
+        return Explanation(_UNLIKE_SECTION, (FULL_BAND,))
     times = stretches(deviation, (np.arange(len(deviation)) + 0.5) * (seconds / len(deviation)))
-    return Explanation(_UNLIKE_SECTION + _times_text(times), times_s=times)
+    return Explanation(_UNLIKE_SECTION + _times_text(times), (FULL_BAND,), times)
 
 
 def _mel_statistics(
@@ -139,9 +140,23 @@ def _mel_statistics(
     spec = member.features or FeatureSpec()
     deviation = deviation_from_normal(output, scorer)
     # One row of quantities for each statistic over time: the mean alone, or mean and spread.
-    profile = np.asarray(np.abs(deviation[0]).reshape(-1, spec.n_mels).max(axis=0), dtype=np.float64)
-    bands = stretches(profile, mel_centres(spec))
-    return Explanation(bands_text(bands), bands)
+    rows = deviation[0].reshape(-1, spec.n_mels)
+    strongest = np.abs(rows).argmax(axis=0)
+    found = np.asarray(rows[strongest, np.arange(spec.n_mels)], dtype=np.float64)
+    runs, hz = _indices(np.abs(found)), mel_centres(spec)
+    bands = tuple((float(hz[a]), float(hz[b])) for a, b in runs)
+    words: dict[str, list[tuple[float, float]]] = {}
+    for (first, last), band in zip(runs, bands, strict=True):
+        peak = first + int(np.abs(found[first : last + 1]).argmax())
+        kind = _louder(found[peak]) if strongest[peak] == 0 else ("less steady" if found[peak] > 0 else "steadier")
+        words.setdefault(kind, []).append(band)
+    largest = float(found[np.abs(found).argmax()])
+    text = ", ".join(f"{kind} at {bands_text(tuple(where))}" for kind, where in words.items())
+    return Explanation(f"{text} ({largest:+.1f} spreads)", bands)
+
+
+def _louder(deviation: float) -> str:
+    return "louder" if deviation > 0 else "quieter"
 
 
 def _frame_errors(
@@ -157,9 +172,10 @@ def _frame_errors(
     steady = over_time.max() < 3.0 * max(float(np.median(over_time)), 0.3)
     times = () if steady else stretches(over_time, seconds)
     every = _rhythm(over_time, window, spec, chosen)
+    where = f"unusual at {bands_text(bands)}"
     if every is not None:
-        return Explanation(f"{bands_text(bands)}, every {every:.2g} s", bands, times, every)
-    return Explanation(bands_text(bands) + (" throughout" if steady else _times_text(times)), bands, times)
+        return Explanation(f"{where}, every {every:.2g} s", bands, times, every)
+    return Explanation(where + (" throughout" if steady else _times_text(times)), bands, times)
 
 
 Explainer = Callable[[Member, npt.NDArray[np.floating], Scorer, npt.NDArray[np.floating]], Explanation]

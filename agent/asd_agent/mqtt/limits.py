@@ -8,7 +8,7 @@ from typing import Any
 
 OVERHEAD_BYTES = 16
 """Fixed header, lengths, message id and properties of a PUBLISH beside its topic and payload, at the most."""
-SPARE_IN_ALERTS = ("explanation", "experts", "quality", "evidence")
+SPARE_IN_ALERTS = ("explanation", "text", "experts", "quality", "evidence")
 """Fields of an alert that may be shortened, the first first; each is emptied to what its schema allows."""
 SPARE_IN_HEALTH = ("drift", "notify", "inventory", "monitor_states", "providers", "monitors", "sources", "versions")
 """Parts of the health report that may be left empty, the first first."""
@@ -56,5 +56,7 @@ def packet_size(topic: str, payload: str) -> int:
 
 
 def _emptied(value: Any) -> Any:
-    """Return an empty object where there is one of many keys; a single value becomes null."""
+    """Return an empty object where there is one of many keys, and no text; any other value becomes null."""
+    if isinstance(value, str):
+        return ""
     return {} if isinstance(value, dict) and not {"text", "verdict", "path", "machine"} & value.keys() else None

@@ -19,6 +19,7 @@ from asd_agent.mqtt.payloads import (
     Score,
     WindowQuality,
 )
+from asd_agent.mqtt.sentence import sentence_of
 from asd_agent.outbox.schema import Message
 
 VITAL = ("raised", "escalated", "cleared")
@@ -68,6 +69,7 @@ def alert_of(event: Event, identity: Identity) -> Alert:
         note=event.note,
         verdict=event.verdict,
         label=event.label,
+        text=sentence_of(event, monitor),
     )
 
 

@@ -118,6 +118,8 @@ class Alert(Payload):
     """Cause of the alarm in a word or two, in `verdict`."""
     test: bool = False
     """True for an alarm that `asd-agent test-alarm` caused."""
+    text: str = ""
+    """The event in one sentence, with the box's local time; empty for actions of a person."""
     url: str | None = None
     """Page of the alarm; null where `web.public_url` is not set."""
 

@@ -128,11 +128,13 @@ def build_message(
 
 
 def _alert_lines(document: Mapping[str, Any]) -> list[str]:
-    lines = [f"Machine: {document.get('machine')}, section {document.get('section')}"]
+    lines = [str(document["text"])] if document.get("text") else []
+    lines.append(f"Machine: {document.get('machine')}, section {document.get('section')}")
     score, threshold = document.get("score"), document.get("threshold")
     if score is not None and threshold is not None:
         lines.append(f"Score: {score:.2f}, raise level {threshold:.2f}")
-    if explanation := (document.get("explanation") or {}).get("text"):
+    explanation = (document.get("explanation") or {}).get("text")
+    if explanation and explanation not in lines[0]:
         lines.append(f"Unusual: {explanation}")
     if document.get("by"):
         lines.append(f"By: {document['by']}")

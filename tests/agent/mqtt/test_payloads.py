@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ from write_schemas import MODELS, schema_texts  # noqa: E402
 FIELDS = {
     "alert": "schema id alarm_id seq event state machine section domain window_start window_end score threshold "
     "severity experts explanation quality bundle boot_id clock late durable provisional evidence_id evidence "
-    "time agent monitor by note verdict label test url",
+    "time agent monitor by note verdict label test text url",
     "monitor-state": "schema state alarm alarm_id raised_at stale suspended out_of_service shelved_until seq machine "
     "section domain window_start window_end score threshold clear_level severity experts quality bundle provisional "
     "boot_id clock last_raised_at evidence_id time agent monitor reason returned",
@@ -54,6 +55,7 @@ WINDOW = ScoredWindow(
     experts={"autoencoder": 5.0, "level": 1.0},
     explanation=Explanation("2.0–4.1 kHz at 1.2 s", ((2000.0, 4100.0),), ((1.2, 1.6),)),
 )
+BEGUN = datetime.fromtimestamp(WINDOW.utc_start).astimezone()
 NOW = ClockReading(1_800_000_011.5, 500.0, "boot-1", synchronised=False)
 IDENTITY = Identity("fan", "00", "auto", "sha256:abc")
 
@@ -116,8 +118,24 @@ def test_an_alert_says_all_it_knows():
         "verdict": None,
         "label": None,
         "test": False,
+        "text": f"press has sounded different since {BEGUN:%H:%M}: 2.0–4.1 kHz at 1.2 s",
         "url": None,
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("escalated", "press sounds more different than when its alarm was raised: 2.0–4.1 kHz at 1.2 s"),
+        ("cleared", "press sounds normal again"),
+        ("stale", "press cannot be judged: clipping"),
+        ("resumed", "press is judged again"),
+        ("acknowledged", ""),
+    ],
+)
+def test_an_alert_says_in_a_sentence_what_happened(name, text):
+    event = Event("e1", name, "a1", 3, "active", 350, WINDOW, NOW, monitor="hall-3/press")
+    assert alert_of(event, IDENTITY).text == text
 
 
 def test_kept_evidence_is_named_with_its_digest():
