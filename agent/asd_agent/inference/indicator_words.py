@@ -21,16 +21,16 @@ _WORDS = {
 
 
 def indicator_words(column: int, deviation: float) -> str:
-    """Return what an engineer hears, such as `more knocking between 4 and 7.8 kHz (+5.2 spreads)`.
+    """Return a phrase such as `more knocking between 4 and 7.8 kHz (+5.2 spreads)`.
 
     Args:
         column: Column of `indicators`.
         deviation: Its deviation from the normal mean in normal spreads.
     """
     quantity, _, band = names()[column].partition(" at ")
-    heard = _WORDS[quantity][0 if deviation > 0 else 1]
+    word = _WORDS[quantity][0 if deviation > 0 else 1]
     where = f" {band_words(*indicator_band(column))}" if band else ""
-    return f"{heard}{where} ({deviation:+.1f} spreads)"
+    return f"{word}{where} ({deviation:+.1f} spreads)"
 
 
 def indicator_band(column: int) -> tuple[float, float]:

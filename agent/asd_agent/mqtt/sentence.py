@@ -17,7 +17,7 @@ _TEMPLATES = {
 
 
 def sentence_of(event: Event, monitor: str) -> str:
-    """Return the sentence, with the box's local time; empty for events that speak of a person's action.
+    """Return the sentence, with the box's local time; empty for actions of a person.
 
     Args:
         event: The event.
@@ -25,9 +25,9 @@ def sentence_of(event: Event, monitor: str) -> str:
     """
     window = event.window
     begun = datetime.fromtimestamp(window.utc_start if window else event.clock.utc).astimezone()
-    said = _TEMPLATES.get(event.event, "").format(monitor=monitor, since=f"{begun:%H:%M}")
+    text = _TEMPLATES.get(event.event, "").format(monitor=monitor, since=f"{begun:%H:%M}")
     if event.event in {"raised", "escalated", "realarmed"} and window and window.explanation:
-        said += f": {window.explanation.text}"
+        text += f": {window.explanation.text}"
     if event.event == "stale" and window and window.reasons:
-        said += f": {', '.join(window.reasons)}"
-    return said
+        text += f": {', '.join(window.reasons)}"
+    return text
