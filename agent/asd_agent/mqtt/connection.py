@@ -13,7 +13,7 @@ import socket
 import ssl
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import paho.mqtt.client as paho
@@ -68,6 +68,20 @@ class NotConnectedError(Exception):
         self.fault = fault
 
 
+@dataclass(frozen=True)
+class _LastWill:
+    topic: str
+    payload: str
+    qos: int = 1
+    retain: bool = True
+
+    def weaker(self, refusal: str) -> _LastWill:
+        """Return a will that the broker may accept, by MQTT's reason of its refusal; the same for another reason."""
+        if refusal == "Retain not supported":
+            return replace(self, retain=False)
+        return replace(self, qos=0) if refusal == "QoS not supported" else self
+
+
 class Connection:
     """An open connection, with a last will.
 
@@ -97,12 +111,21 @@ class Connection:
         self.open = False
         self._closed = False
         self._filters: dict[int, str] = {}
-        self._client = self._make(settings, client_id, will)
-        try:
-            self._connect()
-        except BaseException:
-            self._drop()
-            raise
+        self._refusal = ""
+        last_will = _LastWill(*will)
+        while True:
+            self._client = self._make(settings, client_id, last_will)
+            try:
+                self._connect()
+            except BaseException as error:
+                self._drop()
+                weaker = last_will.weaker(self._refusal)
+                if not isinstance(error, NotConnectedError) or weaker == last_will:
+                    raise
+                # The broker announces what it accepts only after it has refused the connection for its last will.
+                last_will, self._closed, self.fault, self._refusal = weaker, False, None, ""
+            else:
+                return
 
     def publish(self, topic: str, payload: str, *, qos: int, retain: bool) -> int | None:
         """Send a message to the broker; return its id, or None when the connection is gone."""
@@ -165,7 +188,7 @@ class Connection:
         self.fault = fault
         self._drop()
 
-    def _make(self, settings: MqttSettings, client_id: str, will: tuple[str, str]) -> paho.Client:
+    def _make(self, settings: MqttSettings, client_id: str, will: _LastWill) -> paho.Client:
         v5 = settings.protocol == "5"
         client = paho.Client(
             CallbackAPIVersion.VERSION2,
@@ -176,7 +199,7 @@ class Connection:
         )
         client.suppress_exceptions = True
         client.connect_timeout = CONNECT_SECONDS
-        client.will_set(will[0], will[1].encode(), qos=1, retain=True)
+        client.will_set(will.topic, will.payload.encode(), qos=will.qos, retain=will.retain)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
@@ -214,6 +237,7 @@ class Connection:
 
     def _on_connect(self, _client: Any, _data: Any, _flags: Any, reason: Any, properties: Any) -> None:
         if reason.is_failure:
+            self._refusal = reason.getName()
             self.fault = refused_fault(reason.getName(), self._settings)
         else:
             self.limits = BrokerLimits(

@@ -158,13 +158,17 @@ class Delivery:
         if mid is not None and qos > 0 and self._connection.limits.qos > 0:
             self._flights[mid] = _Flight(topic, self._clock.monotonic(), state=text)
 
-    def send_row(self) -> None:
-        """Publish the next row, unless one is in flight."""
+    def send_row(self) -> bool:
+        """Publish the next row, unless one is in flight.
+
+        Returns:
+            Whether the next one can go at once, since no answer is awaited for this one.
+        """
         if self._connection is None or any(f.row is not None for f in self._flights.values()):
-            return
+            return False
         row = self._outbox.next(self.holding(), self._too_large)
         if row is None:
-            return
+            return False
         late, limits = self._late(row), self._connection.limits
         whole = _text(row, late=late)
         text = limits.shortened(row.message.topic, whole)
@@ -173,15 +177,16 @@ class Delivery:
             self._name_too_large(row.message.topic, whole)
             self._too_large.add(row.message.id)
             self.counts.refused += 1
-            return
+            return True
         mid = self._connection.publish(row.message.topic, text, qos=1, retain=False)
         if mid is None:
-            return
+            return False
         flight = _Flight(row.message.topic, self._clock.monotonic(), row, late=late)
         if limits.qos < 1:
             self._accept(flight)
-        else:
-            self._flights[mid] = flight
+            return True
+        self._flights[mid] = flight
+        return False
 
     def _name_too_large(self, topic: str, text: str) -> None:
         limit = self._connection.limits.packet_bytes if self._connection else None

@@ -247,8 +247,8 @@ class Publisher:
                 connection.publish(topic, text, qos=0, retain=False)
         self._follow_subscriptions(connection)
         self._send_states(connection)
-        self._delivery.send_row()
-        connection.exchange(0.5, self._wake_in)
+        at_once = self._delivery.send_row() and not connection.backlog
+        connection.exchange(0.0 if at_once else 0.5, self._wake_in)
         self._receive(connection)
         self._settle()
         if self._delivery.stuck():
