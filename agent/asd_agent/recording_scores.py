@@ -13,20 +13,25 @@ from pathlib import Path
 import numpy as np
 
 from asd_agent.alarm import AlarmState, ScoredWindow, step
-from asd_agent.audio.files import SAMPLE_RATE, Signal, SoundFormat, missing_part, read_blocks, read_format
+from asd_agent.audio.files import (
+    SAMPLE_RATE,
+    Signal,
+    changes_of,
+    check_channels,
+    check_rate,
+    check_whole,
+    full_window,
+    read_blocks,
+)
 from asd_agent.audio.quality import QualityLimits, SoundQuality, assess
+from asd_agent.audio.sound_header import SoundFormat, read_format
 from asd_agent.clock import ClockReading
 from asd_agent.config.model import AlarmSettings, RaiseAfter
-from asd_agent.errors import AudioError
 from asd_agent.inference.scorer import BundleScorer, ExplainedWindows, WindowScore
 
 DEFAULT_RULE = AlarmSettings().raise_after
-MOST_CHANNELS = 64
-"""Channels that are averaged; a header may claim thousands."""
 _AT_ONCE = 4
 """Windows in one call of the scorer; they share the work of their features."""
-_PADDED_SECONDS = 0.001
-"""A clip may lack this much of a window: a cut or a resampling leaves out a few samples."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +101,10 @@ def score_recording(
         BundleError: The bundle has no such section or domain.
     """
     found = read_format(path)
-    _check_format(path, found.rate, found.channels, settings.channel)
-    _check_whole(path)
+    check_rate(path, found)
+    if settings.channel is None:
+        check_channels(path, found)
+    check_whole(path, found)
     limits = _limits(scorer, settings)
     windows: list[ScoredWindow] = []
     scores: list[WindowScore | None] = []
@@ -164,24 +171,6 @@ def alarms(windows: list[ScoredWindow], rule: RaiseAfter) -> Iterator[tuple[floa
         yield raised, None
 
 
-def _check_format(path: Path, rate: int, channels: int, channel: int | None) -> None:
-    if rate < SAMPLE_RATE:
-        raise AudioError(
-            f"{path}: recorded at {rate} Hz, so it has no sound above {rate / 2000:g} kHz, which the bundle judges",
-            f"Record at {SAMPLE_RATE} Hz or more.",
-        )
-    if channel is None and channels > MOST_CHANNELS:
-        raise AudioError(f"{path}: has {channels} channels", "Choose one with --channel.")
-
-
-def _check_whole(path: Path, missing_samples: int = 0, rate: int = SAMPLE_RATE) -> None:
-    """Refuse a file that ends before the length in its header; resampling leaves out a sample or two."""
-    missing = missing_part(path, missing_samples if missing_samples > _PADDED_SECONDS * rate else 0)
-    if missing:
-        remedy = "Copy the file again; a part of it would be scored as whole."
-        raise AudioError(f"{path}: truncated, it ends {missing} early", remedy)
-
-
 def _limits(scorer: BundleScorer, settings: RecordingSettings) -> QualityLimits:
     domains = scorer.bundle.domains(settings.section, settings.domain)
     levels = [scorer.bundle.condition(settings.section, domain).level_dbfs for domain in domains]
@@ -210,18 +199,9 @@ def _windows(path: Path, found: SoundFormat, size: int, settings: RecordingSetti
             cut, first = first, first + hop
         # Kept: the window to come, and as much as one that is flush with the end needs.
         held = held[max(0, min(first - (end - len(held)), len(held) - size)) :]
-    if end == 0:
-        raise AudioError(f"{path}: holds no samples", "Record or copy the file again.")
-    _check_whole(path, (found.declared or 0) - round(end * found.rate / SAMPLE_RATE), found.rate)
+    check_whole(path, found, end)
     if cut < 0:
-        missing = size - end
-        if missing > _PADDED_SECONDS * SAMPLE_RATE:
-            raise AudioError(
-                f"{path}: {end} samples at {SAMPLE_RATE} Hz ({end / SAMPLE_RATE:.4g} s) are fewer than the {size} of a "
-                f"window ({size / SAMPLE_RATE:g} s)",
-                "Record at least that much.",
-            )
-        yield 0, np.pad(held, ((0, missing), (0, 0)), mode="edge")
+        yield 0, full_window(path, held, size)
     elif cut + size < end:
         yield end - size, held[len(held) - size :]
 
@@ -271,10 +251,7 @@ def _decisive(windows: list[ScoredWindow], rule: RaiseAfter) -> ScoredWindow | N
 
 
 def _warnings(path: Path, found: SoundFormat, channel: int | None, dead: set[int]) -> Iterator[str]:
-    if channel is None and found.channels > 1:
-        yield f"{path}: {found.channels} channels averaged to one"
+    yield from changes_of(path, found, channel=channel)
     if dead:
         names = ", ".join(map(str, sorted(dead)))
         yield f"{path}: channel {names} is silent or unusable in part: choose another with --channel"
-    if found.rate != SAMPLE_RATE:
-        yield f"{path}: resampled from {found.rate} Hz to {SAMPLE_RATE} Hz"

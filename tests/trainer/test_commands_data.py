@@ -63,7 +63,7 @@ def broken_files(root: Path) -> dict[str, str]:
         "error: cannot be read as audio",
         "error: truncated, it ends 240044 bytes early",
         "error: is text, not audio: it begins with 'time;level 0;3.1'",
-        "error: is too short: 4.50 s, a window has 10 s",
+        "error: is too short: 72000 samples at 16000 Hz (4.5 s) are fewer than the 160000 of a window (10 s)",
         "error: holds NaN or infinite samples",
         "warning: has a rate of 44100 Hz and will be resampled to 16000 Hz",
         "warning: has 2 channels, which will be averaged to one",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -11,18 +12,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from asd_agent.audio.sound_header import SoundFileError, SoundFormat, not_readable, read_format
 from asd_agent.errors import AudioError
 
 Signal = npt.NDArray[np.float32]
 SAMPLE_RATE = 16_000
 """Hz; the rate of every window inside the agent and the trainer."""
+MOST_CHANNELS = 64
+"""Channels that are averaged; a header may claim thousands."""
+LONGEST_CLIP_SECONDS = 3600.0
+"""Length of what is read whole: 230 MB. Longer recordings are read in blocks or cut into clips."""
+PADDED_SECONDS = 0.001
+"""A clip may lack this much of a window: a cut or a resampling leaves out a few samples."""
 
 _BLOCK_VALUES = 2**18
 """Values (samples times channels) read at a time: 1 MB, whatever rate and channels a header claims."""
-_UNKNOWN_LENGTH = 2**62
-"""libsndfile gives about 2^63 samples to a stream whose header names no length."""
-_STREAMED_LENGTH = 0xFFFF_FF00
-"""A RIFF length from here on is that of a writer which could not go back to write it."""
+_TOTAL_SAMPLES = slice(21, 26)
+"""Bytes of a flac stream whose last 36 bits are the number of samples; 0 is unknown."""
 
 Converter = Callable[[Signal, bool], Signal]
 """Takes samples, shape (samples, channels), and whether they are the last; returns those that are ready."""
@@ -43,31 +49,6 @@ class Audio:
     rate_in: int
     channels_in: int
     warnings: tuple[str, ...] = field(default=())
-
-
-@dataclass(frozen=True)
-class SoundFormat:
-    """Header of a sound file.
-
-    Attributes:
-        rate: In Hz.
-        channels: Number of channels.
-        declared: Samples of each channel by the header, which may be wrong; None where it names no length.
-    """
-
-    rate: int
-    channels: int
-    declared: int | None
-
-
-def read_format(path: Path) -> SoundFormat:
-    """Return the header of a wav or flac file.
-
-    Raises:
-        AudioError: The file is missing or is no audio.
-    """
-    with _opened(path) as file:
-        return _format(file)
 
 
 def read_blocks(
@@ -94,93 +75,192 @@ def read_blocks(
     Raises:
         AudioError: The file is missing, is no audio, is damaged, or lacks a channel.
     """
-    import soundfile
-
-    with _opened(path) as file:
-        found = _format(file)
-        columns = list(range(found.channels) if channels is None else channels)
-        if not all(0 <= column < found.channels for column in columns):
-            raise AudioError(
-                f"{path}: has no channel {max(columns)}, only {found.channels}",
-                f"Use a channel from 0 to {found.channels - 1}.",
-            )
-        # soundfile seeks after each read where it can, and a flac without a length cannot.
-        file.seekable = lambda: False
-        convert = resampler(found.rate, rate or found.rate, len(columns))
-        size = max(1, min(block_values, _BLOCK_VALUES) // found.channels)
-        last = False
-        while not last:
-            try:
-                data = file.read(size, dtype="float32", always_2d=True)
-            except (soundfile.SoundFileError, RuntimeError) as error:
-                raise _not_readable(path, error) from error
-            last = len(data) == 0
-            samples = convert(np.ascontiguousarray(data[:, columns]), last)
-            if len(samples):
-                yield samples
+    found = read_format(path)
+    columns = list(range(found.channels) if channels is None else channels)
+    for column in columns:
+        check_channel(path, found, column)
+    size = max(1, min(block_values, _BLOCK_VALUES) // found.channels)
+    convert = resampler(found.rate, rate or found.rate, len(columns))
+    for data in _flac_blocks(path, found, size) if found.encoding == "flac" else _wav_blocks(path, found, size):
+        samples = convert(data if channels is None else np.ascontiguousarray(data[:, columns]), False)
+        if len(samples):
+            yield samples
+    samples = convert(np.empty((0, len(columns)), np.float32), True)
+    if len(samples):
+        yield samples
 
 
-def read_clip(path: Path, rate: int = SAMPLE_RATE, channel: int | None = None) -> Audio:
-    """Read a whole wav or flac file as one mono signal.
+def read_clip(
+    path: Path, rate: int = SAMPLE_RATE, channel: int | None = None, seconds: float = LONGEST_CLIP_SECONDS
+) -> Audio:
+    """Read a wav or flac file as one mono signal.
 
     Args:
         path: The file.
         rate: Wanted rate in Hz; another one is resampled (soxr, high quality) with a warning.
         channel: Take this channel, counted from 0; None averages all of them with a warning.
+        seconds: Length that is read; what a longer file has beyond it is left out, and not checked. A file of more than
+            `LONGEST_CLIP_SECONDS` is refused instead where no less is asked for.
 
     Raises:
-        AudioError: The file is missing, is no audio, is shorter than its header declares, or holds NaN.
+        AudioError: The file is missing, is no audio, is shorter than its header declares, is too long, or holds NaN.
     """
     found = read_format(path)
-    if channel is not None and not 0 <= channel < found.channels:
-        raise AudioError(
-            f"{path}: has no channel {channel}, only {found.channels}",
-            f"Use a channel from 0 to {found.channels - 1}.",
-        )
-    blocks = list(read_blocks(path, rate=None))
-    if not blocks:
-        raise AudioError(f"{path}: holds no samples", "Record or copy the file again.")
-    data = np.concatenate(blocks)
-    missing = missing_part(path, (found.declared or 0) - len(data))
-    if missing:
-        raise AudioError(
-            f"{path}: truncated, it ends {missing} early",
-            "Copy the file again; a part of it would be scored as whole.",
-        )
-    if not np.isfinite(data).all():
-        raise AudioError(f"{path}: holds NaN or infinite samples", "Export the recording again as 16-bit PCM.")
-    warnings: list[str] = []
-    if channel is not None:
-        signal = data[:, channel]
-    elif found.channels > 1:
-        signal = data.mean(axis=1)
-        warnings.append(f"{path}: {found.channels} channels averaged to one")
+    check_whole(path, found)
+    most, blocks, count = math.ceil(seconds * rate), [], 0
+    for block in mono_blocks(path, rate=rate, channel=channel):
+        if not np.isfinite(block).all():
+            text = f"{path}: holds NaN or infinite samples"
+            raise SoundFileError("not_finite", text, "Export the recording again as 16-bit PCM.")
+        blocks.append(block[: most - count])
+        count += len(block)
+        if count > most and seconds >= LONGEST_CLIP_SECONDS:
+            text = f"{path}: is longer than {LONGEST_CLIP_SECONDS / 3600:g} h"
+            raise AudioError(text, "Cut it into clips: `asd-trainer import`.")
+        if count >= most:
+            break
     else:
-        signal = data[:, 0]
+        check_whole(path, found, count, rate)
+    return Audio(np.concatenate(blocks), found.rate, found.channels, changes_of(path, found, rate, channel))
+
+
+def mono_blocks(path: Path, *, rate: int | None = SAMPLE_RATE, channel: int | None = None) -> Iterator[Signal]:
+    """Read a wav or flac file in blocks as one signal, shape (samples,): a channel, or the mean of all.
+
+    Raises:
+        AudioError: As of `read_blocks`; or the file has too many channels to average.
+    """
+    found = read_format(path)
+    if channel is None:
+        check_channels(path, found)
+    else:
+        check_channel(path, found, channel)
+    convert = resampler(found.rate, rate or found.rate, 1)
+    for block in read_blocks(path, rate=None, channels=None if channel is None else [channel]):
+        mixed = block if block.shape[1] == 1 else block.mean(axis=1, keepdims=True)
+        if len(signal := convert(mixed, False)[:, 0]):
+            yield signal
+    if len(signal := convert(np.empty((0, 1), np.float32), True)[:, 0]):
+        yield signal
+
+
+def check_channel(path: Path, found: SoundFormat, channel: int) -> None:
+    """Check that a file has a channel.
+
+    Raises:
+        AudioError: It has not.
+    """
+    if not 0 <= channel < found.channels:
+        last = found.channels - 1
+        only = f"{last + 1} channels" if last else "1 channel"
+        remedy = f"Use one from 0 to {last}." if last else "Use channel 0."
+        raise AudioError(f"{path}: has no channel {channel}, only {only}", remedy)
+
+
+def check_channels(path: Path, found: SoundFormat) -> None:
+    """Check that the channels of a file can be averaged.
+
+    Raises:
+        AudioError: There are too many.
+    """
+    if found.channels > MOST_CHANNELS:
+        raise AudioError(f"{path}: has {found.channels} channels", "Choose one with --channel.")
+
+
+def check_rate(path: Path, found: SoundFormat) -> None:
+    """Check that a recording holds all the sound that a bundle judges.
+
+    Raises:
+        AudioError: It was recorded at a rate below 16 kHz.
+    """
+    if found.rate < SAMPLE_RATE:
+        raise AudioError(f"{path}: {recorded_below(found.rate)}", f"Record at {SAMPLE_RATE} Hz or more.")
+
+
+def recorded_below(rate: int) -> str:
+    """Return what a recording at a rate below 16 kHz lacks, in words."""
+    return f"recorded at {rate} Hz, so it has no sound above {rate / 2000:g} kHz, which the bundle judges"
+
+
+def check_whole(path: Path, found: SoundFormat, samples: int | None = None, rate: int = SAMPLE_RATE) -> None:
+    """Check that a file has what its header promises.
+
+    Args:
+        path: The file.
+        found: Its header.
+        samples: Samples of each channel that were read up to its end; None before it is read.
+        rate: Their rate.
+
+    Raises:
+        AudioError: It ends early, or holds no sound.
+    """
+    if samples == 0 and not found.lacking:
+        raise SoundFileError("empty", f"{path}: holds no samples")
+    # Another rate rounds the number of samples.
+    read = None if samples is None else math.ceil(samples * found.rate / rate)
+    rounding = 0 if found.rate == rate else math.ceil(found.rate / rate)
+    if found.lacking or (read is not None and found.missing(read + rounding)):
+        text = f"{path}: truncated, it ends {found.missing(read or 0)} early"
+        raise SoundFileError("truncated", text, "Copy the file again; a part of it would be scored as whole.")
+
+
+def full_window(path: Path, signal: Signal, size: int) -> Signal:
+    """Return a signal of at least a window: one that lacks less than a millisecond is padded with its last sample.
+
+    Args:
+        path: The file, for the error.
+        signal: Shape (samples, …), 16 kHz.
+        size: Samples of a window.
+
+    Raises:
+        AudioError: It is shorter.
+    """
+    missing = size - len(signal)
+    if missing > PADDED_SECONDS * SAMPLE_RATE:
+        raise AudioError(f"{path}: {too_short(len(signal), SAMPLE_RATE, size)}", "Record at least that much.")
+    return np.pad(signal, [(0, missing), *[(0, 0)] * (signal.ndim - 1)], mode="edge") if missing > 0 else signal
+
+
+def too_short(samples: int, rate: int, size: int) -> str:
+    """Return that a recording is shorter than a window of `size` samples at 16 kHz, in words."""
+    wanted = math.ceil(size * rate / SAMPLE_RATE)
+    return (
+        f"{samples} samples at {rate} Hz ({samples / rate:.4g} s) are fewer than the {wanted} of a window "
+        f"({size / SAMPLE_RATE:g} s)"
+    )
+
+
+def changes_of(path: Path, found: SoundFormat, rate: int = SAMPLE_RATE, channel: int | None = None) -> tuple[str, ...]:
+    """Return what reading changes in a recording, one sentence each."""
+    changes = []
+    if channel is None and found.channels > 1:
+        changes.append(f"{path}: {found.channels} channels averaged to one")
     if found.rate != rate:
-        signal = resample(signal, found.rate, rate)
-        warnings.append(f"{path}: resampled from {found.rate} Hz to {rate} Hz")
-    return Audio(np.ascontiguousarray(signal, dtype=np.float32), found.rate, found.channels, tuple(warnings))
+        changes.append(f"{path}: resampled from {found.rate} Hz to {rate} Hz")
+    if found.surplus:
+        changes.append(f"{path}: {surplus_text(found)}")
+    return tuple(changes)
+
+
+def surplus_text(found: SoundFormat) -> str:
+    """Return that a recording is longer than the length in its header, in words."""
+    seconds, more = (found.declared or 0) / found.rate, found.surplus / found.rate
+    return f"its header names {seconds:.1f} s, {more:.1f} s follow; read to its end"
 
 
 def count_samples(path: Path, rate: int = SAMPLE_RATE) -> int:
     """Return how many samples of each channel `read_blocks` gives at a rate; 0 where the file cannot be read.
 
-    The length in the header is taken where the last sample that it promises is there; else the file is decoded.
+    A flac file whose last sample cannot be found is decoded.
     """
-    import soundfile
-
     try:
         found = read_format(path)
-        length = found.declared
-        try:
-            with _opened(path) as file:
-                file.seek((length or 0) - 1)
-                whole = length is not None and len(file.read(1)) == 1
-        except (soundfile.SoundFileError, RuntimeError):
-            whole = False
-        if not whole or length is None:
-            length = sum(map(len, read_blocks(path, rate=None)))
+        if found.encoding != "flac":
+            length = (found.end - found.begin) // found.sample_bytes
+        else:
+            length = found.declared or 0
+            if not _has_sample(path, length - 1):
+                length = sum(map(len, read_blocks(path, rate=None)))
     except AudioError:
         return 0
     return math.ceil(length * rate / found.rate)
@@ -209,49 +289,95 @@ def resampler(rate_in: int, rate_out: int, channels: int) -> Converter:
     return convert
 
 
-def _opened(path: Path) -> Any:
+def _wav_blocks(path: Path, found: SoundFormat, size: int) -> Iterator[Signal]:
+    """Yield blocks of a wav: its samples are plain numbers, and libsndfile would end at the length in the header."""
+    left = (found.end - found.begin) // found.sample_bytes
+    try:
+        with path.open("rb") as file:
+            file.seek(found.begin)
+            while left > 0:
+                data = file.read(min(size, left) * found.sample_bytes)
+                whole = len(data) // found.sample_bytes
+                if not whole:
+                    return
+                left -= whole
+                yield _decoded(data[: whole * found.sample_bytes], found.encoding).reshape(whole, found.channels)
+    except OSError as error:
+        raise not_readable(path, error.strerror or str(error)) from error
+
+
+def _decoded(data: bytes, encoding: str) -> Signal:
+    if encoding == "u1":
+        return (np.frombuffer(data, np.uint8).astype(np.float32) - 128) / np.float32(128)
+    if encoding == "i3":
+        wide = np.zeros((len(data) // 3, 4), np.uint8)
+        wide[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, 3)
+        return wide.view("<i4")[:, 0].astype(np.float32) / np.float32(2**31)
+    if encoding in ("f4", "f8"):
+        with np.errstate(over="ignore", invalid="ignore"):  # infinite values are found by whoever reads them
+            return np.frombuffer(data, f"<{encoding}").astype(np.float32)
+    numbers = np.frombuffer(data, f"<{encoding}")
+    return numbers.astype(np.float32) / np.float32(2 ** (8 * numbers.itemsize - 1))
+
+
+def _flac_blocks(path: Path, found: SoundFormat, size: int) -> Iterator[Signal]:
     import soundfile
 
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "no such file"
-        raise AudioError(f"{path}: {what}", "Give the path of a wav or flac recording.")
     try:
-        return soundfile.SoundFile(path)
-    except (soundfile.SoundFileError, RuntimeError) as error:
-        raise _not_readable(path, error) from error
+        with _FlacStream(path, found.begin) as stream, soundfile.SoundFile(stream) as file:
+            # soundfile seeks after each read where it can, and a stream without a length cannot.
+            file.seekable = lambda: False
+            while len(data := file.read(size, dtype="float32", always_2d=True)):
+                if data.shape[1] != found.channels:
+                    raise not_readable(path, "its number of channels changes")
+                yield data
+            if stream.failure is not None:
+                raise not_readable(path, stream.failure.strerror or str(stream.failure))
+    except (soundfile.SoundFileError, OSError, RuntimeError, ValueError) as error:
+        raise not_readable(path, _reason(error)) from error
 
 
-def _format(file: Any) -> SoundFormat:
-    declared = int(file.frames)
-    return SoundFormat(int(file.samplerate), int(file.channels), declared if declared < _UNKNOWN_LENGTH else None)
+def _has_sample(path: Path, index: int) -> bool:
+    """Return true where a flac file has a sample."""
+    import soundfile
+
+    try:
+        with soundfile.SoundFile(path) as file:
+            file.seek(index)
+            return len(file.read(1)) == 1
+    except (soundfile.SoundFileError, OSError, RuntimeError, ValueError):
+        return False
 
 
-def _not_readable(path: Path, error: BaseException) -> AudioError:
-    reason = str(error).rsplit(": ", 1)[-1].strip().rstrip(".") or type(error).__name__
-    remedy = "Record or copy the file again; wav and flac are read."
-    return AudioError(f"{path}: not readable as audio ({reason})", remedy)
+class _FlacStream(io.FileIO):
+    """A flac file with a header that names no length, so that a decoder reads to the true end.
 
+    Args:
+        path: The file.
+        begin: Byte at which the stream begins.
 
-def missing_part(path: Path, missing_samples: int) -> str:
-    """Return how much a file lacks of what its header declares, in words; empty if it is whole.
-
-    libsndfile reads a truncated wav without complaint, so the RIFF header is read as well.
+    Attributes:
+        failure: Error of the disk, which the decoder takes for the end.
     """
-    if missing_samples > 0:
-        return f"{missing_samples} samples"
-    with path.open("rb") as file:
-        head = file.read(12)
-        if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
-            return ""
-        size = path.stat().st_size
-        position = 12
-        while True:
-            file.seek(position)
-            chunk = file.read(8)
-            if len(chunk) < 8:
-                return ""
-            length = int.from_bytes(chunk[4:8], "little")
-            if chunk[:4] == b"data":
-                lacking = position + 8 + length - size
-                return f"{lacking} bytes" if lacking > 0 and length < _STREAMED_LENGTH else ""
-            position += 8 + length + (length & 1)
+
+    def __init__(self, path: Path, begin: int) -> None:
+        super().__init__(path)
+        self._length = range(begin + _TOTAL_SAMPLES.start, begin + _TOTAL_SAMPLES.stop)
+        self.failure: OSError | None = None
+
+    def readinto(self, buffer: Any) -> int:
+        """Read bytes, with those of the length set to 0."""
+        place = self.tell()
+        try:
+            count = super().readinto(buffer) or 0
+        except OSError as error:
+            self.failure = error
+            return 0
+        view = memoryview(buffer).cast("B")
+        for byte in range(max(self._length.start, place), min(self._length.stop, place + count)):
+            view[byte - place] = view[byte - place] & 0xF0 if byte == self._length.start else 0
+        return count
+
+
+def _reason(error: BaseException) -> str:
+    return str(error).rsplit(": ", 1)[-1].strip().rstrip(".") or type(error).__name__

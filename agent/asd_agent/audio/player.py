@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from asd_agent.audio.files import SAMPLE_RATE, Signal, count_samples, read_blocks, read_format
+from asd_agent.audio.files import SAMPLE_RATE, Signal, check_whole, count_samples, read_blocks
 from asd_agent.audio.protocol import Block, ChildNotice
 from asd_agent.audio.sender import send
+from asd_agent.audio.sound_folders import is_recording
+from asd_agent.audio.sound_header import read_format
 from asd_agent.errors import AudioError
 
 _BLOCK_SECONDS = 0.1
@@ -20,7 +22,6 @@ _BLOCK_SECONDS = 0.1
 _FAST = 10.0
 """From this speed on blocks grow with the speed, so that their number per second stays the same."""
 _LONGEST_BLOCK_SECONDS = 1.0
-_SUFFIXES = {".wav", ".flac"}
 
 
 def capture(settings: dict[str, Any], pipe: int, anchor: float | None) -> None:
@@ -91,7 +92,7 @@ def find_recordings(path: Path) -> list[Path]:
     """
     try:
         if path.is_dir():
-            found = sorted(p for p in path.iterdir() if p.suffix.lower() in _SUFFIXES)
+            found = sorted(p for p in path.iterdir() if is_recording(p))
         else:
             found = [path] if path.is_file() else []
     except OSError as error:
@@ -106,7 +107,7 @@ def _all_samples(
 ) -> Iterator[Signal]:
     """Yield all recordings one after the other at 16 kHz, less the first `skip` samples.
 
-    A recording that cannot be read is reported and skipped.
+    A recording that cannot be read is reported and skipped, one that ends early is played and reported.
     """
     lengths = {path: count_samples(path) for path in recordings} if skip else {}
     while True:
@@ -117,11 +118,13 @@ def _all_samples(
                 played += lengths[path]
                 continue
             try:
+                own = 0
                 for samples in read_blocks(path, channels=channels):
-                    played += len(samples)
+                    own, played = own + len(samples), played + len(samples)
                     passed = min(skip, len(samples))
                     skip -= passed
                     yield samples[passed:]
+                check_whole(path, read_format(path), own)
             except AudioError as error:
                 send(pipe, ChildNotice("skipped", {"what": str(error)}))
                 failure = error

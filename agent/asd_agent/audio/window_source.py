@@ -46,6 +46,8 @@ class WindowSource(Protocol):
 
     where: str
     """Name for messages."""
+    skipped: list[str]
+    """Recordings of the source that could not be read, or only in part, with the reason; known once it is closed."""
 
     def windows(self, samples: int) -> Iterator[SoundWindow]:
         """Yield one window after the other, without overlap, from now on; ends with a recording.
@@ -90,6 +92,7 @@ class OwnWindowSource:
 
     def __init__(self, source: CaptureSource, channel: int) -> None:
         self.where = f"source {source.name}"
+        self.skipped: list[str] = []
         self._source, self._column = source, source.column(channel)
         self._pause = threading.Event()
         source.start()
@@ -121,6 +124,7 @@ class OwnWindowSource:
     def close(self) -> None:
         """See `WindowSource`."""
         self._source.stop()
+        self.skipped += [notice.text for notice in self._source.take_notices()]
 
 
 class ServiceWindowSource:
@@ -134,6 +138,7 @@ class ServiceWindowSource:
 
     def __init__(self, socket: Path, name: str, channel: int) -> None:
         self.where = f"source {name} of the running service"
+        self.skipped: list[str] = []
         self._socket, self._request = socket, {"command": "sound", "source": name, "channel": channel}
         self._pause = threading.Event()
 

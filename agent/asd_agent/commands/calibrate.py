@@ -88,7 +88,7 @@ def calibrate(
                 f"no alarm of {monitor} with recorded sound is judged false",
                 "Judge alarms first: asd-agent alerts verdict MONITOR false.",
             )
-    overlay, difference, place, changed = _calibrate(
+    overlay, difference, place, changed, failed = _calibrate(
         settings, monitor, bundle, base, minutes, clips, alarms_per_day, None if dry_run else folder, judged
     )
     level = overlay.condition.threshold
@@ -114,8 +114,10 @@ def calibrate(
                 "judged_alarms": [asdict(c) for c in changed],
             }
         )
-        return
-    _print_result(monitor, base, overlay, difference, place, wanted, changed)
+    else:
+        _print_result(monitor, base, overlay, difference, place, wanted, changed)
+    if failed:
+        raise typer.Exit(1)
 
 
 def _calibrate(
@@ -128,7 +130,7 @@ def _calibrate(
     per_day: float | None,
     folder: Path | None,
     judged: Sequence[JudgedAlarm] = (),
-) -> tuple[SiteOverlay, Difference, Path | None, list[JudgedChange]]:
+) -> tuple[SiteOverlay, Difference, Path | None, list[JudgedChange], int]:
     from rich.console import Console
     from rich.progress import Progress
 
@@ -153,8 +155,8 @@ def _calibrate(
         if clips:
             origin = normal.read(clips, wanted.channel, bars)
         else:
-            place = settings.sources[wanted.source]
-            source = open_window_source(settings.paths.state, wanted.source, place, wanted.channel)
+            kind = settings.sources[wanted.source]
+            source = open_window_source(settings.paths.state, wanted.source, kind, wanted.channel)
             origin = normal.listen(source, minutes, bars)
         sound = normal.whole()
         sound, origin = _with_false_alarms(sound, origin, judged)
@@ -187,7 +189,8 @@ def _calibrate(
     if judged:
         after = BundleScorer(apply_overlay(bundle, condition, arrays), Sessions(settings.providers))
         changed = changes(judged, scorer, after, wanted.section, like)
-    return overlay, difference, add_overlay(folder, overlay, arrays) if folder else None, changed
+    place = add_overlay(folder, overlay, arrays) if folder else None
+    return overlay, difference, place, changed, normal.failed
 
 
 def _with_false_alarms(sound: SiteSound, origin: str, judged: Sequence[JudgedAlarm]) -> tuple[SiteSound, str]:

@@ -101,6 +101,8 @@ def learn(
         )
     else:
         _print_result(bundle, sound, origin, detector, _source_lines(machine, config, source, device, file))
+    if normal.failed:
+        raise typer.Exit(1)
 
 
 def _checked(machine: str, section: str, name: str | None, detector: str) -> Detector:

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from asd_agent.audio.files import SAMPLE_RATE, Signal, read_clip, read_format
+from asd_agent.audio.files import SAMPLE_RATE, Signal, check_rate, check_whole, full_window, mono_blocks
 from asd_agent.audio.machine_gate import with_stops
 from asd_agent.audio.recording import continues, held_out_with, recording_of
+from asd_agent.audio.sound_folders import SUFFIXES, folder_files
+from asd_agent.audio.sound_header import read_format
 from asd_agent.audio.window_source import SoundWindow, WindowSource
 from asd_agent.calibrate.site import SiteSound
-from asd_agent.commands.console import MinuteLines
-from asd_agent.errors import DataError, UsageError
+from asd_agent.commands.console import MinuteLines, report_error, warn
+from asd_agent.errors import AudioError, DataError, UsageError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -33,10 +35,12 @@ class NormalSound:
     Attributes:
         samples: Length of a window.
         level_above_dbfs: The machine runs while its sound is louder than this; None where no gate is set.
+        failed: Recordings that could not be read, or only in part; each was reported.
     """
 
     samples: int
     level_above_dbfs: float | None = None
+    failed: int = 0
     _refused: Counter[str] = field(default_factory=Counter)
     _windows: list[Signal] = field(default_factory=list)
     _recordings: list[str] = field(default_factory=list)
@@ -45,16 +49,21 @@ class NormalSound:
     def read(self, clips: list[Path], channel: int, bars: Progress) -> str:
         """Take the windows of recordings and return their origin in words.
 
+        A recording that cannot be read, or only in part, is reported, and the others are taken.
+
         Raises:
-            AudioError: A file cannot be read.
             DataError: There is no recording.
             UsageError: A path does not exist.
         """
         found = sound_files(clips)
         for path, recording, goes_on in bars.track(_in_recordings(found, self.samples), description="reading"):
             windows = _windows_of(path, channel, self.samples)
-            for _ in self._take(windows, recording, 0 if goes_on and self._windows else -1):
-                self._check_length()
+            try:
+                for _ in self._take(windows, recording, 0 if goes_on and self._windows else -1):
+                    self._check_length()
+            except AudioError as error:
+                self.failed += 1
+                report_error("asd-agent", error)
         return f"{len(found)} recordings" if len(found) > 1 else str(found[0])
 
     def listen(self, source: WindowSource, minutes: float, bars: Progress) -> str:
@@ -78,6 +87,9 @@ class NormalSound:
                     break
         finally:
             source.close()
+        for text in source.skipped:
+            self.failed += 1
+            report_error("asd-agent", AudioError(text))
         return source.where
 
     def whole(self) -> SiteSound:
@@ -120,10 +132,15 @@ def sound_files(paths: list[Path]) -> list[Path]:
         DataError: There is none.
         UsageError: A path does not exist.
     """
-    found = []
+    found: list[Path] = []
     for path in paths:
         if path.is_dir():
-            found += sorted(p for p in path.rglob("*") if p.suffix.lower() in {".wav", ".flac"})
+            files = folder_files(path)
+            found += [p for p in files.files if p.suffix.lower() in SUFFIXES]
+            if hidden := [p for p in files.hidden if p.suffix.lower() in SUFFIXES]:
+                warn(f"{path}: {len(hidden)} hidden sound files are left out, such as {hidden[0].name}")
+            for folder, reason in files.closed:
+                warn(f"{folder}: cannot be listed ({reason})")
         elif path.exists():
             found.append(path)
         else:
@@ -149,14 +166,30 @@ def _in_recordings(paths: list[Path], samples: int) -> list[tuple[Path, str, boo
         recording, number = place
         goes_on = before is not None and before[0] == path.parent and continues(recording, number, *before[1:])
         found.append((path, f"{path.parent}/{held_out_with(recording)}", goes_on))
-        form = read_format(path)
+        try:
+            form = read_format(path)
+        except AudioError:  # reported when it is read
+            before = None
+            continue
         before = (path.parent, recording, number) if (form.rate, form.declared) == (SAMPLE_RATE, samples) else None
     return found
 
 
 def _windows_of(path: Path, channel: int, samples: int) -> Iterator[SoundWindow]:
+    """Yield the windows of a recording, read in blocks; what is left at its end is no window.
+
+    Raises:
+        AudioError: It cannot be read, or only in part; the windows before are good.
+    """
+    found = read_format(path)
+    check_rate(path, found)
     # A recording of one channel is what `record` made of the monitor's own, whatever its number.
-    audio = read_clip(path)
-    signal = (read_clip(path, channel=channel) if audio.channels_in > 1 else audio).samples
-    for first in range(0, len(signal) - samples + 1, samples):
-        yield SoundWindow(signal[first : first + samples], has_gap=False, first=first)
+    held, first = np.empty(0, np.float32), 0
+    for block in mono_blocks(path, channel=channel if found.channels > 1 else None):
+        held = np.concatenate([held, block])
+        while len(held) >= samples:
+            yield SoundWindow(held[:samples].copy(), has_gap=False, first=first)
+            held, first = held[samples:], first + samples
+    check_whole(path, found, first + len(held))
+    if first == 0:
+        yield SoundWindow(full_window(path, held, samples), has_gap=False, first=0)

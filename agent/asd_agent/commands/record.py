@@ -12,7 +12,7 @@ import typer
 from asd_agent.audio.quality import FLOOR_DBFS
 from asd_agent.audio.recording import CLIP_SAMPLES, CLIP_SECONDS, ClipCounts, ClipFolder, record_clips
 from asd_agent.audio.window_source import open_window_source
-from asd_agent.commands.console import MinuteLines, print_json
+from asd_agent.commands.console import MinuteLines, print_json, report_error
 from asd_agent.commands.source_options import chosen_source, gate_of
 from asd_agent.config.base import NAME
 from asd_agent.config.sources import SourceKind
@@ -44,7 +44,7 @@ def record(
 
     Where the service runs, it delivers the sound and goes on undisturbed. Windows with a gap, silence, clipping or NaN
     are refused and counted, and those of a stop by `active_when`. The same command continues an interrupted recording.
-    Exit code 1 where there are fewer clips than wanted.
+    Exit code 1 where there are fewer clips than wanted, or a recording could not be read.
 
     Example: asd-agent record -c agent.yaml --machine fan --section 00 --minutes 20 --out data
     """
@@ -56,9 +56,10 @@ def record(
     if there:
         sys.stderr.write(f"{folder.train}: {there} clips of section {section}, {domain}, are there already\n")
     counts = ClipCounts()
+    skipped: list[str] = []
     try:
         if there < wanted:
-            _listen(state, name, settings, channel, folder, wanted - there, counts, gate, give_up_minutes)
+            skipped = _listen(state, name, settings, channel, folder, wanted - there, counts, gate, give_up_minutes)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; the same command continues\n")
     whole = there + counts.kept
@@ -80,7 +81,9 @@ def record(
         sys.stdout.write(
             f"{folder.train}: {whole} of {wanted} clips ({counts.kept} recorded now); windows refused: {refused}\n"
         )
-    if whole < wanted:
+    for text in skipped:
+        report_error("asd-agent", AudioError(text))
+    if whole < wanted or skipped:
         raise typer.Exit(1)
 
 
@@ -104,8 +107,12 @@ def _listen(
     counts: ClipCounts,
     gate: float | None,
     give_up_minutes: float,
-) -> None:
-    """Record until so many clips are there, the recording is over, or nothing is fit to keep for too long."""
+) -> list[str]:
+    """Record until so many clips are there, the recording is over, or nothing is fit to keep for too long.
+
+    Returns:
+        Recordings that could not be read, or only in part, with the reason.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -134,3 +141,4 @@ def _listen(
                     )
     finally:
         window_source.close()
+    return window_source.skipped

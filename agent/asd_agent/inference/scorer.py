@@ -22,6 +22,9 @@ from asd_agent.inference.scorer_arrays import checked_scorers
 ExplainedWindows = Literal["none", "unusual", "all"]
 """Windows that get an explanation; `unusual` are those at their clear level and above."""
 
+_AT_ONCE = 8
+"""Windows of a long clip in one call: their log-mels and outputs stay below 100 MB."""
+
 
 @dataclass(frozen=True)
 class WindowScore:
@@ -274,8 +277,10 @@ def score_long(
     starts = list(range(0, len(signal) - size + 1, size // 2))
     if starts[-1] + size < len(signal):
         starts.append(len(signal) - size)
-    windows = np.stack([signal[s : s + size] for s in starts])
-    scores = scorer.score(windows, section, domain, explained=explained)
+    scores: list[WindowScore] = []
+    for begin in range(0, len(starts), _AT_ONCE):
+        windows = np.stack([signal[s : s + size] for s in starts[begin : begin + _AT_ONCE]])
+        scores += scorer.score(windows, section, domain, explained=explained)
     if len(scores) == 1:
         return scores[0]
     worst = max(scores, key=lambda s: s.score - s.threshold)

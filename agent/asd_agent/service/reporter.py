@@ -123,7 +123,7 @@ class Reporter:
     def publish_source(self, source: CaptureSource) -> None:
         """Log and publish changes of a source's state; store its notices, and one when it is lost or back."""
         for notice in source.take_notices():
-            log.warning("source %s: a recording is skipped: %s", source.name, notice.text)
+            log.warning("source %s: a recording is skipped, or the rest of it: %s", source.name, notice.text)
             self.store_notice(notice)
         changes = source.take_changes()
         for change in changes:

@@ -9,8 +9,9 @@ import soundfile
 
 from asd_agent.audio.files import read_clip
 from asd_agent.errors import AudioError, DataError, UsageError
+from asd_trainer.data.clip_destination import ClipDestination
 from asd_trainer.data.dataset import scan
-from asd_trainer.data.import_recordings import ClipDestination, ImportedRecording, import_recordings, recording_names
+from asd_trainer.data.import_recordings import ImportedRecording, import_recordings, recording_names
 
 RATE = 16_000
 
@@ -172,7 +173,7 @@ def test_what_cannot_be_read_is_reported_and_the_others_are_imported(tmp_path: P
     empty.write_bytes(b"")
     found = import_recordings([text, good, empty, tmp_path / "gone.wav"], ClipDestination(tmp_path / "data", "press"))
     assert [(one.written, len(one.problems)) for one in found] == [(0, 1), (1, 0), (0, 1), (0, 1)]
-    assert "not readable as audio" in found[0].problems[0]
+    assert "is text, not audio" in found[0].problems[0]
     assert found[3].problems == ("no such file",)
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from asd_agent.audio.sound_folders import folder_files
 from asd_trainer.data.dataset import scan
-from asd_trainer.data.sound_files import folder_files
 
 
 def touch(path: Path) -> Path:

@@ -36,7 +36,8 @@ def import_(
 
     Example: asd-trainer import monday.wav tuesday.flac data --machine press --section 00
     """
-    from asd_trainer.data.import_recordings import ClipDestination, import_recordings
+    from asd_trainer.data.clip_destination import ClipDestination
+    from asd_trainer.data.import_recordings import import_recordings
 
     destination = ClipDestination(
         out, machine, section, cast("Domain", domain), cast("Split", split), cast("Label", label)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from asd_agent.alarm.rule import Rule
-from asd_agent.audio.files import SAMPLE_RATE, read_clip
+from asd_agent.audio.files import SAMPLE_RATE, full_window, read_clip
 from asd_agent.bundle.files import file_digest
 from asd_agent.calibrate.hop_windows import HopWindows
 from asd_agent.errors import DataError
@@ -133,21 +133,16 @@ def load_clips(clips: Sequence[Clip], progress: StageProgress | None = None) -> 
     """Read the first window of each clip.
 
     Raises:
-        AudioError: A clip cannot be read.
-        DataError: A clip is shorter than a window.
+        AudioError: A clip cannot be read or is shorter than a window.
     """
     samples = np.empty((len(clips), WINDOW_SAMPLES), dtype=np.int16)
     follows, whole = np.zeros(len(clips), dtype=np.bool_), False
     for row, clip in enumerate(clips):
-        signal = read_clip(clip.path).samples
+        signal = read_clip(clip.path, seconds=2 * WINDOW_SECONDS).samples
         follows[row] = whole and clip.continues(clips[row - 1])
         whole = len(signal) == WINDOW_SAMPLES
-        if len(signal) < WINDOW_SAMPLES:
-            raise DataError(
-                f"{clip.path}: {len(signal) / SAMPLE_RATE:.2f} s is shorter than a window of {WINDOW_SECONDS:g} s",
-                "Leave it out; `asd-trainer inspect` lists every such clip.",
-            )
-        samples[row] = np.clip(np.round(signal[:WINDOW_SAMPLES] * 32768.0), -32768, 32767)
+        window = full_window(clip.path, signal, WINDOW_SAMPLES)[:WINDOW_SAMPLES]
+        samples[row] = np.clip(np.round(window * 32768.0), -32768, 32767)
         if progress:
             progress("clips read", row + 1, len(clips))
     return ClipSet(tuple(c.path.name for c in clips), tuple(c.recording for c in clips), samples, follows=follows)
@@ -157,8 +152,7 @@ def load_log_mels(clips: Sequence[Clip], spec: FeatureSpec, cache: Cache | None 
     """Read the log-mels of clips, without their samples; those of a `cache` are not computed again.
 
     Raises:
-        AudioError: A clip cannot be read.
-        DataError: A clip is shorter than a window.
+        AudioError: A clip cannot be read or is shorter than a window.
     """
     features = np.empty((len(clips), spec.frames(WINDOW_SAMPLES), spec.n_mels), np.float32)
     for row, clip in enumerate(clips):

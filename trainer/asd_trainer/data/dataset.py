@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from asd_agent.audio.sound_folders import SUFFIXES, FolderFiles, folder_files
 from asd_agent.errors import DataError
 from asd_trainer.data.layout import (
-    SUFFIXES,
     Clip,
     Domain,
     Label,
@@ -20,7 +20,6 @@ from asd_trainer.data.layout import (
     with_attributes,
     without_copies,
 )
-from asd_trainer.data.sound_files import FolderFiles, folder_files
 from asd_trainer.text import counted
 
 _OFFICIAL = "Name it as in DCASE Task 2, such as fan/train/section_00_source_train_normal_0000.wav."

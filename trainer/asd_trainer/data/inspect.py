@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from asd_agent.audio.sound_folders import SUFFIXES, folder_files
 from asd_trainer.data.clips import WINDOW_SECONDS
 from asd_trainer.data.dataset import DataSet, Problem, scan
 from asd_trainer.data.file_check import BROKEN, FileCheck, check_file
-from asd_trainer.data.layout import SUFFIXES, Clip, Domain, Label, Split
+from asd_trainer.data.layout import Clip, Domain, Label, Split
 from asd_trainer.data.permits import permits
-from asd_trainer.data.sound_files import folder_files
 from asd_trainer.data.split import LEAST_RECORDINGS, by_section
 from asd_trainer.engine.progress import StageProgress
 from asd_trainer.text import counted

@@ -26,7 +26,6 @@ from asd_agent.audio.recording import continues, held_out_with
 Domain = Literal["source", "target"]
 Split = Literal["train", "test", "supplemental"]
 Label = Literal["normal", "anomaly"]
-SUFFIXES = (".wav", ".flac")
 
 _SECTION = re.compile(
     r"section_(?P<section>\d{2})(?:_(?P<domain>source|target))?(?:_(?P<split>train|test))?"

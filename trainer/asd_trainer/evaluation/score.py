@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from asd_agent.audio.files import read_clip
+from asd_agent.audio.files import full_window, read_clip
 from asd_agent.bundle import Bundle
 from asd_agent.bundle.arrays import load_arrays, save_arrays
 from asd_agent.bundle.manifest import Condition
@@ -168,7 +168,8 @@ def evaluate_bundle(task: Task, machine: str, data: str, split: str) -> dict[str
             continue
         got: dict[str, WindowScore] = {}
         for clip in chosen:
-            got[clip.path.name] = score_long(scorer, read_clip(clip.path).samples, section, domain)
+            signal = full_window(clip.path, read_clip(clip.path).samples, scorer.bundle.manifest.window_samples)
+            got[clip.path.name] = score_long(scorer, signal, section, domain)
             steps(f"{section} {domain}", len(got), len(chosen))
         frozen = {n: s.score for n, s in got.items()}
         streaming.append(_cell(machine, chosen, frozen, condition, decide=True))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from asd_agent.audio.files import read_clip
+from asd_agent.audio.files import SAMPLE_RATE, full_window, read_clip
 from asd_agent.bundle.manifest import Condition, MemberUse
 from asd_agent.calibrate.condition import standardisation
 from asd_agent.inference.densities import anomaly_scores, doubts
@@ -71,7 +71,8 @@ def _raw(
     if use.density not in EQUATION_7:
         return np.array([s.members[use.member] for s in scores])
     size = scorer.bundle.manifest.window_samples
-    windows = np.stack([read_clip(clip.path).samples[:size] for clip in clips])
+    signals = (read_clip(clip.path, seconds=size / SAMPLE_RATE).samples for clip in clips)
+    windows = np.stack([full_window(c.path, s, size) for c, s in zip(clips, signals, strict=True)])
     outputs = np.concatenate(
         [scorer.infer(WindowFeatures(windows[i : i + 1]), use.member, condition.section) for i in range(len(windows))]
     )[:, :, :2].mean(axis=1, dtype=np.float64)

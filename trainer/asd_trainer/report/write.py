@@ -12,7 +12,7 @@ from pathlib import Path
 import soundfile
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from asd_agent.audio.files import SAMPLE_RATE, Signal, read_clip
+from asd_agent.audio.files import SAMPLE_RATE, Signal, full_window, read_clip
 from asd_agent.features.log_mel import FeatureSpec, mel_centres
 from asd_agent.inference.members import WindowFeatures
 from asd_agent.inference.providers import Sessions
@@ -135,7 +135,8 @@ def _shown(run: RunReport, clips: int) -> ShownRun:
 
 
 def _clip(scorer: BundleScorer, cell: CellReport, judged: ScoredClip) -> ShownClip:
-    signal = read_clip(judged.clip.path).samples
+    path = judged.clip.path
+    signal = full_window(path, read_clip(path).samples, scorer.bundle.manifest.window_samples)
     section, domain = cell.condition.section, cell.condition.domain
     got = score_long(scorer, signal, section, domain, explained="all")
     window = signal[: scorer.bundle.manifest.window_samples]

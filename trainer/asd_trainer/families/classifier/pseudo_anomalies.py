@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from asd_agent.audio.files import SAMPLE_RATE, read_clip
+from asd_agent.audio.sound_folders import SUFFIXES, folder_files
 from asd_agent.errors import ConfigError, DataError
-from asd_trainer.data.clips import WINDOW_SAMPLES, ClipSet, load_clips
-from asd_trainer.data.layout import SUFFIXES, Clip
+from asd_trainer.data.clips import WINDOW_SAMPLES, WINDOW_SECONDS, ClipSet, load_clips
+from asd_trainer.data.layout import Clip
 from asd_trainer.families.classifier.settings import PseudoAnomalies
 from asd_trainer.simulator import MACHINES, render
 
@@ -72,7 +73,7 @@ def folder_sounds(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise ConfigError(f"{folder}: the folder of pseudo-anomalies is not there", "Give `folder:` its path.")
-    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+    found = [p for p in folder_files(folder).files if p.suffix.lower() in SUFFIXES]
     if not found:
         raise ConfigError(f"{folder}: holds no {' or '.join(SUFFIXES)} file", "Name a folder with sounds.")
     return found
@@ -170,9 +171,7 @@ def _samples(kind: str, what: Clip | Path | int, machine: str, normals: Samples,
     if isinstance(what, Clip):
         return np.asarray(load_clips([what]).samples[0])
     if isinstance(what, Path):
-        sound = read_clip(what).samples
-        if not len(sound):
-            raise DataError(f"{what}: is empty", "Remove it from the folder of pseudo-anomalies.")
+        sound = read_clip(what, seconds=WINDOW_SECONDS).samples
         return _int16(np.resize(sound, WINDOW_SAMPLES) * 32768.0)
     if kind == "transforms":
         return transformed(normals[what], rng)

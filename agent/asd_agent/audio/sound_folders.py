@@ -1,4 +1,4 @@
-"""Files below a data set's folder: linked folders are followed once, hidden files are set apart."""
+"""Files below a folder: linked folders are followed once, hidden files are set apart."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asd_agent.whole_files import STAGE
+
+SUFFIXES = (".wav", ".flac")
+"""Suffixes of recordings in a folder. The content of a file decides what it is, also under another suffix."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,11 @@ def folder_files(root: Path) -> FolderFiles:
                 seen.add(target)
                 waiting.append(link)
     return FolderFiles(tuple(sorted(files)), tuple(sorted(hidden)), tuple(repeated), _reasons(closed))
+
+
+def is_recording(path: Path) -> bool:
+    """Return true for a visible file with the suffix of a recording."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
 def _reasons(errors: list[OSError]) -> tuple[tuple[Path, str], ...]:
