@@ -33,6 +33,8 @@ def test_an_interrupted_training_keeps_its_steps_and_states_how_to_continue(tmp_
     command = [sys.executable, "-c", "from asd_trainer.cli import main; main()", "train", data]
     command += ["--recipe", recipe, "--out", tmp_path / "runs"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    # A shell that runs the tests in the background lets them ignore SIGINT, and so would the training.
+    command = ["env", "--default-signal=INT", *command]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
     try:
         until = time.monotonic() + PATIENCE
