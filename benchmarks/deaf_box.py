@@ -53,27 +53,27 @@ def stereo(path: Path, left: np.ndarray, right: np.ndarray, rate: int) -> Path:
     return path
 
 
-def missing(microphone: VirtualMicrophone, _heard: Listener, _folder: Path) -> None:
+def missing(microphone: VirtualMicrophone, _listener: Listener, _folder: Path) -> None:
     microphone.unplug()
 
 
-def muted(_microphone: VirtualMicrophone, _heard: Listener, _folder: Path) -> None:
+def muted(_microphone: VirtualMicrophone, _listener: Listener, _folder: Path) -> None:
     return
 
 
-def left_dead(microphone: VirtualMicrophone, _heard: Listener, folder: Path) -> None:
+def left_dead(microphone: VirtualMicrophone, _listener: Listener, folder: Path) -> None:
     sound = hum(300, 51)
     microphone.play(stereo(folder / "left-dead.wav", np.zeros_like(sound), sound, 16_000))
 
 
-def healthy_48_khz(microphone: VirtualMicrophone, _heard: Listener, folder: Path) -> None:
+def healthy_48_khz(microphone: VirtualMicrophone, _listener: Listener, folder: Path) -> None:
     sound = soxr.resample(hum(300, 51), 16_000, 48_000)
     microphone.play(stereo(folder / "both.wav", sound, sound, 48_000))
 
 
-def unplugged(microphone: VirtualMicrophone, heard: Listener, folder: Path) -> None:
+def unplugged(microphone: VirtualMicrophone, listener: Listener, folder: Path) -> None:
     microphone.play(write_wav(folder / "sound.wav", hum(300, 51)))
-    heard.wait_where(STATE, lambda s: s["score"] is not None)
+    listener.wait_where(STATE, lambda s: s["score"] is not None)
     microphone.unplug()
 
 
@@ -86,13 +86,15 @@ CASES = (
 )
 
 
-def home_assistant(heard: Listener) -> str:
+def home_assistant(listener: Listener) -> str:
     """Return the state of `Anomaly` that Home Assistant makes of the newest messages by the discovery."""
-    topic = next(m.topic for m in heard.heard if m.topic.startswith("homeassistant/") and m.topic.endswith("_m/config"))
-    component = json.loads(heard.texts(topic)[-1])["components"]["anomaly"]
+    topic = next(
+        m.topic for m in listener.heard if m.topic.startswith("homeassistant/") and m.topic.endswith("_m/config")
+    )
+    component = json.loads(listener.texts(topic)[-1])["components"]["anomaly"]
 
     def rendered(template: str, topic: str) -> str:
-        text = heard.texts(topic)[-1]
+        text = listener.texts(topic)[-1]
         value = json.loads(text) if text.startswith("{") else text
         return Environment(autoescape=False).from_string(template).render(value_json=value, value=text)
 
@@ -117,17 +119,17 @@ def run(case: Case, bundle: Path, folder: Path) -> bool:
     with VirtualMicrophone(case.rate, case.channels) as microphone, Broker(folder / "broker") as broker:
         config = write_config(folder, bundle, source, broker.port, **monitor)
         config.write_text(config.read_text().replace("mqtt:\n", "mqtt:\n  home_assistant: homeassistant\n"))
-        with Listener(broker.settings(), "#") as heard:
+        with Listener(broker.settings(), "#") as listener:
             if case.name == "missing at boot":
-                case.act(microphone, heard, folder)
+                case.act(microphone, listener, folder)
             with running(config, microphone.environment):
                 if case.name != "missing at boot":
-                    case.act(microphone, heard, folder)
+                    case.act(microphone, listener, folder)
                 wanted = (lambda s: s["score"] is not None) if case.judges else (lambda s: s["stale"])
-                state = heard.wait_where(STATE, wanted)
+                state = listener.wait_where(STATE, wanted)
                 status, doctor = agent(config, "status"), agent(config, "doctor")
-                shown = home_assistant(heard)
-            events = [a["event"] for a in heard.objects(ALERT)] + [e["event"] for e in heard.objects(EVENT)]
+                shown = home_assistant(listener)
+            events = [a["event"] for a in listener.objects(ALERT)] + [e["event"] for e in listener.objects(EVENT)]
     problems = [f["what"] for f in doctor["findings"] if f["level"] == "problem" and f["check"] in JUDGED]
     print(f"\n{case.name}")
     print(f"  monitor         {state['state']}{': ' + state['reason'] if state.get('reason') else ''}")

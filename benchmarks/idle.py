@@ -3,7 +3,7 @@
     python benchmarks/idle.py --minutes 5
 
 Both services run at the same time, so that a busy machine slows both; each has one source and a broker. The gates of
-all monitors are closed, so nothing is scored. Commits are counted by SQLite's data_version, looked at five times a second.
+all monitors are closed, so nothing is scored. Commits are counted by SQLite's data_version, five times a second.
 """
 
 from __future__ import annotations
@@ -69,9 +69,9 @@ def main() -> int:
             write_wav(folder / "hum.wav", hum(30, 3))
             broker = stack.enter_context(Broker(folder / "broker"))
             config = configure(folder, bundle, monitors, broker.port)
-            heard = stack.enter_context(Listener(broker.settings(), "asd/#"))
+            listener = stack.enter_context(Listener(broker.settings(), "asd/#"))
             agents[monitors] = stack.enter_context(running(config))
-            heard.wait_where("asd/box/monitor/m/state", lambda s: s["suspended"])
+            listener.wait_where("asd/box/monitor/m/state", lambda s: s["suspended"])
             databases[monitors] = folder / "state"
         time.sleep(20.0)  # what a start costs has been paid
         commits = {

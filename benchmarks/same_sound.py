@@ -34,13 +34,16 @@ def scores(
     config: Path, broker: Broker, windows: int, microphone: VirtualMicrophone | None, sound: Path
 ) -> list[float]:
     """Run the service until it has published so many scores; the first two may hold the start of the sound."""
-    with Listener(broker.settings(), "asd/#") as heard, running(config, microphone and microphone.environment) as agent:
+    with (
+        Listener(broker.settings(), "asd/#") as listener,
+        running(config, microphone and microphone.environment) as agent,
+    ):
         if microphone:
             agent.wait_log("source sound is")
             microphone.play(sound)
-        first = len(heard.objects(SCORES)) + 12 if microphone else 0
-        heard.wait_for(SCORES, first + windows)
-        return [s["score"] for s in heard.objects(SCORES)[first : first + windows]]
+        first = len(listener.objects(SCORES)) + 12 if microphone else 0
+        listener.wait_for(SCORES, first + windows)
+        return [s["score"] for s in listener.objects(SCORES)[first : first + windows]]
 
 
 def main() -> int:

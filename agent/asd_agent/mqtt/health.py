@@ -61,6 +61,8 @@ class OutboxHealth(Payload):
     """Messages dropped since the outbox was created."""
     durable: bool
     """False while the disk refuses and alerts are kept in memory."""
+    damaged: int = 0
+    """Rows and states that failed their checksum since the start."""
 
 
 class DeliveryHealth(Payload):

@@ -211,8 +211,9 @@ class AgentEvent(Payload):
     schema_: Literal["asd.event/1"] = Field(default="asd.event/1", alias="schema")
     id: str
     event: str = Field(pattern=r"^[a-z_]+$")
-    """Name: `source_lost`, `source_back`, `drops`, `outbox_reset`, `recording_skipped`, `evidence_lost`,
-    `evidence_back`, `reloaded`, `reload_failed`, `bundle_changed`, `notifications_dropped`; more may be added."""
+    """Name: `source_lost`, `source_back`, `drops`, `outbox_reset`, `outbox_damaged`, `outbox_restored`,
+    `recording_skipped`, `evidence_lost`, `evidence_back`, `reloaded`, `reload_failed`, `bundle_changed`,
+    `notifications_dropped`; more may be added."""
     subject: str
     """The source, monitor or bundle it is about; empty for the agent itself."""
     text: str

@@ -159,7 +159,7 @@ class Publisher:
     @property
     def faults(self) -> dict[str, str]:
         """Present faults between the agent and its broker, in words, by part."""
-        fault = self._outbox.fault
+        fault = self._outbox.fault or self._outbox.damage
         return {**self._faults.texts(), **({"outbox": fault} if fault else {})}
 
     def alive(self) -> bool:

@@ -9,8 +9,6 @@ import json
 import sqlite3
 from collections.abc import Collection
 
-from asd_agent.outbox.schema import COLUMNS, OutboxRow, row_of
-
 READ_BY_PEOPLE = "(topic LIKE '%/alert' OR topic LIKE '%/event')"
 """Rows that notifications are made from; answers to commands are none."""
 
@@ -26,11 +24,3 @@ def prepare(db: sqlite3.Connection, names: Collection[str]) -> None:
 def move(db: sqlite3.Connection, name: str, key: int, ahead: Collection[int]) -> None:
     """Set a cursor."""
     db.execute("INSERT OR REPLACE INTO cursor VALUES(?, ?, ?)", (name, key, json.dumps(sorted(ahead))))
-
-
-AFTER = f"SELECT {COLUMNS} FROM outbox WHERE key > ? AND {READ_BY_PEOPLE} ORDER BY key LIMIT ?"  # noqa: S608
-
-
-def rows_of(found: Collection[tuple[object, ...]]) -> list[OutboxRow]:
-    """Return the rows that `AFTER` found."""
-    return [row_of(values) for values in found]

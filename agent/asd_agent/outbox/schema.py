@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from asd_agent.clock import Clock
+from asd_agent.outbox import checksums
 
 OUTBOX_NAME = "outbox.sqlite3"
 """File name below `paths.state`."""
@@ -138,6 +140,12 @@ def open_database(path: Path) -> sqlite3.Connection:
 def _prepare(db: sqlite3.Connection) -> None:
     db.execute("PRAGMA journal_mode=WAL")
     db.execute("PRAGMA synchronous=FULL")  # NORMAL may lose the last commits of a WAL in a power cut
+    _prepare_tables(db)
+    with transaction(db):
+        checksums.prepare(db)
+
+
+def _prepare_tables(db: sqlite3.Connection) -> None:
     version = db.execute("PRAGMA user_version").fetchone()[0]
     if version == 0 and db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
         with transaction(db):
@@ -194,6 +202,49 @@ def set_aside(path: Path, utc: float) -> Path:
     return target
 
 
+def open_read_only(path: Path) -> sqlite3.Connection:
+    """Open the file where the disk lets nothing be written: all that its main file holds, and the journal where it can.
+
+    Raises:
+        sqlite3.Error: It cannot be read.
+    """
+    place = f"file:{quote(str(path))}?mode=ro"
+    for uri in (place, f"{place}&immutable=1"):
+        db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=5.0)
+        try:
+            db.execute("SELECT count(*) FROM monitor").fetchone()
+        except sqlite3.Error:
+            db.close()
+            if uri.endswith("immutable=1"):
+                raise
+        else:
+            db.text_factory = checksums.decode
+            return db
+    raise AssertionError("unreachable")
+
+
+def file_identity(path: Path) -> tuple[int, int] | None:
+    """Return what distinguishes a file from another of the same name; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def copy_to(db: sqlite3.Connection, path: Path) -> None:
+    """Write all that an open database holds to a new file.
+
+    Raises:
+        sqlite3.Error: The disk refuses, or the source is damaged.
+    """
+    target = sqlite3.connect(path, timeout=5.0)
+    try:
+        db.backup(target)
+    finally:
+        target.close()
+
+
 def row_of(values: tuple[Any, ...]) -> OutboxRow:
     """Return the row that a query for `COLUMNS` found."""
     key, id_, topic, payload, vital, utc, monotonic, boot_id = values[:8]
@@ -203,13 +254,31 @@ def row_of(values: tuple[Any, ...]) -> OutboxRow:
 def insert(db: sqlite3.Connection, rows: Iterable[OutboxRow]) -> None:
     """Append rows in their order; one whose id exists already is ignored."""
     db.executemany(
-        "INSERT OR IGNORE INTO outbox(id, topic, payload, vital, stored_utc, stored_monotonic, boot_id)"
-        " VALUES(?, ?, ?, ?, ?, ?, ?)",
-        [
-            (m.id, m.topic, m.payload, int(m.vital), r.stored_utc, r.stored_monotonic, r.boot_id)
-            for r in rows
-            for m in (r.message,)
-        ],
+        "INSERT OR IGNORE INTO outbox(id, topic, payload, vital, stored_utc, stored_monotonic, boot_id, crc)"
+        " VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
+        [(*values, checksums.checksum(*values, None)) for values in map(_values, rows)],
+    )
+
+
+def _values(row: OutboxRow) -> tuple[Any, ...]:
+    m = row.message
+    utc, monotonic = float(row.stored_utc), float(row.stored_monotonic)
+    return m.id, m.topic, m.payload, int(m.vital), utc, monotonic, row.boot_id
+
+
+def insert_states(db: sqlite3.Connection, states: Iterable[tuple[str, str]]) -> None:
+    """Store states by monitor, each with its checksum."""
+    for name, state in states:
+        db.execute("INSERT OR REPLACE INTO monitor VALUES(?,?)", (name, state))
+        db.execute("INSERT INTO monitor_check VALUES(?,?)", (name, checksums.checksum(name, state)))
+
+
+def mark_sent(db: sqlite3.Connection, keys: Iterable[int], utc: float) -> None:
+    """Record that a broker has acknowledged these rows."""
+    columns = checksums.CHECKED.removesuffix(",sent_utc")
+    db.executemany(
+        f"UPDATE outbox SET sent_utc=?, crc=CASE WHEN crc IS NULL THEN NULL ELSE checksum({columns},?) END WHERE key=?",  # noqa: S608
+        [(utc, utc, key) for key in keys],
     )
 
 

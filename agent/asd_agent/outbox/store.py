@@ -18,6 +18,7 @@ from typing import Any
 from asd_agent.clock import Clock
 from asd_agent.notices import AgentNotice
 from asd_agent.outbox import cursors
+from asd_agent.outbox.checksums import STATES, checksum, set_rows_aside
 from asd_agent.outbox.schema import (
     COLUMNS,
     MEMORY_ROWS,
@@ -25,21 +26,37 @@ from asd_agent.outbox.schema import (
     DamagedError,
     Message,
     OutboxRow,
+    copy_to,
+    file_identity,
     insert,
     insert_record,
+    insert_states,
     is_damage,
     limit_memory,
     make_room,
+    mark_sent,
     open_database,
+    open_read_only,
     row_of,
     set_aside,
     transaction,
 )
+from asd_agent.outbox.state_copy import StateCopy, seq_of
 
 log = logging.getLogger(__name__)
 
 STATE_EVERY_SECONDS = 60.0
 """Time that a state without an event may wait for the disk: one write a minute spares flash memory."""
+
+
+_REMEDIES = {
+    "full": "Free the disk",
+    "locked": "Another program holds the file: end it",
+    "readonly": "Mount the disk for writing, and let the service's user write there",
+    "unable to open": "Let the service's user write there",
+    "Permission": "Let the service's user write there",
+}
+"""Words of an error, and what helps."""
 
 
 class Outbox:
@@ -64,6 +81,12 @@ class Outbox:
         self._notices: list[AgentNotice] = []
         self._fault: str | None = None
         self._unstored: deque[OutboxRow] = deque(maxlen=MEMORY_ROWS)
+        self._copy = StateCopy(path.with_name(f"{path.stem}-states.json"))
+        self._file: tuple[int, int] | None = None
+        self._read_only: sqlite3.Connection | None = None
+        self._reported = False
+        self.damaged = 0
+        """Counts rows and states that failed their checksum since the start."""
         self.appended = 0
         """Counts messages that were handed over since the start, so that a reader knows when to look again."""
         self._write(lambda _db: None)
@@ -73,13 +96,24 @@ class Outbox:
         """Reason why the disk refuses, in words; None while it does not."""
         return self._fault
 
+    @property
+    def damage(self) -> str | None:
+        """Rows and states that were damaged since the start, in words; None where none was."""
+        if not self.damaged:
+            return None
+        return f"{self.damaged} stored rows or states were damaged since the start and set aside. Test the disk"
+
     def load(self, monitor: str) -> str | None:
         """Return the last committed state of a monitor; None where there is none."""
         with self._lock:
             if monitor in self._states:
                 return self._states[monitor]
             rows = self._read("SELECT state FROM monitor WHERE name=?", (monitor,))
-            return str(rows[0][0]) if rows else None
+            stored, copied = str(rows[0][0]) if rows else None, self._copy.states.get(monitor)
+            # The file is not up to date where the disk lets nothing be written and its journal cannot be read.
+            if copied is not None and (stored is None or seq_of(stored) < seq_of(copied)):
+                return copied
+            return stored
 
     def commit(
         self, monitor: str, state: str, messages: Sequence[Message] = (), record: CommandRecord | None = None
@@ -117,6 +151,8 @@ class Outbox:
     def flush(self) -> bool:
         """Write what waits for the disk, states after a minute; return whether nothing waits that should not."""
         with self._lock:
+            if self._db is not None and self._file != file_identity(self._path):
+                self._write_again()
             now = self._clock.monotonic()
             overdue = any(now - since >= STATE_EVERY_SECONDS for since in self._unsaved.values())
             return self._store(()) if self._memory or overdue or self._sent or self._fault else True
@@ -132,8 +168,8 @@ class Outbox:
             skip_topics = ",".join("?" * len(held))
             skip_ids = ",".join("?" * len(skip))
             skip_keys = ",".join(str(k) for k in self._sent)
-            found = self._read(
-                f"SELECT {COLUMNS} FROM outbox WHERE sent_utc IS NULL AND topic NOT IN ({skip_topics})"  # noqa: S608
+            found = self._read_rows(
+                f"sent_utc IS NULL AND topic NOT IN ({skip_topics})"
                 f" AND id NOT IN ({skip_ids}) AND key NOT IN ({skip_keys})"
                 " ORDER BY topic LIKE '%/command/result', key LIMIT 1",
                 (*held, *skip),
@@ -182,9 +218,9 @@ class Outbox:
     def history(self, limit: int = 100) -> list[tuple[Message, bool]]:
         """Return the newest messages, newest first, and whether a broker has acknowledged each."""
         with self._lock:
-            rows = self._read(f"SELECT {COLUMNS}, sent_utc FROM outbox ORDER BY key DESC LIMIT ?", (limit,))  # noqa: S608
+            rows = self._read_rows("true ORDER BY key DESC LIMIT ?", (limit,))
             waiting = [(r.message, False) for r in reversed(self._memory)]
-            return (waiting + [(row_of(r).message, r[-1] is not None or r[0] in self._sent) for r in rows])[:limit]
+            return (waiting + [(row_of(r).message, r[8] is not None or r[0] in self._sent) for r in rows])[:limit]
 
     def recorded(self, command_id: str) -> CommandRecord | None:
         """Return an entry of the command log; None where there is none."""
@@ -234,7 +270,8 @@ class Outbox:
     def rows_after(self, key: int, limit: int) -> list[OutboxRow]:
         """Return alerts and notices with a higher key, the oldest first, whether or not a broker has them."""
         with self._lock:
-            return cursors.rows_of(self._read(cursors.AFTER, (key, limit)))
+            where = f"key > ? AND {cursors.READ_BY_PEOPLE} ORDER BY key LIMIT ?"
+            return [row_of(values) for values in self._read_rows(where, (key, limit))]
 
     def unstored(self) -> list[OutboxRow]:
         """Return alerts and notices that came while the disk refused; some of them may be stored by now."""
@@ -246,9 +283,14 @@ class Outbox:
         with self._lock:
             if self._memory or self._unsaved or self._sent or self._fault:
                 self._store(())
-            if self._db is not None:
-                self._db.close()
-                self._db = None
+            self._save_copy()
+            self._close_file()
+
+    def _close_file(self) -> None:
+        for db in (self._db, self._read_only):
+            if db is not None:
+                db.close()
+        self._db = self._read_only = None
 
     def _store(self, messages: Sequence[Message], records: Sequence[CommandRecord] = ()) -> bool:
         """Write all that waits for the disk, and these messages, in one transaction."""
@@ -263,9 +305,8 @@ class Outbox:
             insert(db, rows)
             for record in records:
                 insert_record(db, record, utc)
-            states = [(name, self._states[name]) for name in self._unsaved]
-            db.executemany("INSERT OR REPLACE INTO monitor VALUES(?,?)", states)
-            db.executemany("UPDATE outbox SET sent_utc=? WHERE key=?", [(utc, k) for k in self._sent])
+            insert_states(db, [(name, self._states[name]) for name in self._unsaved])
+            mark_sent(db, self._sent, utc)
             dropped.append(make_room(db, self._max_rows))
 
         if self._write(work):
@@ -274,6 +315,8 @@ class Outbox:
                 self._unstored = deque((r for r in self._unstored if r.message.id not in stored), MEMORY_ROWS)
             self._memory, self._unsaved, self._sent = [], {}, set()
             self._count_drops(dropped[0])
+            if rows:
+                self._save_copy()
             return True
         kept, lost = limit_memory(rows)
         self._memory = kept
@@ -285,16 +328,15 @@ class Outbox:
     def _write(self, work: Callable[[sqlite3.Connection], object]) -> bool:
         for _attempt in range(2):
             try:
-                if self._db is None:
-                    self._db = open_database(self._path)
-                    # A new file after damage: all states are written again.
-                    self._unsaved = {**dict.fromkeys(self._states, 0.0), **self._unsaved}
-                with transaction(self._db):
-                    work(self._db)
+                db = self._db or self._open()
+                with transaction(db):
+                    work(db)
             except (sqlite3.Error, DamagedError, OSError) as error:
                 if is_damage(error):
                     self._reset(str(error))
                     continue
+                if "readonly" in str(error):
+                    self._close_file()  # opened for reading alone, it stays so when the disk is writable again
                 self._refuse(str(error))
                 return False
             else:
@@ -302,12 +344,101 @@ class Outbox:
                 return True
         return False
 
-    def _read(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-        if self._db is None:
-            return []
+    def _open(self) -> sqlite3.Connection:
+        """Open the file, with what its checksums and the copy of the states show to be lost."""
+        known = dict(self._copy.states)
+        new = not self._path.exists() or not self._path.stat().st_size
+        if self._read_only is not None:
+            self._read_only.close()
+            self._read_only = None
+        db = self._db = open_database(self._path)
+        self._file = file_identity(self._path)
+        with transaction(db):
+            rows = set_rows_aside(db, self._clock.utc())
+        if rows:
+            self._note_damage(rows, f"{rows} rows of {self._path} were damaged")
+        stored = {str(name): (str(state), crc) for name, state, crc in db.execute(STATES)}
+        behind = []
+        for name in {*known, *stored}:
+            state, crc = stored.get(name, ("", None))
+            wrong = crc is not None and crc != checksum(name, state)
+            if wrong and name not in self._states:
+                self._note_damage(1, f"the state of monitor {name} in {self._path} was damaged")
+            copied = known.get(name)
+            if copied is not None and (wrong or name not in stored or seq_of(state) < seq_of(copied)):
+                behind += [name] if name in stored and not wrong else []
+                self._states.setdefault(name, copied)
+            elif wrong:
+                db.execute("DELETE FROM monitor WHERE name=?", (name,))
+        if known and not self._reported and (new or behind):
+            what = "was absent or empty" if new else "lacked its last commits"
+            text = f"{self._path} {what}; the states come from {self._copy.path.name}"
+            log.error("outbox: %s. Alerts that waited may be lost and show as gaps in 'seq'; test the disk", text)
+            self._notices.append(AgentNotice("outbox_reset", "outbox", text))
+        self._reported = False
+        # A new file after damage: all states are written again.
+        self._unsaved = {**dict.fromkeys(self._states, 0.0), **self._unsaved}
+        return db
+
+    def _write_again(self) -> None:
+        """Write the open file again, whose name was deleted or given to another file; it holds everything still."""
+        log.error("outbox: %s was deleted or replaced while the agent ran; it is written again", self._path)
+        old, self._db = self._db, None
         try:
-            return self._db.execute(query, values).fetchall()
+            if self._path.exists():
+                set_aside(self._path, self._clock.utc())
+            for suffix in ("-wal", "-shm"):
+                self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+            if old is not None:
+                copy_to(old, self._path)
+            text = (
+                f"{self._path} was deleted or replaced while the agent ran and has been written again; nothing is lost"
+            )
+            self._notices.append(AgentNotice("outbox_restored", "outbox", text))
+        except (sqlite3.Error, OSError) as error:
+            text = f"{self._path} was deleted or replaced while the agent ran and cannot be copied ({error})"
+            self._notices.append(AgentNotice("outbox_reset", "outbox", text))
+        finally:
+            if old is not None:
+                old.close()
+            self._reported = True
+        self._sent.clear()
+        self._write(lambda _db: None)
+
+    def _save_copy(self) -> None:
+        if not self._states:
+            return
+        try:
+            self._copy.write(self._states)
+        except OSError as error:
+            log.debug("outbox: %s cannot be written (%s)", self._copy.path, error.strerror)
+
+    def _note_damage(self, count: int, text: str) -> None:
+        self.damaged += count
+        log.error("outbox: %s and set aside. What they held shows as a gap in 'seq'; test the disk", text)
+        self._notices.append(AgentNotice("outbox_damaged", "outbox", f"{text} and set aside", count))
+
+    def _read_rows(self, where: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        """Return rows as `COLUMNS`, `sent_utc` and checksum; those that fail it are set aside first."""
+        query = f"SELECT {COLUMNS}, sent_utc, crc FROM outbox WHERE {where}"  # noqa: S608
+        rows = self._read(query, values)
+        if all(r[9] is None or r[9] == checksum(*r[1:9]) for r in rows):
+            return rows
+        set_: list[int] = []
+        if not self._write(lambda db: set_.append(set_rows_aside(db, self._clock.utc()))):
+            return [r for r in rows if r[9] is None or r[9] == checksum(*r[1:9])]
+        self._note_damage(set_[-1], f"{set_[-1]} rows of {self._path} were damaged")
+        return self._read(query, values)
+
+    def _read(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        try:
+            db = self._db or self._read_only
+            if db is None:
+                db = self._read_only = open_read_only(self._path)
+            return db.execute(query, values).fetchall()
         except sqlite3.Error as error:
+            if self._db is None:
+                return []  # writing it has failed as well, and that is reported
             if is_damage(error):
                 self._reset(str(error))
                 self._write(lambda _db: None)
@@ -316,9 +447,8 @@ class Outbox:
             return []
 
     def _reset(self, reason: str) -> None:
-        if self._db is not None:
-            self._db.close()
-            self._db = None
+        self._close_file()
+        self._reported = True
         try:
             aside = set_aside(self._path, self._clock.utc())
         except OSError as error:
@@ -332,9 +462,10 @@ class Outbox:
     def _refuse(self, reason: str) -> None:
         if self._fault is None:
             log.error(
-                "outbox: %s cannot be written (%s); alerts are sent from memory with durable: false. Free the disk",
+                "outbox: %s cannot be written (%s); alerts are sent from memory with durable: false. %s",
                 self._path,
                 reason,
+                next((remedy for words, remedy in _REMEDIES.items() if words in reason), "Test the disk"),
             )
         self._fault = f"{self._path} cannot be written: {reason}"
 

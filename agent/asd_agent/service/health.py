@@ -47,6 +47,7 @@ def health_of(runtime: LoadedRuntime) -> Health:
             oldest_seconds=round(outbox.oldest_seconds(), 1),
             dropped=outbox.dropped,
             durable=outbox.fault is None,
+            damaged=outbox.damaged,
         ),
         disk_free_bytes=disk_free_bytes(runtime.config.paths.state),
         temperature_celsius=temperature_celsius(),
