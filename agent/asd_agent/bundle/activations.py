@@ -6,11 +6,11 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from asd_agent.small_files import read_small
 from asd_agent.whole_files import write_whole
 
 _KEPT = 100
 """Activations in the list: a change a week for two years."""
-_MOST_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,8 @@ class ActivationList:
         self._path = path
         self.entries: list[Activation] = []
         try:
-            if path.stat().st_size <= _MOST_BYTES:
-                document = json.loads(path.read_text(encoding="utf-8"))
-                self.entries = [Activation(str(e["bundle"]), str(e["at"])) for e in document["activated"]]
+            document = json.loads(read_small(path))
+            self.entries = [Activation(str(e["bundle"]), str(e["at"])) for e in document["activated"]]
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return
 

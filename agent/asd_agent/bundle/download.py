@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from asd_agent.errors import BundleError
+from asd_agent.small_files import read_small
 
 TIMEOUT_SECONDS = 30.0
 """Longest silence of the server."""
@@ -48,6 +49,8 @@ def download(url: str, target: Path, *, sha256: str, most_bytes: int, ca: Path |
         BundleError: It is too large, differs, or cannot be read or written; the file is gone.
     """
     try:
+        if ca is not None:
+            read_small(ca)
         context = ssl.create_default_context(cafile=ca)
         handlers = [_NoRedirect(), urllib.request.HTTPSHandler(context=context), urllib.request.ProxyHandler({})]
         with urllib.request.build_opener(*handlers).open(url, timeout=TIMEOUT_SECONDS) as answer:

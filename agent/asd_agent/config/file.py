@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,9 +12,14 @@ from pydantic import BaseModel, ValidationError
 
 from asd_agent.config.model import Config
 from asd_agent.config.sources import SOURCE_KINDS
+from asd_agent.config.yaml_reader import YamlMistakeError, child, compose, construct
 from asd_agent.errors import ConfigError
+from asd_agent.small_files import read_small
 
-_YAML = "Check this line and the one above: brackets and quotes are closed, indentation is blanks and no tabs"
+_MOST_MISTAKES = 50
+"""Mistakes of one file that are reported; a damaged file may have thousands."""
+_SHOWN = 300
+"""Characters of a mistake's text that are shown: it may repeat a value of any length."""
 Settings = TypeVar("Settings", bound=BaseModel)
 
 
@@ -48,8 +52,9 @@ class ConfigFileError(ConfigError):
     def _line(self, mistake: ConfigMistake) -> str:
         path = mistake.path or self.path
         where = f"{path}:{mistake.line}" if mistake.line else str(path)
-        key = f"{mistake.key}: " if mistake.key else ""
-        return f"{where}: {key}{mistake.text}" + (f". {mistake.remedy}" if mistake.remedy else "")
+        key = f"{mistake.key[:_SHOWN]}: " if mistake.key else ""
+        text = mistake.text if len(mistake.text) <= _SHOWN else f"{mistake.text[:_SHOWN]}…"
+        return f"{where}: {key}{text}" + (f". {mistake.remedy}" if mistake.remedy else "")
 
 
 def load_config(path: Path) -> Config:
@@ -92,34 +97,19 @@ def read_yaml(path: Path, *, unreadable: str = "", empty: str = "") -> yaml.Mapp
         ConfigFileError: The file cannot be read, is not YAML, holds no keys, or one of them twice.
     """
     try:
-        stream = StringIO(path.read_text(encoding="utf-8"))
+        root = compose(read_small(path).decode(), str(path))
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise ConfigFileError(path, [ConfigMistake(0, "", f"cannot be read: {reason}", unreadable)]) from error
-    stream.name = str(path)  # the marks of nodes have it
-    try:
-        root = yaml.compose(stream, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = mark.line + 1 if mark else 0
-        reason = getattr(error, "problem", None) or "not YAML"
-        raise ConfigFileError(path, [ConfigMistake(line, "", f"not valid YAML: {reason}", _YAML)]) from error
-    mistakes = _duplicates(root)
+    except YamlMistakeError as error:
+        raise _file_error(path, error) from error
+    mistakes = _wrong_keys(root)
     if not isinstance(root, yaml.MappingNode):
         mistakes.append(ConfigMistake(1, "", "holds no keys", empty))
     if mistakes:
-        raise ConfigFileError(path, mistakes)
+        raise ConfigFileError(path, mistakes[:_MOST_MISTAKES])
     assert isinstance(root, yaml.MappingNode)
     return root
-
-
-def construct(root: yaml.MappingNode) -> dict[str, Any]:
-    """Return the plain values of a node."""
-    loader = yaml.SafeLoader("")
-    try:
-        return dict(loader.construct_document(root))
-    finally:
-        loader.dispose()
 
 
 def validate_yaml(path: Path, root: yaml.MappingNode, model: type[Settings]) -> Settings:
@@ -134,31 +124,29 @@ def validate_yaml(path: Path, root: yaml.MappingNode, model: type[Settings]) -> 
         ConfigFileError: The keys have mistakes; it holds all of them.
     """
     try:
-        data = construct(root)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        reason = getattr(error, "problem", None) or "not YAML"
-        mistake = ConfigMistake(mark.line + 1 if mark else 0, "", f"not valid YAML: {reason}", _YAML)
-        raise ConfigFileError(path, [mistake]) from error
-    try:
-        return model.model_validate(data)
+        return model.model_validate(construct(root))
+    except YamlMistakeError as error:
+        raise _file_error(path, error) from error
     except ValidationError as error:
-        mistakes = (_mistake(e, root, model, path) for e in error.errors())
+        mistakes = [_mistake(e, root, model, path) for e in error.errors()[:_MOST_MISTAKES]]
         raise ConfigFileError(path, sorted(mistakes, key=lambda m: m.line)) from error
+    except Exception as error:  # no exception of a validator may end a command without a place
+        text = f"cannot be validated ({type(error).__name__}: {error})"
+        raise ConfigFileError(path, [ConfigMistake(0, "", text, "Compare it with docs/configuration.md.")]) from error
 
 
 def line_of(path: Path, key: str) -> int:
     """Return the line of a key such as `monitors.press.section`, or of its nearest parent; 0 where there is none."""
     try:
-        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        node = compose(read_small(path).decode(), str(path))
+    except (OSError, UnicodeDecodeError, YamlMistakeError):
         return 0
     line = 0
     for part in key.split("."):
-        child = _child(node, part)
-        if child is None:
+        found = child(node, part)
+        if found is None:
             break
-        line, node = child
+        line, node = found
     return line
 
 
@@ -173,19 +161,28 @@ def _absolute(model: Any, base: Path) -> Any:
     return model
 
 
-def _duplicates(node: yaml.Node | None, key: str = "") -> list[ConfigMistake]:
+def _file_error(path: Path, error: YamlMistakeError) -> ConfigFileError:
+    return ConfigFileError(path, [ConfigMistake(error.line, "", error.text, f"{error.remedy}.")])
+
+
+def _wrong_keys(node: yaml.Node | None, key: str = "") -> list[ConfigMistake]:
+    """Report keys that are no text, and those that are given twice."""
     found: list[ConfigMistake] = []
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for name, value in node.value:
+            line = name.start_mark.line + 1
+            if not isinstance(name, yaml.ScalarNode):
+                found.append(ConfigMistake(line, key, "a key is a list or a mapping", "Write a text in its place."))
+                continue
             here = f"{key}.{name.value}" if key else str(name.value)
             if name.value in seen:
-                found.append(ConfigMistake(name.start_mark.line + 1, here, "is given twice", "Keep one of them."))
+                found.append(ConfigMistake(line, here, "is given twice", "Keep one of them."))
             seen.add(name.value)
-            found += _duplicates(value, here)
+            found += _wrong_keys(value, here)
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
-            found += _duplicates(value, f"{key}[{index}]")
+            found += _wrong_keys(value, f"{key}[{index}]")
     return found
 
 
@@ -194,9 +191,9 @@ def _mistake(error: Any, root: yaml.MappingNode, model: type[BaseModel], path: P
     line, keys = 1, []
     node: yaml.Node = root
     for part in error["loc"]:
-        child = _child(node, part)
-        if child is not None:
-            line, node = child
+        found = child(node, part)
+        if found is not None:
+            line, node = found
             keys.append(str(part))
         elif error["type"] in ("extra_forbidden", "missing") and part == error["loc"][-1]:
             keys.append(str(part))
@@ -210,25 +207,15 @@ def _mistake(error: Any, root: yaml.MappingNode, model: type[BaseModel], path: P
         text = "is missing"
     elif error["type"] == "union_tag_invalid":
         # The one union by tag is that of source kinds.
-        text = f"there is no source kind {error['ctx']['tag']!r}"
+        text = f"there is no source kind {error['ctx']['tag'][:60]!r}"
         remedy = f"Kinds are: {', '.join(sorted(SOURCE_KINDS))}."
-        at = _child(node, "kind")
+        at = child(node, "kind")
         line, keys = (at[0], [*keys, "kind"]) if at else (line, keys)
     elif error["type"] == "reference":
         remedy = error["ctx"]["remedy"]
     text = text[:1].lower() + text[1:] if text[:2] != "MQ" else text
     file = str(node.start_mark.name)
     return ConfigMistake(line, ".".join(keys), text, remedy, None if file == str(path) else Path(file))
-
-
-def _child(node: yaml.Node | None, part: str | int) -> tuple[int, yaml.Node] | None:
-    if isinstance(node, yaml.MappingNode):
-        for name, value in node.value:
-            if name.value == str(part):
-                return name.start_mark.line + 1, value
-    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-        return node.value[part].start_mark.line + 1, node.value[part]
-    return None
 
 
 def valid_names(model: type[BaseModel]) -> list[str]:

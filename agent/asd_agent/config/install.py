@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
-from asd_agent.config.base import Strict
+from asd_agent.config.base import FilePath, Strict, Text
 
 
 class InstallSettings(Strict):
     """Limits of the command `install_bundle`."""
 
-    url_prefixes: tuple[str, ...] = Field(min_length=1)
+    url_prefixes: tuple[Text, ...] = Field(min_length=1, max_length=100)
     """Beginnings of the URLs that bundles may come from; each ends with '/'."""
     max_megabytes: float = Field(default=200.0, gt=0, le=10_000)
     """Largest bundle, in 10^6 bytes."""
@@ -21,7 +20,7 @@ class InstallSettings(Strict):
     """Windows of each monitor that prove a new bundle; where most exceed the raise level, the former one returns."""
     trial_minutes: float = Field(default=30.0, gt=0, le=10_080)
     """Time within which those windows must be scored, else the former bundle returns."""
-    ca: Path | None = None
+    ca: FilePath | None = None
     """Certificate authority of the server, in PEM; by default the system's."""
 
     @field_validator("url_prefixes")
@@ -30,7 +29,9 @@ class InstallSettings(Strict):
         for prefix in value:
             parts = urlsplit(prefix)
             if parts.scheme not in {"http", "https"} or not parts.hostname or not prefix.endswith("/"):
-                raise ValueError(f"{prefix!r}: write it as 'https://files.example.org/bundles/', with the last '/'")
+                raise ValueError(
+                    f"{prefix[:60]!r}: write it as 'https://files.example.org/bundles/', with the last '/'"
+                )
             if parts.username or parts.query or parts.fragment:
-                raise ValueError(f"{prefix!r}: a prefix holds no user, no '?' and no '#'")
+                raise ValueError(f"{prefix[:60]!r}: a prefix holds no user, no '?' and no '#'")
         return value

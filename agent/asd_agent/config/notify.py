@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from asd_agent.config.base import Secret, Strict
+from asd_agent.config.base import FilePath, Secret, Strict, Text
+from asd_agent.config.mqtt import Wait
 
 _TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)\Z")
 _DAY_MINUTES = 24 * 60
@@ -29,7 +29,7 @@ class QuietHours(Strict):
         if isinstance(value, int) and 0 <= value < _DAY_MINUTES:
             return f"{value // 60:02d}:{value % 60:02d}"
         if not isinstance(value, str) or not _TIME.match(value):
-            raise ValueError(f"{value!r} is no time of a day; write it as '22:00'")
+            raise ValueError(f"{str(value)[:60]!r} is no time of a day; write it as '22:00'")
         return value
 
     @model_validator(mode="after")
@@ -49,18 +49,20 @@ class NotifySettings(Strict):
 
     url: Secret
     """Place of Apprise's URL for the target, such as `ntfys://…` or `mailtos://…`; it holds the password."""
-    events: tuple[str, ...] = ("raised", "escalated", "realarmed", "cleared", "stale", "resumed", "source_lost")
+    events: tuple[Text, ...] = Field(
+        default=("raised", "escalated", "realarmed", "cleared", "stale", "resumed", "source_lost"), max_length=100
+    )
     """Names of alerts and of notices of the agent that are sent; see docs/mqtt.md."""
     least_severity: int = Field(default=1, ge=1, le=1000)
     """Alerts of lower severity are not sent; notices of the agent have none and are."""
     quiet: QuietHours | None = None
-    attach: tuple[Literal["picture", "clip"], ...] = ()
+    attach: tuple[Literal["picture", "clip"], ...] = Field(default=(), max_length=2)
     """Files of the evidence, sent as soon as it is stored."""
-    ca: Path | None = None
+    ca: FilePath | None = None
     """Certificate authority of the target, in PEM; by default the public ones."""
     timeout_seconds: float = Field(default=30.0, ge=1, le=600)
     """Time that one message may take."""
-    retry_seconds: tuple[float, float] = (10.0, 900.0)
+    retry_seconds: tuple[Wait, Wait] = (10.0, 900.0)
     """Shortest and longest wait after a message that failed."""
     keep: int = Field(default=500, ge=1, le=10_000)
     """Messages that may wait for the target; beyond, the oldest are dropped and reported."""
@@ -70,12 +72,12 @@ class NotifySettings(Strict):
     def _are_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         wrong = [name for name in value if not re.fullmatch(r"[a-z_]{1,40}", name)]
         if wrong:
-            raise ValueError(f"{wrong[0]!r} is no name of an event")
+            raise ValueError(f"{wrong[0][:60]!r} is no name of an event")
         return value
 
     @field_validator("retry_seconds")
     @classmethod
     def _is_range(cls, value: tuple[float, float]) -> tuple[float, float]:
-        if not 0 < value[0] <= value[1]:
-            raise ValueError(f"'retry_seconds' is shortest then longest, both above 0, not {value[0]}, {value[1]}")
+        if value[0] > value[1]:
+            raise ValueError(f"'retry_seconds' is shortest then longest, not {value[0]}, {value[1]}")
         return value

@@ -10,6 +10,7 @@ from asd_agent.config.base import Secret
 from asd_agent.config.finding import Finding, ok, problem, warning
 from asd_agent.config.model import Config, MqttSettings
 from asd_agent.errors import EXIT_CONFIG
+from asd_agent.small_files import read_small
 
 NAME = "asd-agent.service"
 _PROPERTIES = (
@@ -125,7 +126,7 @@ def _credential(unit: Unit, secret: Secret | None) -> list[Finding]:
         remedy = f"`systemctl edit asd-agent`: [Service] LoadCredential={name}:/etc/asd-agent/{name}"
         return [problem("mqtt.password", f"the unit does not pass credential {name!r}", remedy)]
     try:
-        empty = not path.read_bytes().strip()
+        empty = not read_small(path).strip()
     except PermissionError:
         return [ok("mqtt.password", f"credential {name!r} is passed from {path}")]
     except OSError as error:

@@ -25,6 +25,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from asd_agent.config.model import MqttSettings, Tls
 from asd_agent.mqtt.faults import BrokerFault, connect_fault, lost_fault, refused_fault
 from asd_agent.mqtt.limits import BrokerLimits
+from asd_agent.small_files import read_small
 
 CONNECT_SECONDS = 10.0
 """Limit for the name look-up, TCP, TLS and the broker's answer, each: generous for a slow link."""
@@ -279,6 +280,12 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
     Raises:
         OSError: A file is missing, or holds no certificate or key.
     """
+    for key, path in (("ca", tls.ca), ("certificate", tls.certificate), ("key", tls.key)):
+        try:
+            if path is not None:
+                read_small(path)  # OpenSSL itself waits for a pipe and reads a device without end
+        except OSError as error:
+            raise OSError(f"mqtt.tls.{key} {path} cannot be read: {error.strerror}") from error
     try:
         context = ssl.create_default_context(cafile=tls.ca)
     except ssl.SSLError as error:

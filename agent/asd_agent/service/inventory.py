@@ -11,6 +11,7 @@ from pathlib import Path
 from asd_agent import __version__
 from asd_agent.mqtt.health import BundleInUse, Inventory
 from asd_agent.service.loaded_bundles import LoadedBundles
+from asd_agent.small_files import read_small
 
 _RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
 
@@ -49,7 +50,7 @@ def inventory_of(bundles: LoadedBundles, configuration: str) -> Inventory:
 def digest_of(file: Path | None) -> str:
     """Return the SHA-256 of a configuration file; empty where there is none or it cannot be read."""
     try:
-        return hashlib.sha256(file.read_bytes()).hexdigest() if file is not None else ""
+        return hashlib.sha256(read_small(file)).hexdigest() if file is not None else ""
     except OSError:
         return ""
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from asd_agent.errors import AsdError, ConfigError
+from asd_agent.small_files import read_small
 from asd_agent.whole_files import whole_file
 
 Role = Literal["viewer", "operator", "admin"]
@@ -133,7 +134,7 @@ class UserFile:
 
 def _entries(path: Path) -> dict[str, dict[str, str]]:
     try:
-        users = json.loads(path.read_bytes()[: 1 << 20])["users"]
+        users = json.loads(read_small(path))["users"]
         entries = {str(n): {"role": str(e["role"]), "password": str(e["password"])} for n, e in users.items()}
         if all(e["role"] in ROLES and NAME.match(n) for n, e in entries.items()):
             return entries

@@ -39,11 +39,11 @@ from pydantic import Field
 from asd_agent.config.file import (
     ConfigFileError,
     ConfigMistake,
-    construct,
     load_settings,
     read_yaml,
     validate_yaml,
 )
+from asd_agent.config.yaml_reader import construct
 from asd_agent.errors import ConfigError
 from asd_trainer.recipes.recipe import Recipe
 from asd_trainer.settings import Settings

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from asd_agent.alarm import earliest_alarm_seconds
@@ -13,6 +14,7 @@ from asd_agent.bundle.manifest import Condition
 from asd_agent.bundle.overlay import with_site
 from asd_agent.config.finding import Finding, ok, problem, warning
 from asd_agent.config.model import Config, LevelGate, MonitorSettings
+from asd_agent.config.preflight.guard import guarded
 from asd_agent.errors import AsdError
 
 RATE_MARGIN = 3.0
@@ -31,7 +33,7 @@ def preflight_monitors(config: Config, bundles: Mapping[Path, Bundle]) -> list[F
             found.append(warning(f"monitors.{name}", text, "Each alarm would be raised twice; remove one of them"))
         bundle = bundles.get(config.bundle_path(monitor.bundle))
         if bundle is not None:
-            found += _monitor(name, monitor, bundle, config.paths.state)
+            found += guarded(f"monitors.{name}", partial(_monitor, name, monitor, bundle, config.paths.state))
     for name in config.sources:
         if all(m.source != name for m in config.monitors.values()):
             found.append(warning(f"sources.{name}", "no monitor listens to it", "Remove it, or name it in a monitor"))

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
+from asd_agent.small_files import read_small
+
 _BEGIN, _END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
 _UTC_TIME, _VERSION = 0x17, 0xA0
 
@@ -31,7 +33,7 @@ def validities(path: Path) -> list[Validity]:
         OSError: The file cannot be read.
         ValueError: It holds no certificate, or one that is damaged.
     """
-    text = path.read_text(encoding="ascii", errors="replace")
+    text = read_small(path).decode("ascii", errors="replace")
     found = [_BEGIN + part.split(_END)[0] + _END + "\n" for part in text.split(_BEGIN)[1:]]
     if not found:
         raise ValueError("holds no certificate")
@@ -49,7 +51,7 @@ def validity(der: bytes) -> Validity:
         # Version (optional), serial number, algorithm, issuer, validity.
         times = _parts(tbs[4 if tbs[0][0] == _VERSION else 3][1])
         return Validity(_seconds(*times[0]), _seconds(*times[1]))
-    except (IndexError, UnicodeDecodeError) as error:
+    except (IndexError, UnicodeDecodeError, OverflowError) as error:
         raise ValueError("is no certificate") from error
 
 

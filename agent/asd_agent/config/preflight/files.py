@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from functools import partial
 from pathlib import Path
 
 from asd_agent.clock import iso_utc
 from asd_agent.config.finding import Finding, problem, warning
 from asd_agent.config.model import Config, MqttSettings, Tls
 from asd_agent.config.preflight.certificates import validities
+from asd_agent.config.preflight.guard import guarded
 from asd_agent.config.preflight.notify import preflight_notify
 from asd_agent.config.preflight.secrets import preflight_secret
+from asd_agent.config.sources import SourceKind
 from asd_agent.mqtt.connection import tls_context
 
 SOON_SECONDS = 14 * 86_400
@@ -27,18 +30,16 @@ def preflight_files(config: Config, utc: float) -> list[Finding]:
         config: The configuration.
         utc: Time in seconds since 1970 by which certificates are judged.
     """
-    found = [*_broker(config.mqtt), *_state(config)]
-    if config.mqtt.password is not None:
-        found += preflight_secret("mqtt.password", config.mqtt.password)
-    if config.mqtt.tls is not None:
-        found += _tls(config.mqtt.tls, utc)
+    found = [*_broker(config.mqtt), *guarded("paths.state", lambda: _state(config))]
+    password, tls = config.mqtt.password, config.mqtt.tls
+    if password is not None:
+        found += guarded("mqtt.password", lambda: preflight_secret("mqtt.password", password))
+    if tls is not None:
+        found += guarded("mqtt.tls", lambda: _tls(tls, utc))
     for name, target in config.notify.items():
-        found += preflight_notify(name, target)
+        found += guarded(f"notify.{name}", partial(preflight_notify, name, target))
     for name, source in config.sources.items():
-        for path in source.files:
-            if not path.exists():
-                text = f"{path}: no such file or folder"
-                found.append(problem(f"sources.{name}.path", text, "Name a recording, or a folder of them"))
+        found += guarded(f"sources.{name}.path", partial(_recordings, name, source))
     if config.metrics is not None and importlib.util.find_spec("prometheus_client") is None:
         text = "the library prometheus-client is not installed"
         found.append(
@@ -48,6 +49,12 @@ def preflight_files(config: Config, utc: float) -> list[Finding]:
         text = f"anybody who reaches {config.metrics.address} may read it; it has no password"
         found.append(warning("metrics.address", text, "Use 127.0.0.1, or a network that you trust"))
     return found
+
+
+def _recordings(name: str, source: SourceKind) -> list[Finding]:
+    missing = [path for path in source.files if not path.exists()]
+    remedy = "Name a recording, or a folder of them"
+    return [problem(f"sources.{name}.path", f"{path}: no such file or folder", remedy) for path in missing]
 
 
 def _broker(mqtt: MqttSettings) -> list[Finding]:

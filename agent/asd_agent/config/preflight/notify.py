@@ -8,6 +8,7 @@ import ssl
 from asd_agent.config.finding import Finding, problem
 from asd_agent.config.notify import NotifySettings
 from asd_agent.config.preflight.secrets import preflight_secret
+from asd_agent.small_files import read_small
 
 
 def preflight_notify(name: str, settings: NotifySettings) -> list[Finding]:
@@ -24,6 +25,7 @@ def preflight_notify(name: str, settings: NotifySettings) -> list[Finding]:
     found = preflight_secret(f"{key}.url", settings.url, "URL")
     if settings.ca is not None:
         try:
+            read_small(settings.ca)
             ssl.create_default_context(cafile=settings.ca)
         except OSError as error:
             found.append(problem(f"{key}.ca", f"{settings.ca}: {error.strerror or error}", "Name a PEM file"))

@@ -25,9 +25,8 @@ def preflight_secret(key: str, secret: Secret, what: str = "password") -> list[F
         return [problem(key, text, remedy)]
     try:
         secret.read()
-    except (ValueError, UnicodeDecodeError) as error:
-        reason = "is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else str(error)
-        return [problem(key, reason, f"Write the {what} alone into that file, readable for the agent's user")]
+    except ValueError as error:
+        return [problem(key, str(error), f"Write the {what} alone into that file, readable for the agent's user")]
     path = secret.path()
     if secret.file is not None and path.stat().st_mode & 0o004:
         return [warning(key, f"{path} can be read by every user of this box", f"Run `chmod o-r {path}`")]

@@ -8,18 +8,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from asd_agent.config.base import Strict
 
+MOST_CHANNELS = 1024
+
 
 def _valid_channels(value: tuple[int, ...]) -> tuple[int, ...]:
-    if not value or min(value) < 0 or len(set(value)) < len(value):
-        raise ValueError(f"{list(value)} is no list of different channels, counted from 0")
+    if not value or min(value) < 0 or max(value) >= MOST_CHANNELS or len(set(value)) < len(value):
+        shown = ", ".join(map(str, value[:10]))
+        raise ValueError(f"[{shown}] is no list of different channels, counted from 0, below {MOST_CHANNELS}")
     return value
 
 
-Channels = Annotated[tuple[int, ...], AfterValidator(_valid_channels)]
+Channels = Annotated[tuple[int, ...], Field(max_length=MOST_CHANNELS), AfterValidator(_valid_channels)]
 
 
 class SourceKind(Strict):

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from asd_agent.config.base import FilePath
 from asd_agent.config.sources.base import Channels, SourceKind
 
 
@@ -17,9 +18,9 @@ class FileSettings(SourceKind):
     capture_module: ClassVar[str] = "asd_agent.audio.player"
 
     kind: Literal["file"]
-    path: Path
+    path: FilePath
     channels: Channels = (0,)
-    speed: float = Field(default=1.0, gt=0, le=10_000)
+    speed: float = Field(default=1.0, ge=0.001, le=10_000)
     loop: bool = False
 
     @property

@@ -17,7 +17,7 @@ class MicrophoneSettings(SourceKind):
     capture_module: ClassVar[str] = "asd_agent.audio.microphone"
 
     kind: Literal["microphone"]
-    device: str = Field(min_length=1)
+    device: str = Field(min_length=1, max_length=1000)
     channels: Channels = (0,)
     rate: int | None = Field(default=None, ge=8000, le=384_000)
     """Hz to open the device with; by default 16 kHz where the hardware gives that, else a high rate for soxr."""
@@ -36,5 +36,7 @@ class MicrophoneSettings(SourceKind):
     @classmethod
     def _no_index(cls, value: str) -> str:
         if value.strip().isdigit() or re.search(r"hw:\d", value):
-            raise ValueError(f"an index ({value}) changes at the next reboot; `asd-agent devices` lists stable names")
+            raise ValueError(
+                f"an index ({value[:60]}) changes at the next reboot; `asd-agent devices` lists stable names"
+            )
         return value

@@ -1,0 +1,100 @@
+"""A command of asd-agent in a forked process, with its exit code, output, time and memory.
+
+The fork has the modules loaded, so that the start of the interpreter (about 1 s) is not part of the time.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from asd_agent.cli import main
+
+HANG_SECONDS = 60
+"""A call that takes so long is killed and counts as a fault, on a busy machine as well."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a command.
+
+    Attributes:
+        code: Exit code; negative for a signal.
+        output: Both outputs.
+        seconds: Time of computing, with its children; that of a busy machine does not count.
+        megabytes: Largest memory of the process or one of its children.
+    """
+
+    code: int
+    output: str
+    seconds: float
+    megabytes: float
+
+
+def call_forked(arguments: list[str], folder: Path) -> Call:
+    """Call asd-agent in a forked process; after `HANG_SECONDS` it is killed with its children.
+
+    Args:
+        arguments: Arguments of the command.
+        folder: Folder for its output.
+    """
+    out = folder / "output"
+    out.unlink(missing_ok=True)
+    pid = os.fork()
+    if pid == 0:
+        _run(arguments, out)
+    signal.signal(signal.SIGALRM, lambda *_: os.killpg(pid, signal.SIGKILL))
+    signal.alarm(HANG_SECONDS)
+    _, status, usage = os.wait4(pid, 0)
+    signal.alarm(0)
+    seconds = usage.ru_utime + usage.ru_stime
+    text = out.read_text(encoding="utf-8", errors="replace") if out.exists() else ""
+    return Call(os.waitstatus_to_exitcode(status), text, seconds, usage.ru_maxrss / 1024)
+
+
+def _run(arguments: list[str], out: Path) -> None:
+    os.setpgid(0, 0)
+    handle = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    os.dup2(handle, 1)
+    os.dup2(handle, 2)
+    sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    sys.stderr = os.fdopen(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
+    sys.argv = ["asd-agent", *arguments]
+    code = 0
+    try:
+        main()
+    except SystemExit as end:
+        code = int(end.code or 0)
+    except BaseException as error:  # noqa: BLE001
+        code = 99
+        sys.stderr.write(f"Traceback: {error!r}")
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def faults(call: Call, codes: set[int], seconds: float, megabytes: float) -> list[str]:
+    """Name what is wrong with a call.
+
+    Args:
+        call: The call.
+        codes: Documented exit codes.
+        seconds: Longest time.
+        megabytes: Largest memory.
+    """
+    found = []
+    if call.code not in codes:
+        found.append(f"exit code {call.code}")
+    if "Traceback" in call.output or "unexpected" in call.output:
+        found.append("unexpected error")
+    if any(not c.isprintable() and c not in "\n\t" for c in call.output):
+        found.append("control character")
+    if call.seconds > seconds:
+        found.append(f"{call.seconds:.1f} s")
+    if call.megabytes > megabytes:
+        found.append(f"{call.megabytes:.0f} MB")
+    return found
