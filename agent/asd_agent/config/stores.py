@@ -9,7 +9,7 @@ from pydantic import Field
 from asd_agent.config.base import FilePath, Strict
 
 MOST_MEGABYTES = 1_000_000.0
-"""Of 10^6 bytes: a terabyte."""
+"""Largest size, a terabyte."""
 
 
 class EvidenceSettings(Strict):
