@@ -22,7 +22,7 @@ from asd_agent.alarm import (
     tick,
 )
 from asd_agent.audio.files import SAMPLE_RATE, Signal
-from asd_agent.audio.quality import QualityLimits, SoundQuality, assess
+from asd_agent.audio.quality import QualityLimits, SoundQuality
 from asd_agent.audio.ring import Missing
 from asd_agent.audio.source import CaptureSource
 from asd_agent.clock import ClockReading
@@ -180,14 +180,13 @@ class Monitor:
             due = 1
         taken: list[Window] = []
         for _ in range(min(due, MOST_AT_ONCE)):
-            found = ring.read(self._next, self._window)
+            found = self.source.shared_windows.read(self._next, self._window, self._column, self._limits)
             if found is Missing.OVERWRITTEN:
                 self._skip(max(1, math.ceil((ring.begin - self._next) / self._hop)))
                 continue
             if isinstance(found, Missing):
                 break
-            signal = found.samples[:, self._column].copy()
-            quality = assess(signal, has_gap=found.has_gap, limits=self._limits)
+            signal, quality = found
             taken.append(Window(self._next, signal, quality, self._is_stopped(quality)))
             self._next += self._hop
         return taken

@@ -17,6 +17,7 @@ from asd_agent.audio.process import end, exit_reason, read_packets, spawn
 from asd_agent.audio.protocol import Block, ChildNotice
 from asd_agent.audio.ring import Ring
 from asd_agent.audio.sample_clock import GapFiller
+from asd_agent.audio.shared_windows import SharedWindows
 from asd_agent.audio.source_state import SourceAction, SourceStateMachine, SourceStateName, SourceStatus, SourceTimeouts
 from asd_agent.clock import Clock, SystemClock
 from asd_agent.config.sources import SourceKind
@@ -54,6 +55,7 @@ class CaptureSource:
         self.name = name
         self.settings = settings
         self.ring = Ring(seconds, len(settings.channels))
+        self.shared_windows = SharedWindows(self.ring)
         self._clock = clock or SystemClock()
         self._wake = wake or threading.Event()
         live = settings.is_live
