@@ -27,10 +27,10 @@ def put(folder: Path, files: Mapping[str, bytes]) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     stage = folder.with_name(STAGE + folder.name)
     try:
-        shutil.rmtree(stage, ignore_errors=True)
+        _remove_stage(stage)
         stage.mkdir()
         for name, content in files.items():
-            with (stage / name).open("wb") as file:
+            with (stage / name).open("xb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
@@ -38,14 +38,19 @@ def put(folder: Path, files: Mapping[str, bytes]) -> None:
         stage.rename(folder)
         sync_folder(folder.parent)
     finally:
-        shutil.rmtree(stage, ignore_errors=True)
+        _remove_stage(stage)
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: Path, mode: int = 0o666) -> Iterator[Path]:
     """Yield a path to write to; it becomes `path` when the block succeeds and is removed when it fails.
 
-    Folders above `path` are made.
+    Folders above `path` are made. The file is there and empty, made anew: a link that somebody put in its place is
+    removed and not followed.
+
+    Args:
+        path: The file.
+        mode: Its permissions, less those that the umask takes.
 
     Raises:
         OSError: The disk refuses; the file is as it was.
@@ -63,6 +68,8 @@ def whole_file(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     stage = path.with_name(STAGE + path.name)
     try:
+        _remove_stage(stage)
+        os.close(os.open(stage, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode))
         yield stage
         with stage.open("rb") as file:
             os.fsync(file.fileno())
@@ -72,13 +79,21 @@ def whole_file(path: Path) -> Iterator[Path]:
         stage.unlink(missing_ok=True)
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def _remove_stage(stage: Path) -> None:
+    """Remove what a killed writer left, or somebody else put there: a folder, a file, or a link but not its target."""
+    if stage.is_dir() and not stage.is_symlink():
+        shutil.rmtree(stage, ignore_errors=True)
+    else:
+        stage.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, content: bytes, mode: int = 0o666) -> None:
     """Write or replace one file, whole or not at all.
 
     Raises:
         OSError: The disk refuses; the file is as it was.
     """
-    with whole_file(path) as stage:
+    with whole_file(path, mode) as stage:
         stage.write_bytes(content)
 
 

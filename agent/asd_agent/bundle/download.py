@@ -74,7 +74,7 @@ def _copy(answer: Any, target: Path, most_bytes: int) -> str:
     if announced is not None and int(announced) > min(most_bytes, free):
         raise _too_large(int(announced), most_bytes, free)
     digest, total = hashlib.sha256(), 0
-    with target.open("wb") as file:
+    with target.open("xb") as file:
         while block := answer.read(_BLOCK):
             total += len(block)
             if total > min(most_bytes, free):

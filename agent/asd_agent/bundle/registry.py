@@ -358,7 +358,7 @@ class BundleRegistry:
                 if not made.exists():
                     made.mkdir(parents=True)
                     made.chmod(0o755)  # whatever the umask: the service's user reads it
-            handle = os.open(self._store / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            handle = os.open(self._store / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
             remedy = "Run this as the service's user or with sudo."
             raise BundleError(f"{self._store} cannot be written ({error.strerror})", remedy) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import faulthandler
 import logging
+import os
 import signal
 import sys
 from pathlib import Path
@@ -32,6 +33,7 @@ def run(
     from asd_agent.service.loop import Service
 
     settings = load_config(config)
+    os.umask(0o077)  # evidence and outbox hold what people say near the microphone
     log_to_stderr(logging.DEBUG if verbose else logging.INFO)
     faulthandler.enable()  # the watchdog ends a hung service with SIGABRT; the log then shows where it hung
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -13,13 +14,15 @@ from typing import Any
 
 import yaml
 
-from asd_agent.config.file import ConfigFileError, load_config
+from asd_agent.config.file import ConfigFileError, load_config, read_yaml
 from asd_agent.config.model import Config
-from asd_agent.doctor.mask import hidden_words, mask_document, mask_text
+from asd_agent.config.yaml_reader import YamlMistakeError, construct
+from asd_agent.doctor.mask import hidden_words, mask_document, mask_text, secret_words
 from asd_agent.doctor.outbox import counts
 from asd_agent.doctor.running import ask_health
 from asd_agent.doctor.unit import NAME, read_unit, show, with_credential
 from asd_agent.errors import AsdError
+from asd_agent.whole_files import write_whole
 
 LOG_LINES = 500
 """Some days of a healthy service, and the last minutes of one that fails in a loop."""
@@ -38,16 +41,12 @@ def write_archive(out: Path, file: Path, findings: dict[str, Any]) -> None:
         AsdError: It cannot be written.
     """
     content = archive_bytes(file, findings)
-    stage = out.with_name(f".{out.name}.new")
     try:
-        place = os.open(stage, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(place, "wb") as raw:
-            raw.write(content)
-        stage.replace(out)
+        if not out.parent.is_dir():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        write_whole(out, content, 0o600)
     except OSError as error:
         raise AsdError(f"{out} cannot be written: {error.strerror}", "Name another place with --out.") from error
-    finally:
-        stage.unlink(missing_ok=True)
 
 
 def archive_bytes(file: Path, findings: dict[str, Any]) -> bytes:
@@ -79,9 +78,10 @@ def contents(file: Path, findings: dict[str, Any]) -> dict[str, str]:
         config = load_config(file)
     except ConfigFileError as error:
         findings = {**findings, "configuration": str(error)}
+    packed, words = _masked_config(file)
     texts = {
         "doctor.json": json.dumps(findings, indent=1, ensure_ascii=False),
-        "agent.yaml": _masked_config(file),
+        "agent.yaml": packed,
         "unit.txt": show() or "no systemd answers here",
         "log.txt": _log(),
     }
@@ -89,16 +89,20 @@ def contents(file: Path, findings: dict[str, Any]) -> dict[str, str]:
         health = ask_health(config.paths.state)
         texts["health.json"] = health.model_dump_json(indent=1, by_alias=True) if health else "null"
         texts["outbox.json"] = _outbox(config.paths.state)
-    words = hidden_words(with_credential(config.mqtt, read_unit(show()))) if config is not None else {}
+    if config is not None:
+        words |= hidden_words(with_credential(config.mqtt, read_unit(show())))
     return {name: mask_text(text, words) + "\n" for name, text in texts.items()}
 
 
-def _masked_config(file: Path) -> str:
+def _masked_config(file: Path) -> tuple[str, dict[str, str]]:
+    """Return the masked configuration, and the mask of each word that was taken out of it or that it refers to."""
     try:
-        document = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        return f"# cannot be read: {type(error).__name__}"
-    return yaml.safe_dump(mask_document(document), sort_keys=False, allow_unicode=True)
+        document = construct(read_yaml(file))
+    except (ConfigFileError, YamlMistakeError):  # doctor.json has the reason
+        return "# cannot be read", {}
+    masked = mask_document(document)
+    text = yaml.safe_dump(masked.content, sort_keys=False, allow_unicode=True)
+    return text, {**masked.words, **secret_words(document, file.parent)}
 
 
 def _log() -> str:

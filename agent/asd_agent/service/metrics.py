@@ -5,7 +5,9 @@ It is off by default. All that can be dropped, skipped, late or invalid is a cou
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import socket
 import threading
 from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,6 +19,10 @@ from asd_agent.mqtt.health import Health, MonitorHealth, SourceHealth, WindowCou
 
 log = logging.getLogger(__name__)
 
+MOST_CONNECTIONS = 16
+"""Connections at once; Prometheus has one for each server that reads. Each costs a thread."""
+CONNECTION_SECONDS = 20.0
+"""Time of a whole connection: a request that comes byte by byte must not keep its thread for hours."""
 _OUTCOMES = ("scored", "skipped", "invalid", "suspended")
 _SOURCE_STATES = ("starting", "healthy", "silent", "stalled", "restarting", "failed", "ended")
 
@@ -95,10 +101,38 @@ class _MetricsServer(ThreadingHTTPServer):
 
     def __init__(self, address: tuple[str, int], registry: Any, source: HealthSource) -> None:
         self.registry, self.source = registry, source
+        self._free = threading.BoundedSemaphore(MOST_CONNECTIONS)
         super().__init__(address, _MetricsRequest)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer on a thread of its own; a connection beyond the most is closed at once."""
+        if not self._free.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError:  # no further thread
+            self._free.release()
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer one connection, which may send as slowly as it likes for `CONNECTION_SECONDS` in all."""
+        end = threading.Timer(CONNECTION_SECONDS, _hang_up, (request,))
+        end.daemon = True
+        try:
+            end.start()
+            super().process_request_thread(request, client_address)
+        finally:
+            end.cancel()
+            self._free.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the signature is the library's
         log.debug("metrics: a reader closed its connection before the answer")
+
+
+def _hang_up(request: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        request.shutdown(socket.SHUT_RDWR)
 
 
 class _MetricsRequest(BaseHTTPRequestHandler):

@@ -122,8 +122,7 @@ class UserFile:
             raise AsdError(f"more than {MOST_USERS} users", "Remove those that are no longer needed.")
         try:
             before = self._path.stat() if self._path.exists() else self._path.parent.stat()
-            with whole_file(self._path) as stage:
-                stage.touch(0o640)
+            with whole_file(self._path, 0o640) as stage:
                 stage.write_text(json.dumps({"users": entries}, indent=1) + "\n", encoding="utf-8")
                 stage.chmod(0o640)
                 if os.geteuid() == 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import stat
 import subprocess
@@ -14,8 +15,11 @@ import yaml
 
 from asd_agent.clock import SystemClock
 from asd_agent.config.base import Secret
+from asd_agent.config.file import ConfigFileError, load_config
 from asd_agent.config.model import MqttSettings
-from asd_agent.doctor.mask import hidden_words, mask_text
+from asd_agent.doctor import support
+from asd_agent.doctor.mask import hidden_words, mask_document, mask_text, secret_words
+from asd_agent.doctor.support import contents
 from asd_agent.outbox.store import Outbox
 from rigs.bundles import hum, write_wav
 from rigs.waiting import PATIENCE
@@ -100,3 +104,59 @@ def test_the_longest_word_is_masked_first_and_times_are_no_addresses():
     words = hidden_words(MqttSettings(host="hall.example", username="hall", password=Secret(file=Path("/nowhere"))))
     said = mask_text("hall.example hall 12:34:56 127.0.0.1 /home/ada/x", words)
     assert said == "<host> <username> 12:34:56 127.0.0.1 /home/<user>/x"
+
+
+SECRET = "hunter2-Zq9"
+GOOD = "agent: {name: box}\nsources: {s: {kind: file, path: /a.wav}}\nmonitors: {m: {source: s, bundle: b}}\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{GOOD}mqtt: {{password: {SECRET}}}",
+        f"{GOOD}mqtt: {{username: u, pw: {SECRET}}}",
+        f"{GOOD}mqtt: {{auth: {SECRET}}}",
+        f"{GOOD}mqtt: {{auth: {{user: u, value: [{SECRET}, {{a: {SECRET}}}]}}}}",
+        f"{GOOD}mqtt: {{host: 'mqtt://u:{SECRET}@broker'}}",
+        f"{GOOD}mqtt: {{passwrod: {SECRET}}}",
+        f"{GOOD}mqtt: {{username: u, password: &p {SECRET}}}",
+        f"x: &p {SECRET}\n{GOOD}mqtt: {{username: u, password: *p}}",
+        f"{GOOD}mqtt: {{username: u, password: {{fil: {SECRET}}}}}",
+        f"{GOOD}mqtt: {{username: u, password: {{file: {SECRET}}}}}",
+        f"{GOOD}mqtt: {{tls: {{key: {SECRET}, certificate: /c.pem}}}}",
+        f"{GOOD}notify: {{t: {{url: 'ntfys://{SECRET}@host/topic'}}}}",
+        f"{GOOD}extra: [{{name: token, value: {SECRET}}}]",
+        f"{GOOD}install_bundle: {{url_prefixes: ['https://u:{SECRET}@host/']}}",
+        f"{GOOD}web: {{public_url: 'https://u:{SECRET}@host/'}}",
+        f"{GOOD}mqtt: {{port: {SECRET}}}",
+        f"{GOOD}mqtt: {{password: {SECRET * 10}}}",
+        f"{GOOD}mqtt: {{username: {SECRET}}}\n" + "".join(f"k{n}: {SECRET}{n}\n" for n in range(300)),
+        f"mqtt: {{password: {SECRET}\n",
+        f"- {SECRET}",
+        SECRET,
+    ],
+)
+def test_a_secret_is_masked_wherever_it_stands(tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(support, "_log", lambda: "")
+    file = tmp_path / "agent.yaml"
+    file.write_text(text)
+    with contextlib.suppress(ConfigFileError):
+        load_config(file)
+    for name, content in contents(file, {}).items():
+        assert SECRET not in content, f"{name}: {content}"
+
+
+def test_what_is_no_secret_stays(tmp_path: Path):
+    document = yaml.safe_load(GOOD) | {"mqtt": {"username": USER, "password": {"file": "/etc/asd-agent/pw"}}}
+    masked = mask_document(document)
+    assert masked.content == document | {"mqtt": {"username": "<username>", "password": {"file": "/etc/asd-agent/pw"}}}
+    assert masked.words == {USER: "<username>"}
+
+
+def test_secrets_in_files_and_logs_are_masked_too(tmp_path: Path):
+    (tmp_path / "url").write_text("slack://TokenAAAAAAA/TokenBBBBBBB")
+    words = secret_words({"notify": {"t": {"url": {"file": "url"}}}, "refused": 1}, tmp_path)
+    text = "slack://TokenAAAAAAA/TokenBBBBBBB TokenBBBBBBB mqtt://u:hush@h API_KEY=hush ?token=hush"
+    shown = mask_text(f"{text} Authorization: Bearer hush", words)
+    assert "Token" not in shown
+    assert "hush" not in shown

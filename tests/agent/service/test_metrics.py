@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -9,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from asd_agent.config.model import MetricsSettings
+from asd_agent.service import metrics
 from asd_agent.service.metrics import MetricsExporter
 from rigs.agent import running, write_config
 from rigs.broker import free_port
 from rigs.bundles import hum, write_wav
 from rigs.healthy import HealthyService
-from rigs.waiting import PATIENCE
+from rigs.waiting import PATIENCE, wait_until
 
 
 def read(port: int, path: str) -> tuple[int, str]:
@@ -94,3 +97,29 @@ def test_a_running_agent_answers_where_it_is_told_to_and_nowhere_else(bundle_pat
         agent.wait_log("listening:")
         assert read(metrics, "/healthz") == (200, "ok\n")
         assert 'asd_windows_total{monitor="m",outcome="skipped"} 0.0' in read(metrics, "/metrics")[1]
+
+
+def test_a_connection_beyond_the_most_is_closed_at_once(port: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(metrics, "CONNECTION_SECONDS", 10 * PATIENCE)
+    monkeypatch.setattr(metrics._MetricsRequest, "timeout", 10 * PATIENCE)
+    slow = [socket.create_connection(("127.0.0.1", port), PATIENCE) for _ in range(metrics.MOST_CONNECTIONS)]
+    with socket.create_connection(("127.0.0.1", port), PATIENCE) as beyond, contextlib.suppress(ConnectionError):
+        assert beyond.recv(1) == b""
+    for connection in slow:
+        connection.close()
+    wait_until(lambda: _answers(port), "an answer once there is room")
+
+
+def test_a_request_that_never_ends_is_cut_off(port: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(metrics, "CONNECTION_SECONDS", 0.1)
+    monkeypatch.setattr(metrics._MetricsRequest, "timeout", 10 * PATIENCE)
+    with socket.create_connection(("127.0.0.1", port), PATIENCE) as slow, contextlib.suppress(ConnectionError):
+        slow.sendall(b"GET /metrics")
+        assert slow.recv(1) == b""
+
+
+def _answers(port: int) -> bool:
+    try:
+        return read(port, "/healthz")[0] == 200
+    except OSError:
+        return False

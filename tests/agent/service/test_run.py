@@ -73,6 +73,8 @@ def test_an_alert_survives_kill_9_while_the_broker_is_down(bundle_path: Path, tm
     with running(write_config(tmp_path, bundle_path, faulty, broker.port)) as agent:
         agent.wait_log("monitor m: raised")
         agent.kill()
+    made = [tmp_path / "state", *(tmp_path / "state").rglob("*")]
+    assert [p for p in made if p.lstat().st_mode & 0o077 and not p.is_symlink()] == []
     with broker, Listener(broker.settings(), ALERTS) as heard:
         heard.wait_subscribed()
         with running(write_config(tmp_path, bundle_path, quiet, broker.port)) as agent:
