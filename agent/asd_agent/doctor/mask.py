@@ -22,15 +22,15 @@ _IPV6 = re.compile(
     r"\b[0-9A-Fa-f]{1,4}(?::[0-9A-Fa-f]{0,4}){4,7}\b|\b[0-9A-Fa-f]{1,4}(?::[0-9A-Fa-f]{1,4})*::[0-9A-Fa-f:]*"
 )
 _LOCAL = {"localhost", "127.0.0.1", "::1", ""}
-_SECRET_WORDS = r"pass|pw|secret|token|auth|cred|login|user|host|key|bearer|signature|salt"
-_SECRET_KEY = re.compile(_SECRET_WORDS, re.IGNORECASE)
+_SENSITIVE = r"pass|pw|secret|token|auth|cred|login|user|host|key|bearer|signature|salt"
+_SECRET_KEY = re.compile(_SENSITIVE, re.IGNORECASE)
 _KEY = re.compile(r"[A-Za-z0-9_.-]{1,100}\Z")
 _PLACES = frozenset({"file", "credential", "ca", "certificate", "key", "users"})
 """Keys that name the place of a secret; the place may stay where validation accepts it."""
 _PLACE = re.compile(r"/[A-Za-z0-9_./@+-]*\Z")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,40}\Z")
 _USER_INFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/\s\"'<>]*@")
-_ASSIGNED = re.compile(rf"([A-Za-z0-9_-]*(?:{_SECRET_WORDS})[A-Za-z0-9_-]*=)[^\s&;,\"']+", re.IGNORECASE)
+_ASSIGNED = re.compile(rf"([A-Za-z0-9_-]*(?:{_SENSITIVE})[A-Za-z0-9_-]*=)[^\s&;,\"']+", re.IGNORECASE)
 _AUTHORIZATION = re.compile(r"(Authorization\W{1,4})[^\r\n\"']+", re.IGNORECASE)
 _MASKED = "<masked>"
 _SHORTEST = 4
