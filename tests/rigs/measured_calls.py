@@ -1,4 +1,4 @@
-"""A command of asd-agent in a forked process, with its exit code, output, time and memory.
+"""A command in a forked process, with its exit code, output, time and memory.
 
 The fork has the modules loaded, so that the start of the interpreter (about 1 s) is not part of the time.
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,46 +28,50 @@ class Call:
         output: Both outputs.
         seconds: Time of computing, with its children; that of a busy machine does not count.
         megabytes: Largest memory of the process or one of its children.
+        elapsed: Seconds until its end, also those of waiting and of a busy machine.
     """
 
     code: int
     output: str
     seconds: float
     megabytes: float
+    elapsed: float = 0.0
 
 
-def call_forked(arguments: list[str], folder: Path) -> Call:
-    """Call asd-agent in a forked process; after `HANG_SECONDS` it is killed with its children.
+def call_forked(arguments: list[str], folder: Path, program: Callable[[], None] = main) -> Call:
+    """Call a command in a forked process; after `HANG_SECONDS` it is killed with its children.
 
     Args:
         arguments: Arguments of the command.
         folder: Folder for its output.
+        program: Entry point; that of asd-agent by default.
     """
     out = folder / "output"
     out.unlink(missing_ok=True)
+    started = time.monotonic()
     pid = os.fork()
     if pid == 0:
-        _run(arguments, out)
+        _run(program, arguments, out)
     signal.signal(signal.SIGALRM, lambda *_: os.killpg(pid, signal.SIGKILL))
     signal.alarm(HANG_SECONDS)
     _, status, usage = os.wait4(pid, 0)
     signal.alarm(0)
     seconds = usage.ru_utime + usage.ru_stime
     text = out.read_text(encoding="utf-8", errors="replace") if out.exists() else ""
-    return Call(os.waitstatus_to_exitcode(status), text, seconds, usage.ru_maxrss / 1024)
+    return Call(os.waitstatus_to_exitcode(status), text, seconds, usage.ru_maxrss / 1024, time.monotonic() - started)
 
 
-def _run(arguments: list[str], out: Path) -> None:
+def _run(program: Callable[[], None], arguments: list[str], out: Path) -> None:
     os.setpgid(0, 0)
     handle = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     os.dup2(handle, 1)
     os.dup2(handle, 2)
     sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
     sys.stderr = os.fdopen(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
-    sys.argv = ["asd-agent", *arguments]
+    sys.argv = [program.__module__, *arguments]
     code = 0
     try:
-        main()
+        program()
     except SystemExit as end:
         code = int(end.code or 0)
     except BaseException as error:  # noqa: BLE001

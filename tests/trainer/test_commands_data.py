@@ -12,6 +12,7 @@ import soundfile
 
 from asd_trainer.cli import main
 from asd_trainer.data.dataset import scan
+from asd_trainer.families.registry import OWN_FAMILIES
 from rigs.command import call
 
 DATA = Path(os.environ.get("ASD_TEST_DATA", "../shared/data"))
@@ -107,6 +108,21 @@ def test_inspect_gives_one_json_document(tmp_path: Path):
     ]  # fmt: skip
     (group,) = document["groups"]
     assert (group["machine"], group["clips"], group["broken"], group["rates"]) == ("fan", 11, 6, [16_000, 44_100])
+
+
+@pytest.mark.parametrize("before", [[], ["--families"]])
+def test_an_interrupted_import_states_how_to_continue_also_behind_other_options(tmp_path: Path, monkeypatch, before):
+    def interrupted(*_arguments: object, **_options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("asd_trainer.data.import_recordings.import_recordings", interrupted)
+    monkeypatch.setattr("asd_trainer.families.registry.load_folder", lambda folder: folder)
+    monkeypatch.setenv(OWN_FAMILIES, "")
+    recording = write(tmp_path / "monday.wav", noise(12, 1))
+    options = [*before, tmp_path] if before else []
+    done = trainer(*options, "import", recording, tmp_path / "data", "--machine", "press")
+    assert done.returncode == 130
+    assert done.stderr.splitlines()[-1].endswith("Run the same command again to continue from here.")
 
 
 def test_a_folder_without_clips_is_said_in_one_line(tmp_path: Path):

@@ -55,6 +55,10 @@ app.command("jobs")(jobs.jobs)
 app.command("bench")(bench.bench)
 
 
+_invoked: list[str] = []
+"""The command that runs; options such as `--families` may come before its name."""
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         typer.echo(__version__)
@@ -63,6 +67,7 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _main(
+    context: typer.Context,
     families: Annotated[
         list[Path] | None,
         typer.Option(help="Folder with a family of your own, which the recipe names; may be given again."),
@@ -71,6 +76,7 @@ def _main(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
+    _invoked[:] = [context.invoked_subcommand or ""]
     if not families:
         return
     from asd_trainer.families.registry import OWN_FAMILIES, load_folder
@@ -89,7 +95,7 @@ def main() -> None:
     try:
         run_command("asd-trainer", app)
     except SystemExit as error:
-        if error.code in INTERRUPTED and RESUMABLE & set(sys.argv[1:2]):
+        if error.code in INTERRUPTED and not RESUMABLE.isdisjoint(_invoked):
             sys.stderr.write("asd-trainer: interrupted. Run the same command again to continue from here.\n")
         raise
 

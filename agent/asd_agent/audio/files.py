@@ -27,6 +27,8 @@ PADDED_SECONDS = 0.001
 
 _BLOCK_VALUES = 2**18
 """Values (samples times channels) read at a time: 1 MB, whatever rate and channels a header claims."""
+_LARGEST = 1e10
+"""Samples beyond this are damage: 32-bit numbers that were never scaled reach 2e9, and squares overflow from 1e19."""
 _TOTAL_SAMPLES = slice(21, 26)
 """Bytes of a flac stream whose last 36 bits are the number of samples; 0 is unknown."""
 
@@ -314,8 +316,10 @@ def _decoded(data: bytes, encoding: str) -> Signal:
         wide[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, 3)
         return wide.view("<i4")[:, 0].astype(np.float32) / np.float32(2**31)
     if encoding in ("f4", "f8"):
-        with np.errstate(over="ignore", invalid="ignore"):  # infinite values are found by whoever reads them
-            return np.frombuffer(data, f"<{encoding}").astype(np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            sound = np.frombuffer(data, f"<{encoding}").astype(np.float32)
+            sound[np.abs(sound) > _LARGEST] = np.inf  # reported as such by whoever reads it
+        return sound
     numbers = np.frombuffer(data, f"<{encoding}")
     return numbers.astype(np.float32) / np.float32(2 ** (8 * numbers.itemsize - 1))
 

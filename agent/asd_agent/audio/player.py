@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from asd_agent.audio.files import SAMPLE_RATE, Signal, check_whole, count_samples, read_blocks
+from asd_agent.audio.files import SAMPLE_RATE, Signal, check_rate, check_whole, count_samples, read_blocks
 from asd_agent.audio.protocol import Block, ChildNotice
 from asd_agent.audio.sender import send
 from asd_agent.audio.sound_folders import is_recording
@@ -118,13 +118,14 @@ def _all_samples(
                 played += lengths[path]
                 continue
             try:
-                own = 0
+                found, own = read_format(path), 0
+                check_rate(path, found)
                 for samples in read_blocks(path, channels=channels):
                     own, played = own + len(samples), played + len(samples)
                     passed = min(skip, len(samples))
                     skip -= passed
                     yield samples[passed:]
-                check_whole(path, read_format(path), own)
+                check_whole(path, found, own)
             except AudioError as error:
                 send(pipe, ChildNotice("skipped", {"what": str(error)}))
                 failure = error

@@ -104,6 +104,9 @@ class OwnWindowSource:
         while True:
             now = time.monotonic()
             source.tick(now)
+            status = source.status
+            if not source.settings.is_live and status.state in {"starting", "failed"} and status.reason:
+                raise AudioError(status.reason)  # a microphone may come back, a recording without sound does not
             if source.counters.samples > delivered:
                 delivered, last = source.counters.samples, now
             elif now - last > TIMEOUT_SECONDS:

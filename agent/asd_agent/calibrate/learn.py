@@ -125,7 +125,7 @@ def learn(
     """
     if len(sound) < PROVISIONAL_BELOW:
         raise DataError(
-            f"{len(sound)} windows of normal sound are too few to learn from",
+            f"too few windows of normal sound to learn from: {len(sound)}",
             f"Give at least {PROVISIONAL_BELOW}, better a hundred: a quarter of an hour and more.",
         )
     asked = asked or ThresholdSettings()

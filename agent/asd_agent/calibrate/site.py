@@ -117,7 +117,7 @@ def calibrate_site(
     """
     if len(sound) < LEAST_WINDOWS:
         raise DataError(
-            f"{len(sound)} windows of normal sound are too few to calibrate by",
+            f"too few windows of normal sound to calibrate by: {len(sound)}",
             f"Give at least {LEAST_WINDOWS}, better a hundred: a quarter of an hour and more.",
         )
     bundle = scorer.bundle

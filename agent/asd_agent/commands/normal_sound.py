@@ -19,7 +19,7 @@ from asd_agent.audio.sound_header import read_format
 from asd_agent.audio.window_source import SoundWindow, WindowSource
 from asd_agent.calibrate.site import SiteSound
 from asd_agent.commands.console import MinuteLines, report_error, warn
-from asd_agent.errors import AudioError, DataError, UsageError
+from asd_agent.errors import AudioError, DataError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -45,6 +45,8 @@ class NormalSound:
     _windows: list[Signal] = field(default_factory=list)
     _recordings: list[str] = field(default_factory=list)
     _follows: list[bool] = field(default_factory=list)
+    _origin: str = ""
+    _remedy: str = "See `asd-agent doctor` for what the source delivers."
 
     def read(self, clips: list[Path], channel: int, bars: Progress) -> str:
         """Take the windows of recordings and return their origin in words.
@@ -52,8 +54,7 @@ class NormalSound:
         A recording that cannot be read, or only in part, is reported, and the others are taken.
 
         Raises:
-            DataError: There is no recording.
-            UsageError: A path does not exist.
+            DataError: There is no recording, or a path does not exist.
         """
         found = sound_files(clips)
         for path, recording, goes_on in bars.track(_in_recordings(found, self.samples), description="reading"):
@@ -64,7 +65,9 @@ class NormalSound:
             except AudioError as error:
                 self.failed += 1
                 report_error("asd-agent", error)
-        return f"{len(found)} recordings" if len(found) > 1 else str(found[0])
+        self._origin = f"{len(found)} recordings" if len(found) > 1 else str(found[0])
+        self._remedy = "Give recordings of the running machine."
+        return self._origin
 
     def listen(self, source: WindowSource, minutes: float, bars: Progress) -> str:
         """Take windows of a source for some minutes, or until it ends, and return its origin in words.
@@ -90,6 +93,7 @@ class NormalSound:
         for text in source.skipped:
             self.failed += 1
             report_error("asd-agent", AudioError(text))
+        self._origin = source.where
         return source.where
 
     def whole(self) -> SiteSound:
@@ -102,9 +106,7 @@ class NormalSound:
             why = ", ".join(f"{n} for {reason}" for reason, n in self._refused.most_common())
             sys.stderr.write(f"windows left out: {why}\n")
         if not self._windows:
-            raise DataError(
-                "no window of normal sound was received", "See `asd-agent doctor` for what the source delivers."
-            )
+            raise DataError(f"{self._origin}: no window of normal sound could be taken", self._remedy)
         return SiteSound(np.stack(self._windows), self._recordings, self._follows)
 
     def _take(self, candidates: Iterable[SoundWindow], recording: str, end: int = -1) -> Iterator[None]:
@@ -129,8 +131,7 @@ def sound_files(paths: list[Path]) -> list[Path]:
     """Return sound files and those in folders.
 
     Raises:
-        DataError: There is none.
-        UsageError: A path does not exist.
+        DataError: There is none, or a path does not exist.
     """
     found: list[Path] = []
     for path in paths:
@@ -138,13 +139,14 @@ def sound_files(paths: list[Path]) -> list[Path]:
             files = folder_files(path)
             found += [p for p in files.files if p.suffix.lower() in SUFFIXES]
             if hidden := [p for p in files.hidden if p.suffix.lower() in SUFFIXES]:
-                warn(f"{path}: {len(hidden)} hidden sound files are left out, such as {hidden[0].name}")
+                files_are = "file is" if len(hidden) == 1 else "files are"
+                warn(f"{path}: {len(hidden)} hidden sound {files_are} left out, such as {hidden[0].name}")
             for folder, reason in files.closed:
                 warn(f"{folder}: cannot be listed ({reason})")
         elif path.exists():
             found.append(path)
         else:
-            raise UsageError(f"{path}: no such file or folder")
+            raise DataError(f"{path}: no such file or folder", "Give .wav or .flac files, or a folder of them.")
     if not found:
         raise DataError(f"{', '.join(map(str, paths))}: holds no recording", "Give .wav or .flac files.")
     return found

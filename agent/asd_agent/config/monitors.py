@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, GetJsonSchemaHandler, field_validator, model_validator
+from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, field_validator, model_validator
 
 from asd_agent.config.base import Name, PathText, Strict, Text
 from asd_agent.config.sources.base import MOST_CHANNELS
@@ -85,13 +85,21 @@ class TopicGate(Strict):
         return value
 
 
+def _section(value: object) -> object:
+    """Check a section: YAML reads 00 without quotes as a number."""
+    if isinstance(value, int | str) and not (isinstance(value, str) and re.fullmatch(r"[0-9]{2}", value)):
+        shown = f"{value!r:.20}"
+        raise ValueError(f'{shown} is no section: write two digits in quotes, such as "00"')
+    return value
+
+
 class MonitorSettings(Strict):
     """Machine, section and domain that is monitored through one channel of one source."""
 
     source: Name
     channel: int = Field(default=0, ge=0, lt=MOST_CHANNELS)
     bundle: PathText
-    section: str = Field(default="00", pattern=r"^\d{2}$")
+    section: Annotated[str, BeforeValidator(_section)] = Field(default="00", pattern=r"^\d{2}$")
     domain: Literal["source", "target", "site", "auto"] = "source"
     hop_seconds: float = Field(default=5.0, ge=0.1, le=3600)
     alarm: AlarmSettings = AlarmSettings()

@@ -82,10 +82,11 @@ def test_what_is_no_audio_is_refused(tmp_path: Path, content: bytes, words: str)
         read_clip(path)
 
 
-def test_nan_samples_are_refused(tmp_path: Path):
+@pytest.mark.parametrize("value", [np.nan, np.inf, -3e38])
+def test_samples_that_are_no_sound_are_refused(tmp_path: Path, value: float):
     path = tmp_path / "a.wav"
     samples = tone(16_000)
-    samples[5] = np.nan
+    samples[5] = value
     soundfile.write(path, samples, 16_000, subtype="FLOAT")
     with pytest.raises(AudioError, match="NaN"):
         read_clip(path)

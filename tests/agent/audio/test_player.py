@@ -74,6 +74,18 @@ def test_a_folder_is_played_in_the_order_of_its_names_and_damage_is_passed_over(
     assert listener.source.counters.skipped == 1
 
 
+def test_hidden_files_are_no_recordings_and_a_cut_one_is_played_and_reported(tmp_path: Path):
+    for name in ("a.wav", "._a.wav", ".unfinished-b.wav"):
+        soundfile.write(tmp_path / name, np.full(16_000, 0.25), 16_000, subtype="FLOAT")
+    (tmp_path / "a.wav").write_bytes((tmp_path / "a.wav").read_bytes()[:-400])
+    soundfile.write(tmp_path / "low.wav", np.full(16_000, 0.25), 8_000)
+    with Listener(source_of(tmp_path)) as listener:
+        listener.state("ended")
+    assert len(heard(listener.source)) == 15_900
+    texts = [notice.text.split(": ", 1)[1] for notice in listener.source.take_notices()]
+    assert [text.split(",")[0] for text in texts] == ["truncated", "recorded at 8000 Hz"]
+
+
 def test_a_loop_begins_again_without_a_seam(recording: Path, noise: np.ndarray):
     with Listener(source_of(recording, loop=True)) as listener:
         listener.until(lambda: listener.source.ring.end >= 2.5 * len(noise))

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -129,7 +130,7 @@ def test_a_stopped_machine_becomes_normal_neither_by_calibrate_nor_by_record(bun
     ("arguments", "words", "code"),
     [
         (("calibrate", "x"), "'x' is no monitor", 2),
-        (("calibrate", "m", "--clips", "none.wav"), "none.wav: no such file", 2),
+        (("calibrate", "m", "--clips", "none.wav"), "none.wav: no such file", 1),
         (("calibrate", "m", "--like", "site"), "--like 'site' is not one of", 2),
         (("calibrate", "m", "--undo"), "no calibration to undo", 1),
         (("record", "--machine", "fan", "--source", "x"), "has no source 'x'", 2),
@@ -161,6 +162,52 @@ def test_a_recording_becomes_clips_and_is_gone_on_with(tmp_path: Path):
     (clip,) = (tmp_path / "data/press/train").glob("section_00_source_train_normal_0000_rec_*.wav")
     first, _rate = soundfile.read(clip, dtype="int16")
     np.testing.assert_array_equal(first, soundfile.read(source, dtype="int16")[0][:160_000])
+
+
+def test_damaged_recordings_are_named_and_the_others_are_recorded(tmp_path: Path):
+    folder = tmp_path / "sound"
+    write_wav(folder / "a.wav", hum(25, 1))
+    (folder / "a.wav").write_bytes((folder / "a.wav").read_bytes()[:-2000])
+    soundfile.write(folder / "b.wav", hum(12, 1), 16_000, subtype="GSM610")
+    write_wav(folder / "c.wav", hum(15, 1))
+    done = call(main, "record", "--file", folder, "--machine", "press", "--out", tmp_path / "data", "--minutes", "0.5")
+    assert done.returncode == 1
+    _start, *lines = done.stderr.splitlines()
+    assert [line.split(". ")[0] for line in lines] == [
+        f"asd-agent: {folder}/a.wav: truncated, it ends 2000 bytes early",
+        f"asd-agent: {folder}/b.wav: is a wav with GSM, which is not read",
+    ]
+    assert "3 of 3 clips" in done.stdout
+
+
+def test_a_recording_that_cannot_be_read_ends_at_once(tmp_path: Path):
+    """It used to be waited for like a microphone, for half a minute."""
+    path = tmp_path / "phone.wav"
+    soundfile.write(path, hum(12, 1), 16_000, format="OGG", subtype="VORBIS")
+    with mock.patch("asd_agent.audio.window_source.TIMEOUT_SECONDS", PATIENCE):
+        done = call(main, "record", "--file", path, "--machine", "press", "--out", tmp_path / "data")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(f"asd-agent: {path}: is Ogg (Vorbis, Opus), which is not read")
+
+
+def test_normal_sound_is_taken_from_every_recording_that_can_be_read(bundle_path: Path, tmp_path: Path):
+    elsewhere = clips(tmp_path / "elsewhere", 9)
+    sound = tmp_path / "clips"
+    sound.mkdir()
+    (sound / "linked").symlink_to(elsewhere)
+    (sound / "loop").symlink_to(sound)
+    (sound / "._00.wav").write_bytes(b"Mac OS X")
+    soundfile.write(sound / "low.wav", hum(10, 1), 8_000)
+    soundfile.write(sound / "phone.wav", hum(10, 1), 16_000, format="MP3")
+    config = write_config(tmp_path, bundle_path, {"kind": "file", "path": str(sound)}, 1)
+    done = call(main, "calibrate", "m", "-c", config, "--clips", sound, "--dry-run", "--json")
+    assert done.returncode == 1  # one recording or more could not be read
+    assert json.loads(done.stdout)["windows"] == 9
+    assert [line.split(". ")[0] for line in done.stderr.splitlines()] == [
+        f"warning: {sound}: 1 hidden sound file is left out, such as ._00.wav",
+        f"asd-agent: {sound}/low.wav: recorded at 8000 Hz, so it has no sound above 4 kHz, which the bundle judges",
+        f"asd-agent: {sound}/phone.wav: is MP3, which is not read",
+    ]
 
 
 @pytest.mark.rig

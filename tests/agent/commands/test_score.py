@@ -120,6 +120,39 @@ def test_the_settings_of_a_monitor_are_the_defaults(bundle_path: Path, tmp_path:
     assert (done.returncode, "no bundle is named" in one_line(done)) == (2, True)
 
 
+def test_five_faulty_minutes_in_fifteen_are_no_normal_recording(bundle_path: Path, tmp_path: Path):
+    sound = np.concatenate([hum(300, 1), hum(300, 2, knocks=True), hum(300, 3)])
+    path = write_wav(tmp_path / "long.wav", sound)
+    done = agent("score", path, "--bundle", bundle_path, "--hop", "10")
+    assert done.returncode == 0
+    assert f"{path}: anomalous: alarm from 5:30 to 10:40" in done.stdout
+
+
+def test_channel_0_of_a_stereo_recording_is_channel_0(bundle_path: Path, tmp_path: Path):
+    left, right = hum(10, 1), hum(10, 2, knocks=True)
+    both, alone = tmp_path / "stereo.wav", write_wav(tmp_path / "left.wav", left)
+    soundfile.write(both, np.stack([left, right], axis=1), 16_000, subtype="PCM_16")
+    done = agent("score", alone, both, "--channel", "0", "--bundle", bundle_path, "--json")
+    scores = [clip["score"] for clip in json.loads(done.stdout)["clips"]]
+    assert scores[0] == pytest.approx(scores[1], abs=1e-9)
+    assert done.stderr == ""
+
+
+LOSSY = [("WAV", "GSM610", "is a wav with GSM"), ("OGG", "VORBIS", "is Ogg"), ("MP3", None, "is MP3")]
+
+
+@pytest.mark.parametrize(("form", "subtype", "words"), LOSSY)
+def test_a_lossy_recording_is_refused_by_its_content_and_the_others_are_scored(
+    bundle_path: Path, tmp_path: Path, form: str, subtype: str | None, words: str
+):
+    lossy, good = tmp_path / "phone.wav", write_wav(tmp_path / "good.wav", hum(10, 1))
+    soundfile.write(lossy, hum(12, 1), 16_000, format=form, subtype=subtype)
+    done = agent("score", lossy, good, "--bundle", bundle_path, "--json")
+    assert done.returncode == 1
+    assert f"{lossy}: {words}" in one_line(done)
+    assert len(json.loads(done.stdout)["clips"]) == 1
+
+
 def test_silence_is_not_scored_and_is_an_error(bundle_path: Path, tmp_path: Path):
     path = write_wav(tmp_path / "silence.wav", np.zeros(16_000 * 10, np.float32))
     done = agent("score", path, "--bundle", bundle_path, "--json")

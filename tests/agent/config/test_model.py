@@ -43,6 +43,13 @@ def test_a_good_file_is_read_with_its_defaults(tmp_path: Path):
     assert config.mqtt.port == 1883
 
 
+@pytest.mark.parametrize("section", ["00", "0", "7", "one", '"1"'])
+def test_a_section_that_is_no_text_of_two_digits_is_answered_with_what_to_write(tmp_path: Path, section: str):
+    ((line, key, text),) = findings(tmp_path, GOOD.replace('section: "01"', f"section: {section}"))
+    assert (line, key) == (9, "monitors.press.section")
+    assert 'is no section: write two digits in quotes, such as "00"' in text
+
+
 def test_relative_paths_start_at_the_files_own_folder(tmp_path: Path):
     config = load_config(write(tmp_path, GOOD))
     assert config.paths.state == tmp_path / "state"

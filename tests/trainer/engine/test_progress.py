@@ -19,6 +19,14 @@ def test_a_line_is_written_at_each_interval_also_while_nothing_is_reported(capfd
     assert seen.is_set()
 
 
+def test_announced_work_writes_a_line_at_its_start_and_at_its_first_report(capfd):
+    with progress_bars("train", announced=True) as report:
+        assert capfd.readouterr().err == "train: starting\n"
+        report("clips read", 1, 9)
+        report("clips read", 2, 9)
+    assert capfd.readouterr().err == "train: clips read 1 of 9\n"
+
+
 def test_short_work_writes_nothing(capfd):
     with progress_bars("inspect") as report:
         report("clips opened", 1, 1)

@@ -82,7 +82,7 @@ def job_display(workers: int, cluster: str | None = None) -> Iterator[tuple[int 
             screen(())  # an empty bar, before the first job is described
             yield launcher, screen
         else:
-            lines = ends.enter_context(progress_lines("jobs"))
+            lines = ends.enter_context(progress_lines("jobs", announced=True))
             yield launcher, lambda statuses: _report_jobs(lines, statuses, slots)
 
 

@@ -55,7 +55,7 @@ def table(
     settings = load_recipes(recipes or [])
     names = [r.name for r in settings]
     against = check_reference(reference, names)
-    with progress_bars("table") as progress:
+    with progress_bars("table", announced=True) as progress:
         plan = make_plan(
             [scan(root) for root in data],
             settings,

@@ -55,7 +55,7 @@ def train(
     settings = load_recipe(recipe)
     if members_by_labels is not None:
         settings = settings.choosing_by_labels(members_by_labels)
-    with progress_bars("train") as progress:
+    with progress_bars("train", announced=True) as progress:
         plan = make_plan(
             [scan(data)],
             [settings],

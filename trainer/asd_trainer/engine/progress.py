@@ -33,7 +33,9 @@ LINE_SECONDS = 60.0
 
 
 @contextmanager
-def progress_bars(title: str, line_seconds: float = LINE_SECONDS) -> Iterator[StageProgress]:
+def progress_bars(
+    title: str, line_seconds: float = LINE_SECONDS, *, announced: bool = False
+) -> Iterator[StageProgress]:
     """Yield a progress callback: a bar for each stage on a terminal, one line a minute elsewhere.
 
     A terminal shows a moving bar from the start, before the first stage is reported. The part of the name of a stage
@@ -42,10 +44,11 @@ def progress_bars(title: str, line_seconds: float = LINE_SECONDS) -> Iterator[St
     Args:
         title: First word of each bar and line.
         line_seconds: Seconds between two lines where stderr is not a terminal.
+        announced: Write a first line at once, for work that takes minutes.
     """
     console = Console(stderr=True)
     if not console.is_terminal:
-        with progress_lines(title, line_seconds) as lines:
+        with progress_lines(title, line_seconds, announced=announced) as lines:
             yield lines
         return
     columns = (
@@ -73,25 +76,33 @@ def progress_bars(title: str, line_seconds: float = LINE_SECONDS) -> Iterator[St
 
 
 @contextmanager
-def progress_lines(title: str, seconds: float = LINE_SECONDS) -> Iterator[StageProgress]:
+def progress_lines(title: str, seconds: float = LINE_SECONDS, *, announced: bool = False) -> Iterator[StageProgress]:
     """Yield a progress callback that is written as one line on stderr every so many seconds.
 
     A thread writes them, so that a line comes also while a long step reports nothing. Work that is shorter than the
-    interval writes no line.
+    interval writes no line, unless it is announced: then a line comes at the start and at the first report.
     """
     started = time.monotonic()
     latest = "starting"
     ended = threading.Event()
 
     def report(stage: str, done: int, total: int) -> None:
-        nonlocal latest
+        nonlocal latest, announced
         latest = f"{stage} {done} of {total}"
+        if announced:
+            announced = False
+            line(latest)
+
+    def line(text: str) -> None:
+        sys.stderr.write(f"{title}: {text}\n")
+        sys.stderr.flush()
 
     def write() -> None:
         while not ended.wait(seconds):
-            sys.stderr.write(f"{title}: {latest}, after {duration(time.monotonic() - started)}\n")
-            sys.stderr.flush()
+            line(f"{latest}, after {duration(time.monotonic() - started)}")
 
+    if announced:
+        line(latest)
     thread = threading.Thread(target=write, name="progress lines", daemon=True)
     thread.start()
     try:
