@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import random
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -32,7 +33,7 @@ from asd_agent.mqtt.topics import Topics
 from asd_agent.outbox.store import Outbox
 from rigs.broker import Broker, Listener
 from rigs.proxy import Proxy
-from rigs.publisher_process import AGENT, PublisherProcess
+from rigs.publisher_process import AGENT, PublisherProcess, number_of
 
 MONITORS = ("fan", "pump", "valve")
 AGENT_KILLED, BROKER_STOPPED, NETWORK_CUT, BROKER_KILLED, DISK_FULL = (
@@ -42,7 +43,24 @@ AGENT_KILLED, BROKER_STOPPED, NETWORK_CUT, BROKER_KILLED, DISK_FULL = (
     "broker killed",
     "disk full",
 )
-INCIDENTS = (AGENT_KILLED, BROKER_STOPPED, NETWORK_CUT, BROKER_KILLED, DISK_FULL)
+ROW_FLIPPED, DELETED, DELETED_DOWN, EMPTIED, JOURNAL_DAMAGED, READ_ONLY, FULL_AT_START = (
+    "row flipped",
+    "file deleted while running",
+    "file deleted while down",
+    "file emptied while down",
+    "journal damaged while down",
+    "read-only at start",
+    "full at start",
+)
+LOSSES = (ROW_FLIPPED, DELETED_DOWN, EMPTIED, JOURNAL_DAMAGED)
+"""What may lose alerts; each loss must show as a gap and as an event."""
+MOUNTED = (DISK_FULL, READ_ONLY, FULL_AT_START)
+"""What needs a small disk of its own, and root."""
+INCIDENTS = (
+    AGENT_KILLED, BROKER_STOPPED, NETWORK_CUT, BROKER_KILLED, DISK_FULL,
+    ROW_FLIPPED, DELETED, DELETED_DOWN, EMPTIED, JOURNAL_DAMAGED, READ_ONLY, FULL_AT_START,
+)  # fmt: skip
+COLUMNS = ("id", "topic", "payload", "vital", "stored_utc", "stored_monotonic", "boot_id", "sent_utc", "crc")
 DISK_BYTES = 8_000_000
 
 
@@ -56,6 +74,9 @@ class Result:
         from_memory: Of these, how many carried `durable: false`.
         duplicates: Copies beyond the first.
         missing: `monitor number` of each that was never received_numbers.
+        reused: Numbers that came with two ids.
+        events: Events of the outbox about itself, by name.
+        rounds_with_losses: Rounds whose disk fault lost alerts.
         disordered: First copies that came after a later one of the same monitor.
         incidents: Rounds by what went wrong.
         missing_after: Missing ones by what went wrong in the round that committed them, or in the one after.
@@ -67,6 +88,9 @@ class Result:
     from_memory: int = 0
     duplicates: int = 0
     missing: list[str] = field(default_factory=list)
+    reused: int = 0
+    events: Counter[str] = field(default_factory=Counter)
+    rounds_with_losses: int = 0
     disordered: int = 0
     incidents: Counter[str] = field(default_factory=Counter)
     missing_after: Counter[str] = field(default_factory=Counter)
@@ -81,7 +105,7 @@ class Rig:
         self.broker = Broker(folder / "broker", tls=tls, persistent=True, log="error")
         self.proxy = Proxy(self.broker.port)
         self.settings = self.broker.settings(port=self.proxy.port, reconnect_seconds=(0.02, 0.1))
-        self.listener = Listener(self.broker.settings(), f"asd/{AGENT}/monitor/+/alert", persistent=True)
+        self.listener = Listener(self.broker.settings(), f"asd/{AGENT}/#", persistent=True)
         self.outbox = folder / "state" / "outbox.db"
         self.round_of: dict[tuple[str, int], int] = {}
         self.round = 0
@@ -91,7 +115,12 @@ class Rig:
         """All rounds, then a quiet end in which what is still stored is sent."""
         result, began = Result(), time.monotonic()
         plan: list[str] = []
-        with small_disk(self.outbox.parent, mounted=DISK_FULL in incidents), self.broker, self.proxy, self.listener:
+        with (
+            small_disk(self.outbox.parent, mounted=bool(set(MOUNTED) & set(incidents))),
+            self.broker,
+            self.proxy,
+            self.listener,
+        ):
             self.agent = PublisherProcess(self.settings, self.outbox, quiet=True)
             for self.round in range(rounds):
                 plan.append(incidents[self.round % len(incidents)])
@@ -138,6 +167,10 @@ class Rig:
             else:
                 self._wait_sent_from_memory()
             (self.outbox.parent / "filler").unlink()
+        elif incident in (ROW_FLIPPED, DELETED, DELETED_DOWN, EMPTIED, JOURNAL_DAMAGED):
+            self._damage(incident)
+        elif incident in (READ_ONLY, FULL_AT_START):
+            self._refuse_at_start(incident)
         elif incident == NETWORK_CUT:
             self.proxy.cut()
             self._commit(self.random.randint(0, 4))
@@ -147,6 +180,63 @@ class Rig:
             self._commit(self.random.randint(0, 4))
             self.broker.start()
             self.listener.wait_subscribed()
+
+    def _damage(self, incident: str) -> None:
+        """Let alerts wait, and damage the file that they wait in; all before has been received, with its events."""
+        self._commit(1)
+        self._wait_received(*self.newest)
+        self.proxy.cut()
+        self._commit(self.random.randint(1, 4))
+        files = [self.outbox.with_name(self.outbox.name + suffix) for suffix in ("", "-wal", "-shm")]
+        if incident == DELETED:
+            for path in files:
+                path.unlink(missing_ok=True)
+            self._commit(self.random.randint(0, 2))
+            self.proxy.mend()
+            return
+        self.agent.kill()
+        if incident == ROW_FLIPPED:
+            self._flip()
+        elif incident == JOURNAL_DAMAGED and files[1].exists():
+            size = files[1].stat().st_size
+            with files[1].open("r+b") as file:
+                file.seek(self.random.randint(0, size))
+                file.write(self.random.randbytes(size // 4))
+        else:
+            for path in files:
+                path.unlink(missing_ok=True)
+            if incident == EMPTIED:
+                files[0].touch()
+        self.agent = PublisherProcess(self.settings, self.outbox, quiet=True)
+        self._commit(1)
+        self.proxy.mend()
+
+    def _flip(self) -> None:
+        """Change one column of one row that waits, or that has been sent where none waits; its checksum stays."""
+        db = sqlite3.connect(self.outbox)
+        keys = [k for (k,) in db.execute("SELECT key FROM outbox ORDER BY sent_utc IS NULL DESC, key DESC LIMIT 4")]
+        column, key = self.random.choice(COLUMNS), self.random.choice(keys)
+        value: object = self.random.choice(["other", b"\xff\xfe", 7, 1e9])
+        with db:
+            db.execute(f"UPDATE OR IGNORE outbox SET {column}=? WHERE key=?", (value, key))
+        db.close()
+
+    def _refuse_at_start(self, incident: str) -> None:
+        """Start on a disk that lets nothing be written, and give it back while the agent runs."""
+        self.agent.stop()
+        filler = self.outbox.parent / "filler"
+        if incident == READ_ONLY:
+            remount(self.outbox.parent, "ro")
+        else:
+            fill(filler)
+        self.agent = PublisherProcess(self.settings, self.outbox, quiet=True)
+        self._commit(self.random.randint(1, 4))
+        self._wait_sent_from_memory()
+        if incident == READ_ONLY:
+            remount(self.outbox.parent, "rw")
+        else:
+            filler.unlink()
+        self.listener.wait_for(Topics(AGENT).alert(self.newest[0]))
 
     def _drain(self) -> None:
         """Let another agent send what is left, until nothing is and the subscriber has received the last of it."""
@@ -165,11 +255,14 @@ class Rig:
         waiting = outbox.depth()
         if waiting:
             raise AssertionError(f"{waiting} alerts still wait in the outbox")
+        rounds: set[int] = set()
         for monitor in MONITORS:
-            committed = int(outbox.load(monitor) or 0)
+            committed = number_of(outbox.load(monitor))
             received_numbers = self._numbers(Topics(AGENT).alert(monitor))
             first = list(dict.fromkeys(received_numbers))
             copies = {int(o["seq"]): o for o in reversed(self.listener.objects(Topics(AGENT).alert(monitor)))}
+            ids = {(int(o["seq"]), o["id"]) for o in self.listener.objects(Topics(AGENT).alert(monitor))}
+            result.reused += len(ids) - len(first)
             result.from_memory += sum(not o["durable"] for o in copies.values())
             result.committed += committed
             result.received += len(first)
@@ -178,8 +271,13 @@ class Rig:
             for number in sorted(set(range(1, committed + 1)) - set(first)):
                 result.missing.append(f"{monitor} {number}")
                 round_ = self.round_of.get((monitor, number), 0)
-                near = plan[round_ : round_ + 2]
-                result.missing_after[BROKER_KILLED if BROKER_KILLED in near else near[0]] += 1
+                near = plan[max(0, round_ - 1) : round_ + 2]
+                lossy = [i for i in near if i in (BROKER_KILLED, *LOSSES)]
+                result.missing_after[lossy[0] if lossy else plan[round_]] += 1
+                if not lossy or lossy[0] != BROKER_KILLED:
+                    rounds.add(round_)
+        result.rounds_with_losses = len(rounds)
+        result.events.update(str(o["event"]) for o in self.listener.objects(Topics(AGENT).event))
         outbox.close()
 
 
@@ -194,6 +292,11 @@ def small_disk(folder: Path, *, mounted: bool) -> Iterator[None]:
     finally:
         if mounted:
             subprocess.run(["umount", str(folder)], check=True)
+
+
+def remount(folder: Path, mode: str) -> None:
+    """Make the small disk read-only, or writable again."""
+    subprocess.run(["mount", "-o", f"remount,{mode}", str(folder)], check=True)
 
 
 def fill(path: Path) -> None:
@@ -217,14 +320,16 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         rig = Rig(Path(folder), arguments.seed, tls=not arguments.plain)
-        possible = INCIDENTS if os.geteuid() == 0 else tuple(i for i in INCIDENTS if i != DISK_FULL)
+        possible = INCIDENTS if os.geteuid() == 0 else tuple(i for i in INCIDENTS if i not in MOUNTED)
         result = rig.run(arguments.rounds, tuple(arguments.only or possible))
     if arguments.json:
         print(json.dumps(vars(result)))
     else:
         for name, value in vars(result).items():
             print(f"{name:14} {dict(value) if isinstance(value, Counter) else value}")
-    sys.exit(bool(result.disordered or set(result.missing_after) - {BROKER_KILLED}))
+    told = sum(result.events[e] for e in ("outbox_damaged", "outbox_reset"))
+    unexplained = set(result.missing_after) - {BROKER_KILLED, *LOSSES}
+    sys.exit(bool(result.disordered or result.reused or unexplained or told < result.rounds_with_losses))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import threading
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,21 @@ AGENT = "box"
 
 def message(publisher: Publisher, monitor: str, number: int) -> Message:
     """An alert that carries its number."""
-    payload = {"id": f"{monitor}-{number}", "seq": number, "late": False, "durable": True}
-    return Message(payload["id"], publisher.topics.alert(monitor), json.dumps(payload), vital=True)
+    payload = {"id": f"{monitor}-{number}-{uuid.uuid4()}", "seq": number, "late": False, "durable": True}
+    return Message(str(payload["id"]), publisher.topics.alert(monitor), json.dumps(payload), vital=True)
+
+
+def number_of(state: str | None) -> int:
+    """The number in a stored state; 0 in none."""
+    return int(json.loads(state)["seq"]) if state else 0
+
+
+def publish_notices(publisher: Publisher, outbox: Outbox) -> None:
+    """What the outbox has to say about itself, as the service publishes it."""
+    for notice in outbox.notices():
+        id_ = str(uuid.uuid4())
+        payload = {"id": id_, "event": notice.event, "count": notice.count, "late": False, "durable": True}
+        outbox.append([Message(id_, publisher.topics.event, json.dumps(payload), vital=True)])
 
 
 def main(settings: str, path: str) -> None:
@@ -36,13 +50,16 @@ def main(settings: str, path: str) -> None:
     clock = SystemClock()
     outbox = Outbox(Path(path), clock)
     publisher = Publisher(MqttSettings.model_validate_json(settings), AGENT, outbox, clock)
+    publish_notices(publisher, outbox)
     publisher.start()
     for line in sys.stdin:
         monitor = line.strip()
         if monitor == "stop":
             break
-        number = int(outbox.load(monitor) or 0) + 1
-        place = "disk" if outbox.commit(monitor, str(number), [message(publisher, monitor, number)]) else "memory"
+        number = number_of(outbox.load(monitor)) + 1
+        state = json.dumps({"seq": number})
+        place = "disk" if outbox.commit(monitor, state, [message(publisher, monitor, number)]) else "memory"
+        publish_notices(publisher, outbox)
         publisher.wake()
         sys.stdout.write(f"{monitor} {number} {place}\n")
         sys.stdout.flush()

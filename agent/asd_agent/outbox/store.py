@@ -151,8 +151,7 @@ class Outbox:
     def flush(self) -> bool:
         """Write what waits for the disk, states after a minute; return whether nothing waits that should not."""
         with self._lock:
-            if self._db is not None and self._file != file_identity(self._path):
-                self._write_again()
+            self._find_file()
             now = self._clock.monotonic()
             overdue = any(now - since >= STATE_EVERY_SECONDS for since in self._unsaved.values())
             return self._store(()) if self._memory or overdue or self._sent or self._fault else True
@@ -281,6 +280,7 @@ class Outbox:
     def close(self) -> None:
         """Write all that waits for the disk and close the file."""
         with self._lock:
+            self._find_file()
             if self._memory or self._unsaved or self._sent or self._fault:
                 self._store(())
             self._save_copy()
@@ -294,6 +294,7 @@ class Outbox:
 
     def _store(self, messages: Sequence[Message], records: Sequence[CommandRecord] = ()) -> bool:
         """Write all that waits for the disk, and these messages, in one transaction."""
+        self._find_file()
         now, utc, boot_id = self._clock.monotonic(), self._clock.utc(), self._clock.boot_id
         new = [OutboxRow(None, m, utc, now, boot_id) for m in messages]
         rows = self._memory + new
@@ -380,8 +381,10 @@ class Outbox:
         self._unsaved = {**dict.fromkeys(self._states, 0.0), **self._unsaved}
         return db
 
-    def _write_again(self) -> None:
-        """Write the open file again, whose name was deleted or given to another file; it holds everything still."""
+    def _find_file(self) -> None:
+        """Write the open file again where its name was deleted or given to another file; it holds everything still."""
+        if self._db is None or self._file == file_identity(self._path):
+            return
         log.error("outbox: %s was deleted or replaced while the agent ran; it is written again", self._path)
         old, self._db = self._db, None
         try:
