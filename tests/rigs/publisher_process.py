@@ -38,7 +38,7 @@ def number_of(state: str | None) -> int:
 
 
 def publish_notices(publisher: Publisher, outbox: Outbox) -> None:
-    """What the outbox has to say about itself, as the service publishes it."""
+    """Publish the notices of the outbox about itself, as the service does."""
     for notice in outbox.notices():
         id_ = str(uuid.uuid4())
         payload = {"id": id_, "event": notice.event, "count": notice.count, "late": False, "durable": True}
