@@ -3,9 +3,11 @@
     python benchmarks/delivery.py --rounds 200
 
 Each round commits alerts while one thing goes wrong: the agent is killed (SIGKILL), the broker stopped (SIGTERM, with
-persistence) or killed (SIGKILL), the network cut, the outbox's disk full, read-only or full at a start (a tmpfs of 8 MB,
-for root), a row of it changed, its file deleted or emptied, or its journal damaged. At the end every number that the agent committed must have reached a subscriber, in order; a broker killed before it has stored
-may lose what it had acknowledged, which shows as a gap in the numbers.
+persistence) or killed (SIGKILL), the network cut, the outbox's disk full, or read-only or full at a start (a tmpfs of
+8 MB, for root), a stored row changed, or the outbox's file deleted, emptied or its journal damaged. At the end every
+number that the agent committed must have reached a subscriber, in order. A broker killed before it has stored may lose
+what it had acknowledged, which shows as a gap in the numbers; a damaged file may lose what waited in it, which shows as
+a gap and as an event.
 """
 
 from __future__ import annotations
