@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from asd_agent.audio.band import band_edge
 from asd_agent.audio.files import SAMPLE_RATE, Signal
 from asd_agent.audio.quality import FLOOR_DBFS, QualityLimits, assess
 from asd_agent.audio.ring import Missing
@@ -36,6 +37,7 @@ class ListenResult:
         channels: Number of channels that it was opened with; None likewise.
         resampler: Part that converts to 16 kHz, see `asd_agent.audio.opening.Opening`; None likewise.
         lost: Samples that did not arrive.
+        codec: Codec of a stream where it loses sound; else empty.
     """
 
     samples: Signal | None
@@ -44,6 +46,7 @@ class ListenResult:
     channels: int | None = None
     resampler: str | None = None
     lost: int = 0
+    codec: str = ""
 
 
 def check_sources(config: Config, bundles: Mapping[Path, Bundle], devices: Sequence[CaptureDevice]) -> list[Finding]:
@@ -87,6 +90,7 @@ def listen(name: str, config: Config, seconds: float = LISTEN_SECONDS) -> Listen
             opened.get("opened_channels"),
             opened.get("resampler"),
             source.counters.samples_lost,
+            str(opened.get("codec", "")) if opened.get("lossy") else "",
         )
     finally:
         source.stop()
@@ -101,11 +105,20 @@ def judge_source(
     if result.samples is None or len(result.samples) == 0:
         if settings.hardware is not None:
             return [_not_opened(key, settings.hardware, result, devices)]
+        if not settings.files:
+            return [problem(key, result.fault or "no sound came", "Is the stream's server up, and its URL right?")]
         return [problem(f"{key}.path", result.fault or "no sound came", "Name a wav or flac recording")]
     found = _opening(key, result)
     if result.rate is not None and result.rate < SAMPLE_RATE:
         text = f"opened at {result.rate} Hz: everything above {result.rate / 2000:g} kHz is missing"
         found.append(warning(f"{key}.rate", text, "Use a microphone that takes 16 kHz or more"))
+    if result.codec:
+        text = f"codec {result.codec} loses sound: scores differ from those of the sound itself"
+        found.append(warning(key, text, "Send PCM or FLAC, or train with sound that went through this codec"))
+    edge = band_edge(result.samples)
+    if edge is not None:
+        text = f"nothing arrives above {edge / 1000:.1f} kHz: something on the way limits the band"
+        found.append(warning(key, text, "Raise the bit rate, or switch off the filter of the device or codec"))
     if result.lost:
         text = f"{result.lost} samples were lost within seconds"
         found.append(warning(key, text, "Another USB port, no hub, or fewer programs on this box"))

@@ -32,7 +32,7 @@ def test_channels_are_different_and_counted_from_zero(channels: tuple[int, ...])
 
 
 def test_every_kind_has_a_capture_module_that_the_child_can_call():
-    assert set(SOURCE_KINDS) == {"microphone", "file"}
+    assert set(SOURCE_KINDS) == {"microphone", "file", "stream"}
     for name, kind in SOURCE_KINDS.items():
         assert callable(import_module(kind.capture_module).capture), name
 
@@ -58,4 +58,4 @@ def test_a_kind_that_does_not_exist_is_refused_by_name_with_its_line(tmp_path: P
     (found,) = caught.value.mistakes
     assert (found.line, found.key) == (5, "sources.mic.kind")
     assert "no source kind 'strem'" in found.text
-    assert found.remedy == "Kinds are: file, microphone."
+    assert found.remedy == "Kinds are: file, microphone, stream."

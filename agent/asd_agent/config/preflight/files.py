@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 from functools import partial
 from pathlib import Path
 
@@ -40,6 +41,7 @@ def preflight_files(config: Config, utc: float) -> list[Finding]:
         found += guarded(f"notify.{name}", partial(preflight_notify, name, target))
     for name, source in config.sources.items():
         found += guarded(f"sources.{name}.path", partial(_recordings, name, source))
+        found += guarded(f"sources.{name}", partial(_needs, name, source))
     if config.metrics is not None and importlib.util.find_spec("prometheus_client") is None:
         text = "the library prometheus-client is not installed"
         found.append(
@@ -55,6 +57,18 @@ def _recordings(name: str, source: SourceKind) -> list[Finding]:
     missing = [path for path in source.files if not path.exists()]
     remedy = "Name a recording, or a folder of them"
     return [problem(f"sources.{name}.path", f"{path}: no such file or folder", remedy) for path in missing]
+
+
+def _needs(name: str, source: SourceKind) -> list[Finding]:
+    """Check the programs and secrets of a source."""
+    found = []
+    for program in source.programs:
+        if shutil.which(program) is None:
+            remedy = f"Install it (`apt-get install {program}` where Debian has it)"
+            found.append(problem(f"sources.{name}", f"there is no program {program!r}", remedy))
+    for key, secret in source.secrets.items():
+        found += preflight_secret(f"sources.{name}.{key}", secret, "URL")
+    return found
 
 
 def _broker(mqtt: MqttSettings) -> list[Finding]:

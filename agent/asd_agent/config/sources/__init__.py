@@ -9,10 +9,11 @@ from pydantic import Field
 from asd_agent.config.sources.base import SourceKind
 from asd_agent.config.sources.file import FileSettings
 from asd_agent.config.sources.microphone import MicrophoneSettings
+from asd_agent.config.sources.stream import StreamSettings
 
-__all__ = ["SOURCE_KINDS", "FileSettings", "MicrophoneSettings", "SourceKind", "SourceSettings"]
+__all__ = ["SOURCE_KINDS", "FileSettings", "MicrophoneSettings", "SourceKind", "SourceSettings", "StreamSettings"]
 
-SourceSettings = Annotated[MicrophoneSettings | FileSettings, Field(discriminator="kind")]
+SourceSettings = Annotated[MicrophoneSettings | FileSettings | StreamSettings, Field(discriminator="kind")]
 """Settings of any kind, told apart by the key `kind`."""
 
 SOURCE_KINDS: dict[str, type[SourceKind]] = {

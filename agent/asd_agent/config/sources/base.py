@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field
 
-from asd_agent.config.base import Strict
+from asd_agent.config.base import Secret, Strict
 
 MOST_CHANNELS = 1024
 
@@ -64,3 +64,13 @@ class SourceKind(Strict):
     def files(self) -> tuple[Path, ...]:
         """Files and folders that the source reads."""
         return ()
+
+    @property
+    def programs(self) -> tuple[str, ...]:
+        """Programs of the operating system that the source runs."""
+        return ()
+
+    @property
+    def secrets(self) -> dict[str, Secret]:
+        """Secrets that the source reads, by their keys."""
+        return {}
