@@ -65,8 +65,11 @@ docs: $(VENV)/$(STAMP)
 	$(VENV)/bin/pytest tests/scripts/test_docs.py
 	$(VENV)/bin/python scripts/check-words
 
-packages: $(VENV)/$(STAMP)
+packages: $(VENV)/$(STAMP) $(TOOLS_VENV)/$(STAMP)
 	scripts/build-packages $(PYTHON) $(VENV)
+	scripts/build-deb $(VENV)
+	scripts/write-sbom $(PYTHON) $(TOOLS_VENV) dist
+	cd dist && sha256sum -- *.whl *.tar.gz *.deb *.json >SHA256SUMS && cat SHA256SUMS
 
 release:
 	scripts/release
