@@ -9,6 +9,7 @@ import uvicorn
 
 from asd_agent.config.model import Config
 from asd_agent.errors import ConfigError
+from asd_agent.small_files import read_small
 from asd_agent.web.app import create_app
 from asd_agent.web.connections import BoundedConnection
 
@@ -53,6 +54,9 @@ def serve(config: Config) -> None:
         )
     )
     try:
+        for path in (settings.certificate, settings.key):
+            if path is not None:
+                read_small(path)  # OpenSSL itself waits for a pipe and reads a device without end
         server.run()
     except SystemExit as error:  # uvicorn's way to report that it cannot listen; its log line has the reason
         raise ConfigError(
@@ -60,5 +64,5 @@ def serve(config: Config) -> None:
         ) from error
     except OSError as error:
         raise ConfigError(
-            f"web.certificate or web.key cannot be used ({error})", "Give PEM files of a pair."
+            f"web.certificate or web.key cannot be used ({error.strerror or error})", "Give PEM files of a pair."
         ) from error
