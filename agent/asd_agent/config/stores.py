@@ -8,8 +8,8 @@ from pydantic import Field
 
 from asd_agent.config.base import FilePath, Strict
 
-MOST_MEGABYTES = 1_000_000.0
-"""Largest size, a terabyte."""
+MOST_MEGABYTES = 1e9
+"""Largest size, a petabyte."""
 
 
 class EvidenceSettings(Strict):
@@ -38,7 +38,7 @@ class HistorySettings(Strict):
     """Days that the statistics of minutes, and alarms with their actions, are kept."""
     drift: bool = True
     """Report slow trends of normal scores over weeks."""
-    max_megabytes: float = Field(default=500.0, ge=1, le=MOST_MEGABYTES)
+    max_megabytes: float = Field(default=500.0, ge=1, le=1_000_000)
     """Size of the history in 10^6 bytes; the oldest windows go first, then the oldest minutes."""
 
 
