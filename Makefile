@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 AGENT_VENV ?= .venv-agent
 TOOLS_VENV ?= .venv-tools
+SITE_VENV ?= .venv-site
 SPEED ?= 10
 STAMP = .installed
 BROWSER = tests/web_browser/node_modules/.package-lock.json
@@ -64,6 +65,17 @@ agent-alone: $(AGENT_VENV)/$(STAMP)
 docs: $(VENV)/$(STAMP)
 	$(VENV)/bin/pytest tests/scripts/test_docs.py
 	$(VENV)/bin/python scripts/check-words
+
+# The documentation site in site/, every warning an error; the build itself needs no network.
+.PHONY: site
+site: $(SITE_VENV)/$(STAMP)
+	PYTHONPATH=agent:trainer NO_MKDOCS_2_WARNING=1 $(SITE_VENV)/bin/mkdocs build --strict -q
+
+# The commands describe themselves, so the packages' own needs are there beside the site's tools.
+$(SITE_VENV)/$(STAMP): locks/site.txt locks/dev.txt
+	scripts/make-venv $(PYTHON) $(SITE_VENV)
+	scripts/install-locked $(SITE_VENV) site dev
+	touch $@
 
 packages: $(VENV)/$(STAMP) $(TOOLS_VENV)/$(STAMP)
 	scripts/build-packages $(PYTHON) $(VENV)
