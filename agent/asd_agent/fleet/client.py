@@ -39,7 +39,7 @@ class FleetClient:
     def __init__(self, settings: MqttSettings, filters: Iterable[str], receive: Receive) -> None:
         self._settings, self._filters, self._receive = settings, list(filters), receive
         self.changed = threading.Condition()
-        self.messages = 0
+        self._retained = 0
         self._subscribed, self._refusal = False, ""
         client = paho.Client(CallbackAPIVersion.VERSION2, f"asd-fleet-{uuid.uuid4().hex[:12]}", protocol=paho.MQTTv5)
         if settings.tls is not None:
@@ -75,9 +75,9 @@ class FleetClient:
         """Wait until the retained messages have come, for at most so many seconds."""
         until, seen = time.monotonic() + seconds, -1
         with self.changed:
-            while seen != self.messages and (left := until - time.monotonic()) > 0:
-                seen = self.messages
-                self.changed.wait_for(lambda: self.messages != seen, min(QUIET_SECONDS, left))  # noqa: B023
+            while seen != self._retained and (left := until - time.monotonic()) > 0:
+                seen = self._retained
+                self.changed.wait_for(lambda: self._retained != seen, min(QUIET_SECONDS, left))  # noqa: B023
 
     def publish(self, topic: str, payload: str) -> None:
         """Publish a message and wait until the broker has it.
@@ -105,6 +105,7 @@ class FleetClient:
 
     def _message(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
         with self.changed:
-            self.messages += 1
+            # New reports carry no such flag: with many agents they never pause.
+            self._retained += message.retain
             self._receive(message.topic, bytes(message.payload))
             self.changed.notify_all()
