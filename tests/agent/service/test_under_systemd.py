@@ -70,8 +70,9 @@ def test_a_service_that_hangs_is_ended_by_the_watchdog_and_alarm_and_outbox_go_o
         assert manager.show("NRestarts") == {"NRestarts": "0"}
         manager.signal(signal.SIGSTOP)  # as a scorer that never returns: nothing feeds the watchdog any more
         manager.wait(NRestarts="1", SubState="running")
-        manager.wait_said("Fatal Python error: Aborted")  # the watchdog's signal; then where it hung
-        manager.wait_said('asd_agent/service/loop.py", line')
+        manager.wait_said("Fatal Python error: Aborted")  # the watchdog's signal; then where its threads were
+        # Stopped threads run on while the dump is written, so which stacks it can read is chance.
+        manager.wait_said("(most recent call first)")
         with broker, Listener(broker.settings(), "asd/#") as heard:
             heard.wait_for("asd/box/monitor/m/alert", 1)
             state = heard.wait_for("asd/box/monitor/m/state", 1)[-1]
