@@ -87,8 +87,8 @@ def test_recordings_that_cannot_be_read_are_reported(bundle_path: Path, tmp_path
         with Listener(broker.settings(), "asd/#") as heard, running(config) as agent:
             notice = heard.wait_where(EVENT, lambda e: e["event"] == "recording_skipped")
             assert notice["subject"] == "sound"
-            assert "b.wav: not readable as audio" in notice["text"]
-            agent.wait_log("b.wav: not readable as audio")
+            assert "b.wav: is text, not audio" in notice["text"]
+            agent.wait_log("b.wav: is text, not audio")
             heard.wait_where(HEALTH, lambda h: h["sources"]["sound"]["skipped"] >= 2)
         events = [e["event"] for e in heard.objects(EVENT)]
     assert events.count("recording_skipped") == 1  # not once for every time that it is played
