@@ -233,16 +233,20 @@ def _apply(path: Path, monitor: str, verb: str, args: dict[str, Any]) -> None:
 
 def _row(name: str, state: AlarmState | None) -> dict[str, Any]:
     window = state.newest if state else None
-    raised = state.raised_utc if state and state.announced else None
+    raised, alarm_id = (state.raised_utc, state.alarm_id) if state and state.announced else (None, None)
+    severity = state.severity if state else None
+    if state and state.state == "returned":  # the alarm that waits for an acknowledgement
+        waiting = state.returned[-1]
+        raised, alarm_id, severity = waiting.raised_utc, waiting.alarm_id, waiting.severity
     return {
         "monitor": name,
         "state": state.state if state else "never heard",
         "since": iso_utc(raised) if raised is not None else None,
         "since_utc": raised,
-        "severity": state.severity if state else None,
+        "severity": severity,
         "score": window.score if window else None,
         "threshold": window.threshold if window else None,
-        "alarm_id": state.alarm_id if state and state.announced else None,
+        "alarm_id": alarm_id,
         "stale": bool(state and state.stale),
         "suspended": bool(state and state.suspended),
         "returned": [p.alarm_id for p in state.returned] if state else [],

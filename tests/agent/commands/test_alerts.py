@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from asd_agent.alarm import AlarmState, Event, ScoredWindow, apply_action
+from asd_agent.alarm.state import PastAlarm
 from asd_agent.clock import ClockReading, SystemClock
 from asd_agent.commands.alerts import OUTBOX_NAME, app
 from asd_agent.config.model import AlarmSettings
@@ -157,3 +158,20 @@ def test_a_look_from_outside_changes_nothing(supervisor):
     for name in ("list", "sent", "log"):
         assert call(supervisor, name).exit_code == 0
     assert (folder / OUTBOX_NAME).read_bytes() == before
+
+
+def test_an_alarm_that_went_by_itself_is_listed_with_its_time_and_id(tmp_path):
+    config = tmp_path / "agent.yaml"
+    config.write_text(CONFIG)
+    gone = PastAlarm(alarm_id="a7", raised_utc=1.8e9, cleared_utc=1.8e9 + 60, severity=640, acknowledged=False)
+    outbox = Outbox(tmp_path / "state" / OUTBOX_NAME, SystemClock())
+    outbox.commit("fan", AlarmState(monitor="box/fan", past=(gone,)).to_json(), [message_of("t", alert_of(
+        Event("e1", "cleared", "a7", 2, "returned", 1, None, ClockReading.read(SystemClock())),
+        Identity("fan", "00", "source", "b"),
+    ))])  # fmt: skip
+    outbox.close()
+    document = json.loads(CliRunner().invoke(app, ["list", "-c", str(config), "--json"]).stdout)
+    (row,) = [m for m in document["monitors"] if m["monitor"] == "fan"]
+    assert (row["state"], row["alarm_id"], row["since"], row["severity"]) == (
+        "returned", "a7", "2027-01-15T08:00:00.000Z", 640,
+    )  # fmt: skip
