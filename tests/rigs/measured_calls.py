@@ -6,6 +6,7 @@ The fork has the modules loaded, so that the start of the interpreter (about 1 s
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import time
@@ -95,7 +96,8 @@ def faults(call: Call, codes: set[int], seconds: float, megabytes: float) -> lis
     found = []
     if call.code not in codes:
         found.append(f"exit code {call.code}")
-    if "Traceback" in call.output or "unexpected" in call.output:
+    # "found unexpected end of stream" is an answer of the YAML parser.
+    if "Traceback" in call.output or re.search(r"unexpected \w*(Error|Exception|Interrupt)", call.output):
         found.append("unexpected error")
     if any(not c.isprintable() and c not in "\n\t" for c in call.output):
         found.append("control character")
