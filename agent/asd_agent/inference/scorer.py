@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -265,6 +265,9 @@ def score_long(
 ) -> WindowScore:
     """Score a clip of any length from one window on: the mean of its windows at hop 5 s, the last flush with its end.
 
+    Under `auto`, windows may be judged by different domains, whose scores and levels do not compare. Those of the
+    domain that judged most windows count.
+
     Returns:
         With a single window that window's score; else mean scores and the explanation of the highest window.
 
@@ -283,6 +286,8 @@ def score_long(
         scores += scorer.score(windows, section, domain, explained=explained)
     if len(scores) == 1:
         return scores[0]
+    most = Counter(s.domain for s in scores).most_common(1)[0][0]
+    scores = [s for s in scores if s.domain == most]
     worst = max(scores, key=lambda s: s.score - s.threshold)
     return WindowScore(
         score=float(np.mean([s.score for s in scores])),

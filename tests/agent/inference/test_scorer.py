@@ -75,3 +75,17 @@ def test_where_only_the_unusual_is_told_a_usual_window_costs_no_explanation(scor
 def test_windows_of_another_length_are_refused(scorer: BundleScorer):
     with pytest.raises(ValueError, match="wanted"):
         scorer.score(np.zeros((1, 100), np.float32), "00", "source")
+
+
+def test_a_long_clip_under_auto_counts_the_windows_of_one_domain_alone(scorer: BundleScorer):
+    """Its beginning sounds like the source, the longer rest like the target: two scales that do not compare."""
+    sound = np.concatenate([hum(15, 940), hum(45, 941, pitch=150.0)])
+    starts = [*range(0, len(sound) - 10 * RATE + 1, 5 * RATE)]
+    alone = [scorer.score(sound[s : s + 10 * RATE][None], "00", "auto")[0] for s in starts]
+    assert {s.domain for s in alone} == {"source", "target"}
+    found = score_long(scorer, sound, "00", "auto")
+    target = [s for s in alone if s.domain == "target"]
+    assert len(target) > len(alone) / 2
+    assert found.domain == "target"
+    assert found.threshold == target[0].threshold
+    assert found.score == pytest.approx(np.mean([s.score for s in target]))
