@@ -15,6 +15,7 @@ from asd_agent.alarm import (
     ScoredWindow,
     abandon_evidence,
     apply_action,
+    continue_above,
     rebind,
     record_evidence,
     retire,
@@ -240,6 +241,11 @@ class Monitor:
         """Apply an operator's action to the alarm; see `asd_agent.alarm.apply_action`."""
         self.state, events, result = apply_action(self.state, verb, args, self.settings.alarm, now)
         return events, result
+
+    def continue_above(self, seq: int, standing: str | None, now: ClockReading) -> tuple[Event, ...]:
+        """Continue above what readers have seen of a state that is lost here; see `asd_agent.alarm.continue_above`."""
+        self.state, events = continue_above(self.state, seq, standing, now)
+        return events
 
     def retire(self, now: ClockReading) -> tuple[Event, ...]:
         """End a standing alarm, since the monitor is removed."""

@@ -2,6 +2,7 @@
 
 from asd_agent.alarm.machine import (
     abandon_evidence,
+    continue_above,
     earliest_alarm_seconds,
     rebind,
     record_evidence,
@@ -40,6 +41,7 @@ __all__ = [
     "Shelving",
     "abandon_evidence",
     "apply_action",
+    "continue_above",
     "earliest_alarm_seconds",
     "rebind",
     "record_evidence",

@@ -115,6 +115,27 @@ def retire(state: AlarmState, now: ClockReading) -> tuple[AlarmState, tuple[Even
     return transition.result
 
 
+def continue_above(
+    state: AlarmState, seq: int, standing: str | None, now: ClockReading
+) -> tuple[AlarmState, tuple[Event, ...]]:
+    """Continue above what readers have seen of a state that is lost here; the loss shows as a gap of one.
+
+    Args:
+        state: The state that began anew.
+        seq: Number of the newest event that readers have seen.
+        standing: Id of the alarm that stands for them; it clears, unless it stands here as well.
+        now: The clocks.
+
+    Returns:
+        The next state and its events, to be stored together.
+    """
+    transition = Transition(state, now)
+    transition.change(seq=max(state.seq, seq) + 1)
+    if standing is not None and standing != state.alarm_id:
+        transition.emit("cleared", alarm_id=standing)
+    return transition.result
+
+
 def rebind(state: AlarmState, bundle: str, *, same_sound: bool, same_judge: bool) -> AlarmState:
     """Return the state to continue from when a running monitor is given other settings.
 

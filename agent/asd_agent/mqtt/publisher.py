@@ -64,6 +64,7 @@ class Publisher:
         self._backoff = Backoff(*settings.reconnect_seconds)
         self._scores: deque[tuple[str, str]] = deque(maxlen=SCORES_HELD)
         self._inboxes: dict[str, Inbox] = {}
+        self._optional: frozenset[str] = frozenset()
         self._received = wake or threading.Event()
         self._republish_on: tuple[str, bytes] | None = None
         self._subscribed: set[str] = set()
@@ -99,8 +100,16 @@ class Publisher:
             self._wake_in.close()
             self._wake_out.close()
 
-    def subscribe(self, topic_filter: str, inbox: Inbox) -> None:
-        """Put messages of a topic filter into an inbox, in place of any inbox before it."""
+    def subscribe(self, topic_filter: str, inbox: Inbox, *, optional: bool = False) -> None:
+        """Put messages of a topic filter into an inbox, in place of any inbox before it.
+
+        Args:
+            topic_filter: MQTT filter.
+            inbox: Where its messages go.
+            optional: Whether a broker that refuses the subscription is no fault.
+        """
+        if optional:
+            self._optional = self._optional | {topic_filter}
         # Replaced whole: the publisher's thread iterates over it without a lock.
         self._inboxes = {**self._inboxes, topic_filter: inbox}
         self.wake()
@@ -293,6 +302,8 @@ class Publisher:
     def _receive(self, connection: Connection) -> None:
         while connection.refused_subscriptions:
             refused = connection.refused_subscriptions.popleft()
+            if refused in self._optional:
+                continue
             remedy = "Let the broker's access list allow this agent to read it"
             self._faults.set("subscription", BrokerFault(f"MQTT broker refuses the subscription to {refused}", remedy))
         while connection.received:

@@ -33,6 +33,7 @@ from asd_agent.service.bundle_installer import BundleInstaller, recover_installi
 from asd_agent.service.chain_test import ChainTests
 from asd_agent.service.control import ControlServer
 from asd_agent.service.flood import FloodGuard
+from asd_agent.service.former_states import FormerStates
 from asd_agent.service.gates import TopicGates
 from asd_agent.service.gateway_process import GatewayProcess
 from asd_agent.service.inventory import digest_of
@@ -106,6 +107,7 @@ class LoadedRuntime:
             Topics(name), self.outbox, self.publisher, clock, config.web.public_url if config.web else None
         )
         self.gates = TopicGates(self.publisher)
+        self.former = FormerStates(self.publisher, Topics(name))
         self.receiver = CommandReceiver(Topics(name), config.commands, self.bundles.scorers, self.outbox, clock)
         self.commands = CommandHandler(self.receiver, self.reporter, clock)
         self.control = ControlServer(state / SOCKET_NAME, self.wake)
@@ -127,6 +129,7 @@ class LoadedRuntime:
         self.receiver.attach(self.publisher)
         self.install_receiver.attach(self.publisher)
         self.gates.follow(self.monitors.values())
+        self.former.follow(self.monitors.values())
 
     @property
     def config(self) -> Config:
@@ -168,6 +171,7 @@ class LoadedRuntime:
         _log_faults(bundles)
         self.receiver.follow(self.publisher, new.commands, bundles.scorers)
         self.gates.follow(monitors.values())
+        self.former.follow(monitors.values())
         return Replaced(list(added.values()), changed, removed)
 
     def out_of_service(self) -> Iterator[tuple[AlarmState, Identity, str]]:

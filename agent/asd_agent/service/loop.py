@@ -170,6 +170,10 @@ class Service:
             # Asked before scoring: windows that came before the end of a recording are still scored.
             ended = all(s.state == "ended" for s in sources)
             parts.gates.receive()
+            for (monitor, events), notice in parts.former.receive(parts.monitors, ClockReading.read(parts.clock)):
+                self._store(monitor, events)
+                log.error("%s. Was the state folder deleted?", notice.text)
+                parts.reporter.store_notice(notice)
             scored = self._score_due()
             self._handle(parts.commands.apply_received(parts.monitors))
             self._handle(answer_requests(parts))
