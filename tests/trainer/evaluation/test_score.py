@@ -118,7 +118,7 @@ def test_a_table_of_what_works_is_given_where_a_clip_cannot_be_read(data):
     asked = ("--recipes", "level,indicators", "--seeds", 1, "--workers", 2, "--json")
     done = call(main, "table", data, "--out", out, *asked)
     assert done.returncode == 1
-    (line,) = done.stderr.splitlines()
+    line = done.stderr.splitlines()[-1]  # after those of progress
     assert "job level/seed-0/pump/bundle failed" in line
     assert bad.name in line
     table = json.loads(done.stdout)
