@@ -90,6 +90,9 @@ class ChunkResampler:
         return Block(samples, first, chunk.end_time - held, overflow=overflow, dropped=dropped)
 
 
+_SENDING = threading.Lock()
+
+
 class Sender:
     """Bounded buffer between the thread that reads the device and the one that writes the pipe.
 
@@ -138,7 +141,9 @@ def send(pipe: int, packet: Packet) -> None:
     """Write a packet, waiting as long as the parent does not read; the process ends when the parent is gone."""
     data = memoryview(encode(packet))
     try:
-        while data:
-            data = data[os.write(pipe, data) :]
+        # Sound and notices come from two threads: the last notice must not begin inside a block.
+        with _SENDING:
+            while data:
+                data = data[os.write(pipe, data) :]
     except OSError:
         os._exit(1)

@@ -39,6 +39,8 @@ _LONGEST_HEADER = 4096
 _PROTOCOLS = "http,https,httpproxy,tcp,tls,rtp,udp,pipe"
 """Without `file`: a playlist from the network is not to open files of this box."""
 _CODEC = re.compile(r"Stream #\S+.*?: Audio: (\w+)")
+_CODEC_SECONDS = 5.0
+"""Time until ffmpeg's line about the codec, which it writes before the first sound, has been read here."""
 _LOSSLESS = re.compile(r"pcm_(?!alaw|mulaw)\w+|flac|alac|wavpack|tta|truehd|mlp")
 _CREDENTIALS = re.compile(r"(\w+://)[^/@\s]+@")
 _QUERY = re.compile(r"(\w+://[^\s?'\"]+)\?[^\s'\"]+")
@@ -188,11 +190,13 @@ class _Messages:
         self._pipe, self._url = pipe, url
         self._lines: collections.deque[str] = collections.deque(maxlen=_LINES)
         self._codec = ""
+        self._named = threading.Event()
         self._thread = threading.Thread(target=self._read, name="messages", daemon=True)
         self._thread.start()
 
     def codec(self) -> str:
-        """Return the codec of the stream; empty where it is not known."""
+        """Return the codec of the stream; empty where ffmpeg does not name it."""
+        self._named.wait(_CODEC_SECONDS)
         return self._codec
 
     def reason(self) -> str:
@@ -207,6 +211,7 @@ class _Messages:
             found = _CODEC.search(text)
             if found and not self._codec:
                 self._codec = found[1]
+                self._named.set()
             if self._url:
                 text = text.replace(self._url, mask(self._url))
             if text:

@@ -101,6 +101,6 @@ class MonitorSettings(Strict):
     bundle: PathText
     section: Annotated[str, BeforeValidator(_section)] = Field(default="00", pattern=r"^\d{2}$")
     domain: Literal["source", "target", "site", "auto"] = "source"
-    hop_seconds: float = Field(default=5.0, ge=0.1, le=3600)
+    hop_seconds: float = Field(default=5.0, ge=0.005, le=3600)
     alarm: AlarmSettings = AlarmSettings()
     active_when: LevelGate | TopicGate | None = None
