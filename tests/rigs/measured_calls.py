@@ -17,7 +17,10 @@ from pathlib import Path
 from asd_agent.cli import main
 
 HANG_SECONDS = 60
-"""A call that takes so long is killed and counts as a fault, on a busy machine as well."""
+"""A call that takes so long is killed and counts as a fault, on a busy machine as well.
+
+A service that listens by then is asked to end first: a mutant may be a good configuration without any sound.
+"""
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,18 @@ def call_forked(arguments: list[str], folder: Path, program: Callable[[], None] 
     pid = os.fork()
     if pid == 0:
         _run(program, arguments, out)
-    signal.signal(signal.SIGALRM, lambda *_: os.killpg(pid, signal.SIGKILL))
+    asked_to_end = False
+
+    def end(*_: object) -> None:
+        nonlocal asked_to_end
+        if not asked_to_end and out.exists() and b"listening: " in out.read_bytes():
+            asked_to_end = True
+            os.kill(pid, signal.SIGTERM)
+            signal.alarm(HANG_SECONDS)
+        else:
+            os.killpg(pid, signal.SIGKILL)
+
+    signal.signal(signal.SIGALRM, end)
     signal.alarm(HANG_SECONDS)
     _, status, usage = os.wait4(pid, 0)
     signal.alarm(0)
