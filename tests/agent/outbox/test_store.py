@@ -162,13 +162,18 @@ def test_damage_found_while_running_costs_the_rows_but_not_the_states(tmp_path, 
     assert drain(again) == ["id-1000"]
 
 
-def test_a_file_of_another_version_is_set_aside(tmp_path, clock):
+def test_a_file_of_a_newer_version_is_set_aside_and_alarm_states_go_on(tmp_path, clock):
     path = tmp_path / "o.db"
-    Outbox(path, clock).close()
+    newer = Outbox(path, clock)
+    newer.commit("fan", '{"seq":7}', [message(0)])
+    newer.close()
     db = sqlite3.connect(path)
     db.execute("PRAGMA user_version=99")
     db.close()
-    assert "99" in Outbox(path, clock).notices()[0].text
+    older = Outbox(path, clock)
+    assert "99" in older.notices()[0].text
+    assert older.load("fan") == '{"seq":7}'
+    assert len(list(tmp_path.glob("o.db.corrupt-*Z"))) == 1
 
 
 def test_only_the_three_newest_damaged_files_are_kept(tmp_path, clock):
