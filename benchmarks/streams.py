@@ -188,7 +188,9 @@ def show(row: Row) -> None:
     if row.note and not row.normal_hours:
         sys.stdout.write(f"| {row.cell} | {row.what} | {wanted} | – | – | – | {row.note} |\n")
     else:
-        delay = f"{row.delay:.0f} s" if row.delay is not None else row.note or "not found"
+        delay = f"{row.delay:.0f} s" if row.delay is not None else "not found"
+        if row.note:
+            delay += f"; {row.note}"
         alarms = f"{row.alarms} in {row.normal_hours * 60:.0f} min"
         shares = f"{row.over_normal:.0f} | {row.over_faulty:.0f}"
         sys.stdout.write(f"| {row.cell} | {row.what} | {wanted} | {alarms} | {shares} | {delay} |\n")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
+
+import pytest
 
 from asd_agent.clock import SystemClock
 from asd_agent.history import writer as module
@@ -39,8 +42,18 @@ def test_an_alarm_is_stored_without_waiting_for_the_minute(tmp_path):
     assert one.stop(60.0)
 
 
-def test_a_damaged_file_is_set_aside_and_a_new_one_begins(tmp_path):
-    (tmp_path / "h").write_bytes(b"this is no database" * 1000)
+def damage(path: Path) -> None:
+    path.write_bytes(b"this is no database" * 1000)
+
+
+def make_newer(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA user_version = 99")
+
+
+@pytest.mark.parametrize("spoil", [damage, make_newer])
+def test_a_file_that_is_damaged_or_of_a_newer_version_is_set_aside_and_a_new_one_begins(tmp_path, spoil):
+    spoil(tmp_path / "h")
     one = writer(tmp_path / "h")
     one.add_window("fan", windows([1.0])[0])
     wait_until(lambda: one.stats.commits == 1, "the history did not change")
