@@ -61,8 +61,14 @@ def first_place(of: np.ndarray, within: np.ndarray) -> int:
 def test_pcm_arrives_to_the_sample(stereo: Path, port: int, output: tuple[str, ...], scheme: str, raw: str | None):
     with StreamServer(stereo, port, output, scheme) as server, Listener(source_of(url=server.url, raw=raw)) as listener:
         listener.more(1.0)
-        listener.until(lambda: len(heard(listener.source)) >= 16_000)
-    got = heard(listener.source)[:16_000] * 32768
+        pieces: list[np.ndarray] = []
+
+        def is_long() -> bool:
+            pieces.append(heard(listener.source))
+            return len(pieces[-1]) >= 16_000
+
+        listener.until(is_long)
+    got = pieces[-1][:16_000] * 32768
     sent = soundfile.read(stereo, dtype="int16")[0]
     first = first_place(got, sent)
     assert np.array_equal(got, sent[first : first + len(got)])
