@@ -251,3 +251,10 @@ def installed_at(folder: Path) -> float:
         return (folder / MANIFEST).stat().st_mtime
     except OSError:
         return 0.0
+
+
+def is_stored(bundle: Bundle) -> bool:
+    """Return whether a bundle stands in a registry's store, under the digest by which it was kept."""
+    place = bundle.path.resolve()
+    match = STORED.match(place.name)
+    return place.parent.name == STORE and match is not None and bundle.digest.startswith(match["short"])

@@ -17,6 +17,7 @@ from asd_agent.bench import Capacity, Effort, StageTimes, capacity, window_stage
 from asd_agent.bundle import Bundle
 from asd_agent.commands.console import print_json
 from asd_agent.demo.assets import demo_bundle
+from asd_agent.inference.isolated_check import check_foreign
 from asd_agent.inference.provider_check import check_providers
 from asd_agent.inference.scorer import BundleScorer
 
@@ -44,8 +45,10 @@ def bench(
     place = demo_bundle() if bundle == DEMO else Path(bundle)
     effort = Effort(seconds)
     with Console(stderr=True).status("loading") as status:
+        opened, providers = Bundle.open(place), provider or ("CPUExecutionProvider",)
+        check_foreign(opened, providers)
         begun = time.perf_counter()
-        check = check_providers(Bundle.open(place), provider or ("CPUExecutionProvider",))
+        check = check_providers(Bundle.open(place), providers)
         scorer = check.scorer
         loaded = time.perf_counter() - begun
         condition = scorer.bundle.manifest.conditions[0]

@@ -142,12 +142,14 @@ def _calibrate(
     from asd_agent.calibrate.site import calibrate_site
     from asd_agent.commands.normal_sound import NormalSound
     from asd_agent.commands.source_options import gate_level
+    from asd_agent.inference.isolated_check import check_foreign
     from asd_agent.inference.provider_check import check_providers
     from asd_agent.inference.providers import Sessions
     from asd_agent.inference.scorer import BundleScorer
 
     wanted = settings.monitors[monitor]
     bundle.condition(wanted.section, like)
+    check_foreign(bundle, settings.providers)
     scorer = check_providers(bundle, settings.providers).scorer
     console = Console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal) as bars:

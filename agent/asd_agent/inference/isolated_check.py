@@ -27,6 +27,7 @@ limit_blas_threads()  # in the child, before anything that imports numpy
 
 from asd_agent.bundle import Bundle  # noqa: E402
 from asd_agent.bundle.files import bundle_files  # noqa: E402
+from asd_agent.bundle.registry_folder import is_stored  # noqa: E402
 from asd_agent.errors import AsdError, BundleError  # noqa: E402
 
 _EXPORT_AGAIN = "Export the bundle again, or a smaller one."
@@ -112,6 +113,23 @@ def check_isolated(bundle: Bundle, providers: Sequence[str], limits: CheckLimits
             return _result(bundle, _answer(bundle, child, limits), child, memory)
         finally:
             child.kill()
+
+
+def check_foreign(bundle: Bundle, providers: Sequence[str]) -> None:
+    """Check a bundle in a child process unless the registry did: it keeps none whose golden windows it has not scored.
+
+    Called before this process loads a bundle that a configuration or a command names by its path.
+
+    Args:
+        bundle: A verified bundle.
+        providers: Execution providers in order of preference.
+
+    Raises:
+        AsdError: As `check_isolated`.
+        BundleError: As `check_isolated`.
+    """
+    if not is_stored(bundle):
+        check_isolated(bundle, providers)
 
 
 def _answer(bundle: Bundle, child: subprocess.Popen[bytes], limits: CheckLimits) -> bytes:

@@ -12,6 +12,7 @@ from asd_agent.bundle.bundle import SITE
 from asd_agent.bundle.overlay import with_site
 from asd_agent.config.model import Config
 from asd_agent.errors import AsdError, ConfigError
+from asd_agent.inference.isolated_check import check_foreign
 from asd_agent.inference.provider_check import ProviderCheck, check_providers
 from asd_agent.inference.providers import Pool
 from asd_agent.inference.scorer import BundleScorer
@@ -58,6 +59,8 @@ def load_bundles(config: Config, before: LoadedBundles | None = None) -> LoadedB
     failed: dict[Path, AsdError] = {}
     scorers: dict[str, BundleScorer] = {}
     mistakes: list[AsdError] = []
+    same_providers = before is not None and before.config.providers == config.providers
+    loaded = {s.bundle.digest for s in before.scorers.values()} if before and same_providers else set()
     unusable: dict[str, str] = {}
     for name, monitor in config.monitors.items():
         path = config.bundle_path(monitor.bundle)
@@ -67,6 +70,8 @@ def load_bundles(config: Config, before: LoadedBundles | None = None) -> LoadedB
             if path not in checks:
                 # Resolved, so that an activation meanwhile cannot mix two bundles.
                 bundle = Bundle.open(path.resolve() if path.is_symlink() else path)
+                if bundle.digest not in loaded:
+                    check_foreign(bundle, config.providers)
                 bundle = _with_sites(config, path, bundle)
                 checks[path] = check_providers(bundle, config.providers, shared)
             scorers[name] = checks[path].scorer

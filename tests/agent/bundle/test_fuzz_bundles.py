@@ -12,6 +12,8 @@ from asd_agent.demo.assets import demo_bundle
 from rigs.agent import write_config
 from rigs.bundles import hum, write_wav
 from rigs.command import call
+from rigs.hostile import that_needs_memory, with_network
+from rigs.measured_calls import call_forked
 from rigs.mutations import KINDS, mutate
 
 SEED = 20
@@ -50,3 +52,19 @@ def test_every_command_answers_a_mutant_in_words(tmp_path: Path, clip: Path, kin
             assert all(c.isprintable() or c in "\n\t" for c in done.stdout + done.stderr), text
             refused.append(done.returncode != 0)
     assert any(refused) or kind not in ALWAYS_REFUSED
+
+
+@pytest.mark.parametrize("command", ["run", "calibrate", "bench"])
+def test_a_bundle_that_was_never_installed_is_bounded_where_it_is_loaded(tmp_path: Path, clip: Path, command: str):
+    bundle = with_network(tmp_path, that_needs_memory())
+    config = write_config(tmp_path, bundle, {"kind": "file", "path": str(clip)}, 1883)
+    arguments = {
+        "run": ["run", "-c", str(config)],
+        "calibrate": ["calibrate", "m", "-c", str(config), "--clips", str(clip), "--dry-run"],
+        "bench": ["bench", "--bundle", str(bundle), "--seconds", "0"],
+    }
+    done = call_forked(arguments[command], tmp_path)
+    assert done.code == (78 if command == "run" else 1), done.output
+    assert str(bundle) in " ".join(done.output.split()), done.output
+    assert "Traceback" not in done.output
+    assert done.megabytes < 2000  # the network asks for 8 GB

@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from asd_agent.bundle.registry import BundleRegistry
 from asd_agent.bundle.arrays import load_arrays, save_arrays
 from asd_agent.bundle.files import file_digest
 from asd_agent.config.model import Config
 from asd_agent.demo.assets import demo_bundle
 from asd_agent.errors import EXIT_CONFIG, ConfigError
+from asd_agent.inference import isolated_check
 from asd_agent.service.loaded_bundles import load_bundles
 
 
@@ -99,3 +101,29 @@ def test_sessions_are_used_again(bundle_path: Path):
     after = load_bundles(config_of((demo_bundle(), "01"), (bundle_path, "00")), before)
     assert [id(s) for s in after.pool.values()] == [id(s) for s in before.pool.values()]
     assert len(load_bundles(config_of((bundle_path, "00")), after).pool) == 0  # and not kept beyond their use
+
+
+def test_a_bundle_runs_in_a_child_first_unless_it_was_installed_or_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    checked: list[Path] = []
+    monkeypatch.setattr(isolated_check, "check_isolated", lambda bundle, _: checked.append(bundle.path))
+    registry = BundleRegistry(tmp_path / "bundles", lambda _: None, lambda: 0.0)
+    installed = registry.install(demo_bundle())
+    load_bundles(config_of((tmp_path / "bundles" / installed.name, "00")))
+    assert checked == []
+    before = load_bundles(config_of((demo_bundle(), "00")))
+    assert checked == [demo_bundle()]
+    load_bundles(config_of((demo_bundle(), "01")), before)
+    assert checked == [demo_bundle()]
+
+
+def test_a_folder_with_a_stored_name_and_another_digest_runs_in_a_child_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    checked: list[Path] = []
+    monkeypatch.setattr(isolated_check, "check_isolated", lambda bundle, _: checked.append(bundle.path))
+    place = tmp_path / ".store" / "demo-fan-0123456789ab"
+    shutil.copytree(demo_bundle(), place)
+    load_bundles(config_of((place, "00")))
+    assert checked == [place]
