@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from asd_agent.alarm import (
     AlarmState,
@@ -27,11 +27,15 @@ from asd_agent.audio.quality import QualityLimits, SoundQuality
 from asd_agent.audio.ring import Missing
 from asd_agent.audio.source import CaptureSource
 from asd_agent.clock import ClockReading
-from asd_agent.config.model import MonitorSettings, TopicGate
+from asd_agent.config.model import LevelGate, MonitorSettings
 from asd_agent.inference.scorer import BundleScorer, WindowScore
 
 MOST_AT_ONCE = 16
 """Windows that are scored together: it bounds a cycle's time and memory. More of a recording wait for the next one."""
+
+MachineState = Literal["running", "stopped", "unknown"]
+UNKNOWN_STATE = "machine_state_unknown"
+"""Reason of an invalid window: the topic of `active_when` has gone quiet, or its message cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -77,18 +81,18 @@ class Window:
         first: Index of the first sample.
         signal: Samples at 16 kHz, shape (samples,).
         quality: Judgement of the sound.
-        suspended: Whether the machine is stopped.
+        machine: Whether the machine runs, as `active_when` reports it.
     """
 
     first: int
     signal: Signal
     quality: SoundQuality
-    suspended: bool
+    machine: MachineState
 
     @property
     def to_score(self) -> bool:
         """True where the window is to be scored."""
-        return self.quality.scored and not self.suspended
+        return self.quality.scored and self.machine == "running"
 
 
 class Monitor:
@@ -109,7 +113,7 @@ class Monitor:
         self.counts = Counts()
         self.alarms_raised = 0
         self.scoring_seconds: float | None = None
-        self._gate_stopped = False
+        self.machine_state: MachineState = "running"
         self._next = source.ring.end
         self._bind(settings, source, scorer)
 
@@ -123,7 +127,7 @@ class Monitor:
         if source is not self.source:
             self._next = source.ring.end
         if settings.active_when != self.settings.active_when:
-            self._gate_stopped = False
+            self.machine_state = "running"
         self._bind(settings, source, scorer)
         same_sound = before[1:] == (source, self._column)
         same_judge = before[0] == self.identity
@@ -149,12 +153,6 @@ class Monitor:
         self._hop = max(1, round(settings.hop_seconds * SAMPLE_RATE))
         self._column = source.column(settings.channel)
         self._waits = not source.settings.is_live
-
-    def receive_gate(self, text: str) -> None:
-        """Take a message of the topic that reports whether the machine runs; before the first one it is assumed to."""
-        gate = self.settings.active_when
-        if isinstance(gate, TopicGate):
-            self._gate_stopped = text != gate.equals
 
     @property
     def needs_from(self) -> int:
@@ -188,7 +186,7 @@ class Monitor:
             if isinstance(found, Missing):
                 break
             signal, quality = found
-            taken.append(Window(self._next, signal, quality, self._is_stopped(quality)))
+            taken.append(Window(self._next, signal, quality, self._machine(quality)))
             self._next += self._hop
         return taken
 
@@ -205,7 +203,7 @@ class Monitor:
         Returns:
             The judged window and the events that it caused.
         """
-        verdict = "suspended" if window.suspended else "scored" if got else "invalid"
+        verdict = "suspended" if window.machine == "stopped" else "scored" if got else "invalid"
         suspect = got is not None and window.quality.verdict == "suspect"
         self.counts = self.counts.plus(replace(Counts(due=1, suspect=int(suspect)), **{verdict: 1}))
         end = window.first + self._window
@@ -217,7 +215,7 @@ class Monitor:
             utc_end=self.source.utc(end),
             verdict=verdict,
             suspect=suspect,
-            reasons=window.quality.reasons,
+            reasons=(*window.quality.reasons, *((UNKNOWN_STATE,) if window.machine == "unknown" else ())),
             score=got.score if got else None,
             threshold=got.threshold if got else None,
             clear_level=got.clear_level if got else None,
@@ -266,13 +264,13 @@ class Monitor:
         self._next += count * self._hop
         self.counts = self.counts.plus(Counts(due=count, skipped=count))
 
-    def _is_stopped(self, quality: SoundQuality) -> bool:
+    def _machine(self, quality: SoundQuality) -> MachineState:
         gate = self.settings.active_when
-        if isinstance(gate, TopicGate):
-            return self._gate_stopped
+        if not isinstance(gate, LevelGate):
+            return self.machine_state
         # A dead microphone delivers zeros or a constant, quieter than any machine at rest: that is no stop.
         broken = {"gap", "not_finite", "silence", "dc"} & set(quality.reasons)
-        return gate is not None and not broken and quality.level_dbfs <= gate.level_above_dbfs
+        return "stopped" if not broken and quality.level_dbfs <= gate.level_above_dbfs else "running"
 
 
 MonitorEvents = tuple[Monitor, tuple[Event, ...]]

@@ -12,6 +12,10 @@ from asd_agent.config.sources.base import MOST_CHANNELS
 
 MOST_MINUTES = 527_040.0
 """A year."""
+MOST_NUMBER = 1e15
+_PATH_STEP = re.compile(r"([^.\[\]]+)|\[([0-9]{1,6})\]")
+_PATH = re.compile(r"\.?(?:[^.\[\]]+|\[[0-9]{1,6}\])(?:\.[^.\[\]]+|\[[0-9]{1,6}\])*")
+"""A name, or an index, and then more: `.name` or `[index]`."""
 
 
 class RaiseAfter(Strict):
@@ -66,10 +70,24 @@ class LevelGate(Strict):
 
 
 class TopicGate(Strict):
-    """The machine runs while this topic's last message equals this text."""
+    """The machine runs while this topic's last message equals a text, or while its number is within a range.
+
+    `json_path` takes the value from a JSON message: names and indices, such as `motor.axes[0].rpm`.
+    """
 
     topic: str = Field(min_length=1, max_length=1000)
-    equals: Text
+    json_path: str | None = Field(default=None, min_length=1, max_length=200)
+    equals: Text | None = None
+    above: float | None = Field(default=None, ge=-MOST_NUMBER, le=MOST_NUMBER)
+    below: float | None = Field(default=None, ge=-MOST_NUMBER, le=MOST_NUMBER)
+    timeout_seconds: float | None = Field(default=None, ge=1, le=60 * MOST_MINUTES)
+    """Seconds without a message after which nothing is known of the machine; by default the last message holds."""
+
+    @property
+    def steps(self) -> tuple[str | int, ...]:
+        """Return the names and indices of `json_path`; none for the whole message."""
+        found = _PATH_STEP.findall((self.json_path or "").removeprefix("$"))
+        return tuple(int(index) if index else name for name, index in found)
 
     @field_validator("topic")
     @classmethod
@@ -83,6 +101,22 @@ class TopicGate(Strict):
         if any(ord(c) < 32 or 0x7F <= ord(c) < 0xA0 or 0xD800 <= ord(c) <= 0xDFFF for c in value):
             raise ValueError(f"{value[:60]!r} holds a character that no topic may hold")
         return value
+
+    @field_validator("json_path")
+    @classmethod
+    def _is_path(cls, value: str | None) -> str | None:
+        if value is not None and not _PATH.fullmatch(value.removeprefix("$")):
+            raise ValueError(f"{value[:60]!r} is no path: write names and indices, such as 'motor.axes[0].rpm'")
+        return value
+
+    @model_validator(mode="after")
+    def _one_comparison(self) -> TopicGate:
+        numbers = [n for n in (self.above, self.below) if n is not None]
+        if (self.equals is None) == (not numbers):
+            raise ValueError("give either 'equals', or 'above' and 'below' or one of them")
+        if len(numbers) == 2 and numbers[0] >= numbers[1]:
+            raise ValueError("'above' is not less than 'below': the machine would never run")
+        return self
 
 
 def _section(value: object) -> object:

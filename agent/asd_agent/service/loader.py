@@ -106,7 +106,7 @@ class LoadedRuntime:
         self.reporter = Reporter(
             Topics(name), self.outbox, self.publisher, clock, config.web.public_url if config.web else None
         )
-        self.gates = TopicGates(self.publisher)
+        self.gates = TopicGates(self.publisher, clock)
         self.former = FormerStates(self.publisher, Topics(name))
         self.receiver = CommandReceiver(Topics(name), config.commands, self.bundles.scorers, self.outbox, clock)
         self.commands = CommandHandler(self.receiver, self.reporter, clock)

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from asd_agent.bundle.registry import BundleRegistry
 from asd_agent.bundle.arrays import load_arrays, save_arrays
 from asd_agent.bundle.files import file_digest
+from asd_agent.bundle.registry import BundleRegistry
 from asd_agent.config.model import Config
 from asd_agent.demo.assets import demo_bundle
 from asd_agent.errors import EXIT_CONFIG, ConfigError
