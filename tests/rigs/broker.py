@@ -176,7 +176,7 @@ class Listener:
     ) -> None:
         self.heard: list[paho.MQTTMessage] = []
         self.arrived: list[float] = []
-        """When each was heard, in seconds since 1970."""
+        """Times of arrival, in seconds since 1970."""
         self._changed = threading.Condition()
         self._subscribed = False
         self._filter = topic_filter

@@ -24,7 +24,7 @@ EVIL = "\"><script>alert(1)</script><img src=x onerror=alert(1)>'"
 
 @dataclass
 class Answer:
-    """What the page answered."""
+    """Answer of the page."""
 
     status: int
     headers: list[tuple[str, str]]

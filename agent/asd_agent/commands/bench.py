@@ -45,10 +45,10 @@ def bench(
     place = demo_bundle() if bundle == DEMO else Path(bundle)
     effort = Effort(seconds)
     with Console(stderr=True).status("loading") as status:
-        opened, providers = Bundle.open(place), provider or ("CPUExecutionProvider",)
-        check_foreign(opened, providers)
+        wanted, providers = Bundle.open(place), provider or ("CPUExecutionProvider",)
+        check_foreign(wanted, providers)
         begun = time.perf_counter()
-        check = check_providers(Bundle.open(place), providers)
+        check = check_providers(wanted, providers)
         scorer = check.scorer
         loaded = time.perf_counter() - begun
         condition = scorer.bundle.manifest.conditions[0]

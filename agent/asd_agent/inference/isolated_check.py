@@ -116,7 +116,7 @@ def check_isolated(bundle: Bundle, providers: Sequence[str], limits: CheckLimits
 
 
 def check_foreign(bundle: Bundle, providers: Sequence[str]) -> None:
-    """Check a bundle in a child process unless the registry did: it keeps none whose golden windows it has not scored.
+    """Check a bundle in a child process unless the registry did: it activates none with golden windows unscored.
 
     Called before this process loads a bundle that a configuration or a command names by its path.
 

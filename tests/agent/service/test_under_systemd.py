@@ -27,7 +27,7 @@ WATCHDOG_SECONDS = 8.0
 """Long enough for a service that works on a busy machine."""
 WATCHDOG = (*SOON, f"WatchdogSec={WATCHDOG_SECONDS}", "TimeoutStopSec=5")
 PULLED_SECONDS = float(os.environ.get("ASD_PULLED_SECONDS", 2 * WATCHDOG_SECONDS))
-"""How long the microphone stays away: longer than the shortened watchdog waits, or what a person asks for."""
+"""Time without the microphone: longer than the shortened watchdog waits, or as the environment asks."""
 
 
 @pytest.fixture

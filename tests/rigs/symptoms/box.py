@@ -105,7 +105,7 @@ Provoke = Callable[[Box], list[Finding]]
 
 @dataclass(frozen=True)
 class Symptom:
-    """What goes wrong, and what must be said of it.
+    """Fault, and the messages that must name it.
 
     Attributes:
         provoke: Makes it go wrong and asks `check` or the doctor.
