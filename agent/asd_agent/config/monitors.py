@@ -5,7 +5,15 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    GetJsonSchemaHandler,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
 from asd_agent.config.base import Name, PathText, Strict, Text
 from asd_agent.config.sources.base import MOST_CHANNELS
@@ -119,6 +127,18 @@ class TopicGate(Strict):
         return self
 
 
+def _kind_of_gate(value: object) -> str:
+    return (
+        "topic gate" if isinstance(value, TopicGate) or (isinstance(value, dict) and "topic" in value) else "level gate"
+    )
+
+
+# Of the two kinds only the one that is meant reports mistakes.
+Gate = Annotated[
+    Annotated[LevelGate, Tag("level gate")] | Annotated[TopicGate, Tag("topic gate")], Discriminator(_kind_of_gate)
+]
+
+
 def _section(value: object) -> object:
     """Check a section: YAML reads 00 without quotes as a number."""
     if isinstance(value, int | str) and not (isinstance(value, str) and re.fullmatch(r"[0-9]{2}", value)):
@@ -137,4 +157,4 @@ class MonitorSettings(Strict):
     domain: Literal["source", "target", "site", "auto"] = "source"
     hop_seconds: float = Field(default=5.0, ge=0.005, le=3600)
     alarm: AlarmSettings = AlarmSettings()
-    active_when: LevelGate | TopicGate | None = None
+    active_when: Gate | None = None

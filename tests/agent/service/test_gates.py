@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from asd_agent.config.file import load_config
 from asd_agent.config.monitors import TopicGate
+from asd_agent.errors import ConfigError
 from asd_agent.service.gates import MOST_BYTES, machine_state
 from rigs.agent import running, write_config
 from rigs.broker import Broker, Listener
@@ -66,6 +68,26 @@ def test_a_message_reports_a_state(settings: dict[str, Any], payload: bytes, sta
 def test_a_gate_that_makes_no_sense_is_refused(settings: dict[str, Any], text: str):
     with pytest.raises(ValidationError, match=text):
         TopicGate(topic="plant/press", **settings)
+
+
+@pytest.mark.parametrize(
+    ("gate", "line"),
+    [
+        ({"topic": "plant/press", "json_path": "a..b", "above": 1}, "active_when.json_path: 'a..b' is no path"),
+        ({"topic": "plant/press"}, "active_when: give either 'equals'"),
+        ({"topic": "plant/press", "equls": "on"}, "active_when.equls: unknown key. Did you mean 'equals'?"),
+        ({"level_above_dbfs": 3}, "active_when.level_above_dbfs: input should be"),
+        ({}, "active_when.level_above_dbfs: is missing"),
+        ("on", "active_when: input should be"),
+    ],
+)
+def test_a_mistake_in_a_gate_is_reported_for_the_kind_that_is_meant(tmp_path: Path, gate: object, line: str):
+    config = write_config(tmp_path, tmp_path, {"kind": "file", "path": "x.wav"}, 1, active_when=gate)
+    with pytest.raises(ConfigError) as error:
+        load_config(config)
+    lines = str(error.value).splitlines()
+    assert any(line in found for found in lines), lines
+    assert not any("Did you mean 'topic'" in found or "Did you mean 'above'" in found for found in lines)
 
 
 def test_a_topic_that_goes_quiet_makes_the_monitor_stale_and_a_message_ends_that(bundle_path: Path, tmp_path: Path):
