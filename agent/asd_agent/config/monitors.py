@@ -128,9 +128,8 @@ class TopicGate(Strict):
 
 
 def _kind_of_gate(value: object) -> str:
-    return (
-        "topic gate" if isinstance(value, TopicGate) or (isinstance(value, dict) and "topic" in value) else "level gate"
-    )
+    names_topic = isinstance(value, dict) and "topic" in value
+    return "topic gate" if names_topic or isinstance(value, TopicGate) else "level gate"
 
 
 # Of the two kinds only the one that is meant reports mistakes.
