@@ -21,7 +21,8 @@ from typing_extensions import Self
 from rigs.waiting import PATIENCE
 
 UNIT = Path(__file__).parents[2] / "systemd" / "asd-agent.service"
-NAME = "asd-agent.service"
+NAME = f"asd-agent-{os.getpid()}.service"
+"""Of this process: managers beside each other share a control group, and each ends what runs under a unit's name."""
 _NAMESPACE = """\
 set -e
 mount -t tmpfs tmpfs /run/systemd
