@@ -88,6 +88,7 @@ class Delivery:
         self._refusals: dict[str, int] = {}
         self._strikes: dict[str, int] = {}
         self._too_large: set[str] = set()
+        self._packet_bytes: int | None = None
 
     def begin(self, connection: Connection) -> None:
         """Use a new connection; nothing is in flight on it yet."""
@@ -95,6 +96,9 @@ class Delivery:
         self._flights.clear()
         self._too_large.clear()  # the broker may have been given another limit
         limits = connection.limits
+        if limits.packet_bytes != self._packet_bytes:
+            self._faults.clear("packet size", "MQTT broker announces another limit of packets")
+        self._packet_bytes = limits.packet_bytes
         if limits.qos < 1 or not limits.retain:
             lacks = [what for lacking, what in ((limits.qos < 1, "QoS 1"), (not limits.retain, "retain")) if lacking]
             what = f"MQTT broker does not offer {' and '.join(lacks)}"
