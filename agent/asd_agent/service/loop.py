@@ -37,6 +37,8 @@ DRAIN_SECONDS = 3.0
 STOP_SECONDS = 15.0
 """Time that all parts have for their end together, less than the unit's TimeoutStopSec: a part that hangs takes nothing
 from those after it."""
+WRITE_SECONDS = 5.0
+"""Share of it at most for evidence, and the same for the history."""
 PUBLISH_SECONDS = 6.0
 """Share of it that is kept for the broker and the targets of notifications, which come last."""
 HANGS_SECONDS = 30.0
@@ -136,14 +138,14 @@ class Service:
         if parts.metrics:
             parts.metrics.stop()
         # While the sources still hold its sound.
-        self._store_evidence(parts.recorder.stop(parts.monitors, left(5.0, PUBLISH_SECONDS)))
+        self._store_evidence(parts.recorder.stop(parts.monitors, left(WRITE_SECONDS, PUBLISH_SECONDS)))
         for source in parts.sources.values():
             source.end()
         for source in parts.sources.values():
             source.stop(left(2.0, PUBLISH_SECONDS))
             parts.reporter.publish_source(source)
         if parts.history_writer:
-            parts.history_writer.stop(left(5.0, PUBLISH_SECONDS))
+            parts.history_writer.stop(left(WRITE_SECONDS, PUBLISH_SECONDS))
         self._publish_health()
         self._drain(left(drain_seconds))
         parts.notifier.stop(left(3.0))

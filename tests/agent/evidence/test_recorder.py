@@ -7,15 +7,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import soundfile
 
 from asd_agent.config.model import Config
 from asd_agent.evidence.store import CLIP, StoredEvidence, list_evidence
 from asd_agent.outbox.reader import alerts, open_outbox, states
 from asd_agent.outbox.schema import OUTBOX_NAME
+from asd_agent.service import loop
 from asd_agent.service.loader import LoadedRuntime
 from asd_agent.service.loop import Service
 from rigs.bundles import RATE, hum, write_wav
+from rigs.waiting import PATIENCE
+
+
+@pytest.fixture(autouse=True)
+def time_to_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service that ends bounds the time of writing; a busy machine may take longer."""
+    monkeypatch.setattr(loop, "STOP_SECONDS", 2 * PATIENCE)
+    monkeypatch.setattr(loop, "WRITE_SECONDS", PATIENCE)
 
 
 def config_of(
