@@ -21,6 +21,7 @@ from typing_extensions import Self
 
 from asd_agent.config.base import Secret
 from asd_agent.config.model import MqttSettings, Tls
+from asd_agent.demo.broker import free_port
 from rigs.waiting import PATIENCE
 
 USER, PASSWORD = "box", "open sesame"
@@ -31,13 +32,6 @@ def program(name: str) -> str:
     found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
     assert found, f"{name} is missing: apt-get install mosquitto mosquitto-clients openssl"
     return found
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Broker:

@@ -12,7 +12,7 @@ from typing import Any, cast
 from aiosmtpd.controller import Controller
 from typing_extensions import Self
 
-from rigs.broker import free_port
+from asd_agent.demo.broker import free_port
 from rigs.waiting import PATIENCE
 
 

@@ -18,6 +18,7 @@ import numpy as np
 import yaml
 
 from asd_agent.control_client import WEB_SOCKET_NAME
+from asd_agent.demo.broker import free_port
 from asd_agent.history import FILE_NAME
 from asd_agent.history.store import AlarmRow, Batch, EventRow, HistoryStore
 from rigs.agent import Agent
@@ -68,13 +69,6 @@ def ask_gateway(path: Path, document: dict[str, Any]) -> tuple[dict[str, Any], b
         with connection.makefile("rb") as stream:
             answer = json.loads(stream.readline())
             return answer, stream.read(answer.get("bytes", 0))
-
-
-def free_port() -> int:
-    """A TCP port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def seed_history(path: Path, monitor: str, now: float, *, hours: float = 6.0) -> None:

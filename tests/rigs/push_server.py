@@ -11,7 +11,7 @@ from typing import Any
 
 from typing_extensions import Self
 
-from rigs.broker import free_port
+from asd_agent.demo.broker import free_port
 from rigs.waiting import PATIENCE
 
 

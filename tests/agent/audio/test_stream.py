@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import sys
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from asd_agent.config.base import Secret
 from asd_agent.config.model import Config
 from asd_agent.config.preflight.files import preflight_files
 from asd_agent.config.sources import StreamSettings
+from asd_agent.demo.broker import free_port
 from rigs.listening import Listener
 from rigs.stream_server import ADTS, OPUS, RAW, WAV, StreamServer
 from rigs.waiting import wait_until
@@ -28,8 +28,7 @@ SECONDS = 60
 
 @pytest.fixture
 def port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+    return free_port()
 
 
 @pytest.fixture

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from asd_agent.demo.broker import free_port
 from rigs.agent import running, write_config
-from rigs.broker import Broker, free_port
+from rigs.broker import Broker
 from rigs.bundles import hum, write_wav
 from rigs.waiting import PATIENCE
 

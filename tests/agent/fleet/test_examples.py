@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from asd_agent.demo.broker import free_port
 from rigs.agent import running, write_config
-from rigs.broker import Broker, Listener, free_port, program
+from rigs.broker import Broker, Listener, program
 from rigs.bundles import hum, write_wav
 from rigs.waiting import wait_until
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from asd_agent.cli import main
+from asd_agent.demo.broker import free_port
 from asd_agent.fleet.view import FleetView
-from rigs.broker import Broker, free_port
+from rigs.broker import Broker
 from rigs.command import call
 from rigs.light_agent import LightAgent
 

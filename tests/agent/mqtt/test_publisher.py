@@ -13,13 +13,14 @@ from asd_agent.alarm import CommandResult
 from asd_agent.clock import SystemClock, iso_utc
 from asd_agent.config.base import Secret
 from asd_agent.config.model import MqttSettings, Tls
+from asd_agent.demo.broker import free_port
 from asd_agent.mqtt.commands import CommandReceiver
 from asd_agent.mqtt.inbox import Inbox
 from asd_agent.mqtt.publisher import Publisher
 from asd_agent.mqtt.topics import Topics
 from asd_agent.outbox.schema import Message
 from asd_agent.outbox.store import Outbox
-from rigs.broker import Broker, Listener, free_port
+from rigs.broker import Broker, Listener
 from rigs.proxy import Proxy
 from rigs.publisher_process import PublisherProcess
 from rigs.waiting import PATIENCE, wait_until

@@ -15,10 +15,10 @@ from pydantic import ValidationError
 from asd_agent.commands.check import inspect
 from asd_agent.config.notify import NotifySettings, QuietHours
 from asd_agent.control_client import SOCKET_NAME, ask
+from asd_agent.demo.broker import free_port
 from asd_agent.notify.child import masked
 from asd_agent.notify.message import is_urgent, is_wanted
 from rigs.agent import running, write_config
-from rigs.broker import free_port
 from rigs.bundles import hum, write_wav
 from rigs.hand_clock import HandClock
 from rigs.notifying import alert, notifying, target

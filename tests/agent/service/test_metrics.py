@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from asd_agent.config.model import MetricsSettings
+from asd_agent.demo.broker import free_port
 from asd_agent.service import metrics
 from asd_agent.service.metrics import MetricsExporter
 from rigs.agent import running, write_config
-from rigs.broker import free_port
 from rigs.bundles import hum, write_wav
 from rigs.healthy import HealthyService
 from rigs.waiting import PATIENCE, wait_until

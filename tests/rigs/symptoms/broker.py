@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from asd_agent.config.finding import Finding
-from rigs.broker import Broker, Listener, free_port, make_ca, program
+from asd_agent.demo.broker import free_port
+from rigs.broker import Broker, Listener, make_ca, program
 from rigs.symptoms.box import Box, Symptom
 
 _DENY = "topic read $SYS/broker/version\n"
