@@ -1,4 +1,4 @@
-"""A server of live sound: a real ffmpeg that sends a recording at its own pace over a port of loopback."""
+"""A server of live sound: a real ffmpeg that sends a recording over a port of loopback."""
 
 from __future__ import annotations
 
@@ -22,12 +22,21 @@ class StreamServer:
         port: Its port.
         output: Codec and container, as ffmpeg's arguments.
         scheme: `http` or `tcp`.
+        pace: Seconds of sound per second.
     """
 
-    def __init__(self, recording: Path, port: int, output: Sequence[str] = WAV, scheme: str = "http") -> None:
+    def __init__(
+        self,
+        recording: Path,
+        port: int,
+        output: Sequence[str] = WAV,
+        scheme: str = "http",
+        *,
+        pace: float = 1.0,
+    ) -> None:
         self.url = f"{scheme}://127.0.0.1:{port}" + ("/live" if scheme == "http" else "")
         listen = ["-listen", "1", self.url] if scheme == "http" else [f"{self.url}?listen=1"]
-        self._command = ["ffmpeg", "-nostdin", "-loglevel", "error", "-re", "-i", str(recording)]
+        self._command = ["ffmpeg", "-nostdin", "-loglevel", "error", "-readrate", str(pace), "-i", str(recording)]
         self._command += [*output, "-flush_packets", "1", *listen]
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -8,11 +8,13 @@ import numpy as np
 
 from asd_agent.config.finding import Finding
 from asd_agent.config.model import Config
+from asd_agent.demo.broker import free_port
 from asd_agent.doctor import sound
 from asd_agent.doctor.sound import ListenResult, judge_source
 from rigs.agent import running
 from rigs.bundles import RATE, hum, write_wav
 from rigs.microphone import DEVICE, VirtualMicrophone
+from rigs.stream_server import OPUS, WAV, StreamServer
 from rigs.symptoms.box import Box, Symptom
 
 _CARD = "proc/asound/card0"
@@ -102,6 +104,24 @@ def _forbidden(box: Box) -> list[Finding]:
     return box.doctor("sound")
 
 
+def _lossy(box: Box) -> list[Finding]:
+    return _streamed(box, hum(15, 2), OPUS, 48_000)
+
+
+def _limited_band(box: Box) -> list[Finding]:
+    """A telephone's band, sent without loss."""
+    spectrum = np.fft.rfft(hum(15, 2))
+    spectrum[(3400 * 15) :] = 0
+    return _streamed(box, np.fft.irfft(spectrum).astype(np.float32), WAV, RATE)
+
+
+def _streamed(box: Box, signal: np.ndarray, output: tuple[str, ...], rate: int) -> list[Finding]:
+    """Findings of the doctor about a stream of this sound."""
+    with StreamServer(write_wav(box.folder / "sent.wav", signal), free_port(), output, pace=4.0) as server:
+        box.settings["sources"]["s"] = {"kind": "stream", "url": server.url, "stream_rate": rate}
+        return box.doctor("sound")
+
+
 def _silent_in_service(box: Box) -> list[Finding]:
     """The service holds the microphone: it is asked, and nothing is opened."""
     write_wav(box.folder / "sound.wav", np.zeros(600 * RATE, dtype=np.float32))
@@ -134,6 +154,10 @@ SYMPTOMS = {
     "values that are no numbers": Symptom(_not_finite, "sources.s", "no numbers", "driver is broken"),
     "quieter than in training": Symptom(
         _quiet, "sources.s", "quieter than the machine", "Does the machine run", "warning"
+    ),
+    "codec loses sound": Symptom(_lossy, "sources.s", "codec opus loses sound", "Send PCM or FLAC", "warning"),
+    "band of a stream is limited": Symptom(
+        _limited_band, "sources.s", "nothing arrives above 3.4 kHz", "Raise the bit rate", "warning"
     ),
     "microphone silent in service": Symptom(_silent_in_service, "sources.s", "digitally silent", "Is it muted"),
 }
