@@ -13,7 +13,7 @@ import pytest
 
 from asd_agent.demo.broker import free_port
 from rigs.agent import running, write_config
-from rigs.broker import Broker, Listener, program
+from rigs.broker import program
 from rigs.bundles import hum, write_wav
 from rigs.waiting import wait_until
 
@@ -75,29 +75,3 @@ def test_each_query_of_the_dashboard_returns_data_of_a_real_agent(bundle_path: P
                 wait_until(lambda query=query: ask(port, query), f"no data for {query}")
         finally:
             process.kill()
-
-
-def test_a_bridge_sends_reports_up_and_commands_down(tmp_path: Path):
-    for name in ("central", "site"):
-        (tmp_path / name).mkdir()
-    with Broker(tmp_path / "central") as central:
-        lines = [
-            line
-            for line in (EXAMPLES / "mosquitto-bridge.conf").read_text().splitlines()
-            if not line.startswith(("#", "bridge_cafile", "remote_username", "remote_password"))
-        ]
-        extra = "\n".join(lines).replace("broker.example.org:8883", f"127.0.0.1:{central.port}")
-        with Broker(tmp_path / "site", extra=extra) as site:
-            up = Listener(central.settings(), client_id="up")
-            down = Listener(site.settings(), client_id="down")
-            with up, down:
-                reports = ("asd/box/monitor/m/score", "asd/box/monitor/m/alert")
-
-                def passed() -> bool:
-                    for topic in reports:
-                        down.publish(topic, "1")
-                    up.publish("asd/box/command/acknowledge", "2")
-                    return bool(up.texts(reports[1]) and down.texts("asd/box/command/acknowledge"))
-
-                wait_until(passed, "the bridge passes nothing on")
-                assert up.texts(reports[0]) == []
