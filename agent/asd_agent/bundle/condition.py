@@ -80,20 +80,21 @@ class Combination(ManifestPart):
 
     Attributes:
         method: From several scores to one.
-        scale: Scale of the z-scores: compressed to sign(z) · log(1 + |z|), which stays strictly monotone, or clipped at
-            ±clip as in arithmetic 1. After a shift between sessions all scores are beyond a clip, and none is above
-            another.
-        clip: Largest z-score where they are clipped.
+        scale: Scale of the z-scores. `linear` leaves those within ±clip as they are and goes on logarithmically, so
+            that one window stays above another after a shift between sessions. `log` is sign(z) · log(1 + |z|), as in
+            arithmetic 2: the highest normal scores move apart less than the faults', and levels extrapolated from
+            them miss faults. `clip` ends at ±clip, as in arithmetic 1.
+        clip: Largest z-score that is left as it is.
     """
 
     method: Method = "average"
-    scale: Literal["log", "clip"] = "log"
+    scale: Literal["linear", "log", "clip"] = "linear"
     clip: float = Field(default=20.0, gt=0, le=1e6)
 
     @model_serializer(mode="wrap")
     def _without_default(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without `scale` at its default: what was trained before the field existed keeps its digest."""
-        return without(whole(self), "scale", "log")
+        """Without `scale` at its default: a recipe that does not name it keeps its digest."""
+        return without(whole(self), "scale", "linear")
 
 
 class ExpertUse(ManifestPart):

@@ -67,9 +67,9 @@ __all__ = [
 SCHEMA_VERSION = 1
 """Version of this document's form; `manifest_reader` upgrades documents of the version before."""
 
-ARITHMETIC_VERSION = 2
+ARITHMETIC_VERSION = 3
 """Version of the score arithmetic; the same bundle gives other numbers under another one. 2: z-scores are compressed
-before they are combined, and α of Eq. 3 counts in spreads of frame scores."""
+before they are combined, and α of Eq. 3 counts in spreads of frame scores. 3: z-scores are combined as they are."""
 
 MOST_CELLS = 1 << 22
 """Cells of one window's spectrogram: 34 MB of float64. The largest of a recipe has 80,000: 128 bands every 16 ms."""

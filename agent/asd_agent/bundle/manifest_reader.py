@@ -25,6 +25,8 @@ from asd_agent.errors import BundleError
 Document = dict[str, Any]
 UPGRADES: Mapping[int, Callable[[Document], Document]] = {}
 """Upgrade from each earlier schema version to the one after it."""
+_SCALES = {1: "clip", 2: "log"}
+"""Scale of combined z-scores that a condition of an earlier arithmetic has where it names none."""
 _MOST_DEPTH = 50
 """Nesting of the document. The manifest has 8 levels; a recipe's settings have up to 6 more."""
 _MOST_DIGITS = 30
@@ -45,7 +47,7 @@ class Versions:
     """
 
     schema: int = SCHEMA_VERSION
-    arithmetic: frozenset[int] = frozenset({1, ARITHMETIC_VERSION})
+    arithmetic: frozenset[int] = frozenset({1, 2, ARITHMETIC_VERSION})
     upgrades: Mapping[int, Callable[[Document], Document]] = field(default_factory=lambda: UPGRADES)
 
     @property
@@ -96,7 +98,7 @@ def read_manifest(path: Path, raw: bytes, versions: Versions | None = None) -> M
 
 
 def under_arithmetic(condition: Document, version: int) -> Document:
-    """Return a condition with the values that arithmetic 1 had no settings for.
+    """Return a condition with the values that its absent settings had in an earlier arithmetic.
 
     Args:
         condition: Condition of a manifest or of a site, before it is validated.
@@ -105,19 +107,21 @@ def under_arithmetic(condition: Document, version: int) -> Document:
     Raises:
         KeyError, TypeError, AttributeError: It has another form.
     """
-    if version > 1:
+    scale = _SCALES.get(version)
+    if scale is None:
         return condition
-    experts = [
-        expert
-        | _clipped(expert)
-        | {"members": [use | {"pooling": {"unit": "scores"} | use.get("pooling", {})} for use in expert["members"]]}
-        for expert in condition["experts"]
-    ]
-    return condition | _clipped(condition) | {"experts": experts}
+    experts = [expert | _with_scale(expert, scale) for expert in condition["experts"]]
+    if version == 1:
+        experts = [
+            expert
+            | {"members": [use | {"pooling": {"unit": "scores"} | use.get("pooling", {})} for use in expert["members"]]}
+            for expert in experts
+        ]
+    return condition | _with_scale(condition, scale) | {"experts": experts}
 
 
-def _clipped(part: Document) -> Document:
-    return {"combination": {"scale": "clip"} | part.get("combination", {})}
+def _with_scale(part: Document, scale: str) -> Document:
+    return {"combination": {"scale": scale} | part.get("combination", {})}
 
 
 def validation_text(error: ValidationError) -> str:

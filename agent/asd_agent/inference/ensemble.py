@@ -29,9 +29,26 @@ def standardise(scores: npt.NDArray[np.floating], by: Standardisation) -> Float:
     return (np.asarray(scores, dtype=np.float64) - by.mean) / by.std
 
 
+def bent(z: Float, at: float) -> Float:
+    """Return z-scores, any shape, that go on logarithmically beyond ±at: strictly increasing, without a step or a kink.
+
+    >>> bent(np.array([-1.0, 20.0, 20.0 * np.e]), 20.0).round(6).tolist()
+    [-1.0, 20.0, 40.0]
+    """
+    beyond = np.sign(z) * at * (1.0 + np.log(np.maximum(np.abs(z), at) / at))
+    return np.where(np.abs(z) <= at, z, beyond)
+
+
 def compressed(z: Float) -> Float:
     """Return sign(z) · log(1 + |z|), any shape: one large score cannot drown the others, and order stays."""
     return np.asarray(np.sign(z) * np.log1p(np.abs(z)))
+
+
+_SCALES: Mapping[str, Callable[[Float, float], Float]] = {
+    "linear": bent,
+    "log": lambda z, _: compressed(z),
+    "clip": lambda z, at: np.clip(z, -at, at),
+}
 
 
 def tail_score(scores: npt.NDArray[np.floating], reference: npt.NDArray[np.floating]) -> Float:
@@ -112,5 +129,5 @@ def _combine(
         tails = np.stack([tail_score(s, r) for s, r in zip(scores, references, strict=True)])
         return np.asarray(tails.mean(axis=0))
     z = np.stack([standardise(s, by) for s, by in zip(scores, standardisations, strict=True)])
-    z = compressed(z) if combination.scale == "log" else np.clip(z, -combination.clip, combination.clip)
+    z = registered(_SCALES, combination.scale, "scale")(z, combination.clip)
     return registered(_Z_METHODS, combination.method, "combination")(z, axis=0)

@@ -14,6 +14,8 @@ from asd_agent.bundle import Bundle
 from asd_agent.bundle.manifest import ARITHMETIC_VERSION, Combination, Manifest
 from asd_agent.bundle.manifest_reader import Versions, read_manifest, under_arithmetic
 from asd_agent.errors import BundleError
+from asd_agent.inference.provider_check import check_golden
+from asd_agent.inference.scorer import BundleScorer
 
 Edit = Callable[[dict[str, Any]], object]
 INFINITE = float("inf")
@@ -167,12 +169,12 @@ def test_the_next_version_reads_this_one_and_names_what_it_cannot_read(bundle_pa
     def upgrade(data: dict[str, Any]) -> dict[str, Any]:
         return data | {"machine": data["machine"].upper()}
 
-    following = Versions(schema=2, arithmetic=frozenset({1, 2}), upgrades={1: upgrade})
+    following = Versions(schema=2, arithmetic=frozenset({1, 2, 3}), upgrades={1: upgrade})
     where = Path("fan/manifest.json")
     assert read_manifest(where, document(bundle_path), following).machine == "HUM"
     assert read_manifest(where, document(bundle_path, schema_version=2), following).machine == "hum"
-    for changes in ({"schema_version": 3}, {"schema_version": 0}, {"arithmetic_version": 3}, {"schema_version": "1"}):
-        with pytest.raises(BundleError, match=r"this agent reads schema 1 to 2 and arithmetic 1, 2"):
+    for changes in ({"schema_version": 3}, {"schema_version": 0}, {"arithmetic_version": 4}, {"schema_version": "1"}):
+        with pytest.raises(BundleError, match=r"this agent reads schema 1 to 2 and arithmetic 1, 2, 3"):
             read_manifest(where, document(bundle_path, **changes), following)
 
 
@@ -184,12 +186,12 @@ def test_the_bundle_of_the_demo_is_of_the_first_version_and_loads():
     assert isinstance(Bundle.open(demo_bundle()).manifest, Manifest)
 
 
-def test_a_bundle_of_the_first_arithmetic_is_scored_as_it_was_exported(bundle_path: Path):
-    """Clipped z-scores, alpha on raw frame scores: what its manifest leaves out had no other form then."""
+def test_a_bundle_of_an_earlier_arithmetic_is_scored_as_it_was_exported(bundle_path: Path):
+    """Clipped or compressed z-scores, alpha on raw scores: its manifest does not state what had no other form."""
     where, now = Path("fan/manifest.json"), json.loads((bundle_path / "manifest.json").read_text())
-    assert now["arithmetic_version"] == ARITHMETIC_VERSION == 2
+    assert now["arithmetic_version"] == ARITHMETIC_VERSION == 3
     of_now = read_manifest(where, document(bundle_path)).conditions[0]
-    assert (of_now.combination.scale, of_now.experts[0].members[0].pooling.unit) == ("log", "spreads")
+    assert (of_now.combination.scale, of_now.experts[0].members[0].pooling.unit) == ("linear", "spreads")
     for condition in now["conditions"]:
         condition["experts"][0]["members"][0].pop("pooling")
     first = read_manifest(where, json.dumps(now | {"arithmetic_version": 1}).encode()).conditions
@@ -197,6 +199,26 @@ def test_a_bundle_of_the_first_arithmetic_is_scored_as_it_was_exported(bundle_pa
         assert condition.combination == Combination(scale="clip")
         assert {e.combination.scale for e in condition.experts} == {"clip"}
         assert {u.pooling.unit for e in condition.experts for u in e.members} == {"scores"}
-    # What was read under the first arithmetic says so when it is written, and is read alike.
-    kept = [json.loads(c.model_dump_json()) for c in first]
-    assert [under_arithmetic(c, 1) for c in kept] == kept
+    second = read_manifest(where, json.dumps(now | {"arithmetic_version": 2}).encode()).conditions
+    for condition in second:
+        assert condition.combination == Combination(scale="log")
+        assert {e.combination.scale for e in condition.experts} == {"log"}
+        assert {u.pooling.unit for e in condition.experts for u in e.members} <= {"spreads"}
+    # What was read under an earlier arithmetic says so when it is written, and is read alike.
+    for version, conditions in ((1, first), (2, second)):
+        kept = [json.loads(c.model_dump_json()) for c in conditions]
+        assert [under_arithmetic(c, version) for c in kept] == kept
+
+
+def test_a_bundle_of_the_second_arithmetic_gives_its_golden_scores(tmp_path: Path):
+    """Exported by `learn` before z-scores were combined as they are."""
+    path = Path(__file__).parent / "earlier" / "arithmetic-2"
+    bundle = Bundle.open(path)
+    assert bundle.manifest.arithmetic_version == 2
+    assert check_golden(BundleScorer(bundle)) < 1e-3
+    # Read as the present arithmetic, the same arrays give other scores.
+    shutil.copytree(path, tmp_path / "now")
+    text = (path / "manifest.json").read_text()
+    (tmp_path / "now" / "manifest.json").write_text(text.replace('"arithmetic_version": 2', '"arithmetic_version": 3'))
+    with pytest.raises(BundleError, match="differ"):
+        check_golden(BundleScorer(Bundle.open(tmp_path / "now")))

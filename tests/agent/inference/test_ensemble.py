@@ -16,8 +16,9 @@ def test_combinations_of_z_scores(method, wanted):
     scores = np.array([[10.0], [2.0], [0.0]])  # z: (10-0)/2 = 5, (2-1)/1 = 1, 0
     by = [Standardisation(mean=0, std=2), Standardisation(mean=1, std=1), UNIT]
     assert ensemble_score(scores, by, [np.zeros(1)] * 3, Combination(method=method, scale="clip"))[0] == wanted
+    assert ensemble_score(scores, by, [np.zeros(1)] * 3, Combination(method=method))[0] == wanted
     compressed = {"average": np.mean, "median": np.median, "maximum": np.max, "minimum": np.min}
-    found = ensemble_score(scores, by, [np.zeros(1)] * 3, Combination(method=method))[0]
+    found = ensemble_score(scores, by, [np.zeros(1)] * 3, Combination(method=method, scale="log"))[0]
     assert found == pytest.approx(compressed[method](np.log([6.0, 2.0, 1.0])))
 
 
@@ -26,16 +27,27 @@ def test_one_collapsed_score_cannot_drown_the_others():
     by = [Standardisation(mean=0, std=1e-6), UNIT]
     clipped = Combination(scale="clip", clip=4.0)
     assert ensemble_score(scores, by, [np.zeros(1)] * 2, clipped)[0] == pytest.approx(2.5)
-    assert ensemble_score(scores, by, [np.zeros(1)] * 2, Combination())[0] < 8
+    assert ensemble_score(scores, by, [np.zeros(1)] * 2, Combination(scale="log"))[0] < 8
+    assert ensemble_score(scores, by, [np.zeros(1)] * 2, Combination(clip=4.0))[0] < 30
 
 
-def test_clips_far_from_normal_keep_their_order():
+@pytest.mark.parametrize("how", [Combination(), Combination(scale="log")])
+def test_clips_far_from_normal_keep_their_order(how):
     """After a shift between sessions every clip is far off; a clip at ±20 would make all of them equal."""
     scores = np.array([[30.0, 40.0, 50.0], [100.0, 99.0, 300.0]])
-    shifted = ensemble_score(scores, [UNIT] * 2, [np.zeros(1)] * 2, Combination())
+    shifted = ensemble_score(scores, [UNIT] * 2, [np.zeros(1)] * 2, how)
     assert list(np.argsort(shifted)) == [0, 1, 2]
-    below = ensemble_score(-scores, [UNIT] * 2, [np.zeros(1)] * 2, Combination())
+    below = ensemble_score(-scores, [UNIT] * 2, [np.zeros(1)] * 2, how)
     np.testing.assert_allclose(below, -shifted)
+
+
+def test_z_scores_bend_without_a_step_or_a_kink():
+    z = np.linspace(-60, 60, 120_001)
+    found = ensemble_score(np.stack([z, z]), [UNIT] * 2, [np.zeros(1)] * 2, Combination())
+    np.testing.assert_array_equal(found[np.abs(z) <= 20], z[np.abs(z) <= 20])
+    slopes = np.diff(found) / np.diff(z)
+    assert (slopes > 0.3).all()
+    assert np.abs(np.diff(slopes)).max() < 1e-3
 
 
 @pytest.mark.parametrize("how", [Combination(), Combination(scale="clip", clip=4.0)])
