@@ -28,9 +28,6 @@ _LARGEST_DRIFT = 2e-3
 """No sound card is off by more; a steeper line is noise."""
 _MARGIN_SECONDS = 1.0
 """While a source is away the ring is filled with gap up to this long ago, so that late sound still finds its place."""
-_WATCH_SECONDS = 2.0
-_LATE_SECONDS = 0.04
-"""A source whose every block for `_WATCH_SECONDS` is later than this has lost sound without reporting it."""
 _WALL_STEP_SECONDS = 0.05
 """Smaller differences are a clock that is slewed, not stepped."""
 _STEADY_SECONDS = 0.005
@@ -123,6 +120,26 @@ class SampleClock:
             self._offset = float(np.min((late - self._drift * at)[-2:]))
 
 
+@dataclass(frozen=True)
+class LatenessWatch:
+    """Lateness by which sound that was lost without a report is found.
+
+    Attributes:
+        late_seconds: Every block is later than this,
+        watch_seconds: for this long.
+    """
+
+    late_seconds: float
+    watch_seconds: float
+
+
+EVENLY = LatenessWatch(late_seconds=0.04, watch_seconds=2.0)
+"""For a device, whose blocks arrive every few hundredths of a second."""
+IN_CHUNKS = LatenessWatch(late_seconds=0.5, watch_seconds=10.0)
+"""For a stream. Pages of Ogg hold about a second, and their lengths vary: within two seconds the newest sample was
+0.1 s late although nothing was lost. Ten pages show more."""
+
+
 @dataclass
 class Losses:
     """Sound that was not recorded."""
@@ -138,14 +155,16 @@ class GapFiller:
         ring: The ring.
         clock: The box's clocks.
         speed: Seconds of recording per second; None for a live source.
+        watch: Lateness that means a loss.
     """
 
-    def __init__(self, ring: Ring, clock: Clock, *, speed: float | None = None) -> None:
+    def __init__(self, ring: Ring, clock: Clock, *, speed: float | None = None, watch: LatenessWatch = EVENLY) -> None:
         self.sample_clock = SampleClock(SAMPLE_RATE * (speed or 1.0))
         self.losses = Losses()
         self.wall_steps = 0
         self._ring, self._clock = ring, clock
         self._live = speed is None
+        self._limits = watch
         self._wall = 0.0
         self._start_utc = 0.0
         self._away, self._fresh, self._in_gap = True, True, False
@@ -244,9 +263,9 @@ class GapFiller:
         since, least = self._watch or (end, late)
         least = min(late, least)
         self._watch = (since, least)
-        if least < _LATE_SECONDS:
+        if least < self._limits.late_seconds:
             self._watch = None
-        elif end - since >= _WATCH_SECONDS * SAMPLE_RATE:
+        elif end - since >= self._limits.watch_seconds * SAMPLE_RATE:
             self._ring.mark_gap(since - SAMPLE_RATE, end)
             self._lose(round(least * SAMPLE_RATE))
             self.sample_clock.reanchor()

@@ -16,7 +16,7 @@ from asd_agent.audio.files import SAMPLE_RATE
 from asd_agent.audio.process import end, exit_reason, read_packets, spawn
 from asd_agent.audio.protocol import Block, ChildNotice
 from asd_agent.audio.ring import Ring
-from asd_agent.audio.sample_clock import GapFiller
+from asd_agent.audio.sample_clock import EVENLY, IN_CHUNKS, GapFiller
 from asd_agent.audio.shared_windows import SharedWindows
 from asd_agent.audio.source_state import SourceAction, SourceStateMachine, SourceStateName, SourceStatus, SourceTimeouts
 from asd_agent.clock import Clock, SystemClock
@@ -59,7 +59,12 @@ class CaptureSource:
         self._clock = clock or SystemClock()
         self._wake = wake or threading.Event()
         live = settings.is_live
-        self._gap_filler = GapFiller(self.ring, self._clock, speed=None if live else settings.playback_speed)
+        self._gap_filler = GapFiller(
+            self.ring,
+            self._clock,
+            speed=None if live else settings.playback_speed,
+            watch=IN_CHUNKS if settings.comes_in_chunks else EVENLY,
+        )
         self._states = SourceStateMachine(self._clock.monotonic(), timeouts, live=live)
         self._lock = threading.Lock()
         self._counters = SourceCounters()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from asd_agent.audio.protocol import Block
 from asd_agent.audio.ring import Gap, Ring
-from asd_agent.audio.sample_clock import GapFiller
+from asd_agent.audio.sample_clock import EVENLY, IN_CHUNKS, GapFiller, LatenessWatch
 
 RATE = 16_000
 SIZE = 800
@@ -36,9 +36,9 @@ class Hands:
 class Microphone:
     """A device that plays the sample's own true time, so that a misplaced sample shows."""
 
-    def __init__(self, *, speed: float | None = None, seconds: float = 600.0) -> None:
+    def __init__(self, *, speed: float | None = None, seconds: float = 600.0, watch: LatenessWatch = EVENLY) -> None:
         self.hands, self.ring = Hands(), Ring(seconds)
-        self.gap_filler = GapFiller(self.ring, self.hands, speed=speed)
+        self.gap_filler = GapFiller(self.ring, self.hands, speed=speed, watch=watch)
         self.rate = RATE * (speed or 1.0)
         self.began = self.hands.now
         self.first = 0
@@ -60,6 +60,12 @@ class Microphone:
             )
             self.gap_filler.place(block)
             self.first += SIZE
+
+    def record_page(self, late: float = 0.0) -> None:
+        """The sound of a second arrives at once, as a page of Ogg does."""
+        self.hands.now += 1.0
+        self.gap_filler.place(Block(np.zeros((RATE, 1), np.float32), self.first, self.hands.now + late))
+        self.first += RATE
 
     @property
     def gaps(self) -> tuple[Gap, ...]:
@@ -251,3 +257,26 @@ def test_after_any_losses_each_sample_is_within_fifty_milliseconds_of_its_moment
     assert mic.gap_filler.losses.gaps == len(losses)
     elapsed = (mic.hands.now - mic.began) * RATE
     assert mic.ring.end == pytest.approx(elapsed, abs=0.05 * RATE)
+
+
+LATE = (0.0, 0.06, 0.1, 0.05, 0.09, 0.07, 0.02, 0.08)
+"""Lateness of pages of ffmpeg, of which nothing was lost."""
+
+
+@pytest.mark.parametrize(("watch", "gaps"), [(EVENLY, True), (IN_CHUNKS, False)])
+def test_a_stream_in_pages_has_no_gap_where_that_is_expected(watch: LatenessWatch, gaps: bool):
+    stream = Microphone(watch=watch)
+    for late in LATE * 10:
+        stream.record_page(late)
+    assert bool(stream.gaps) is gaps
+
+
+def test_a_second_that_a_server_leaves_out_is_found():
+    stream = Microphone(watch=IN_CHUNKS)
+    for late in LATE * 2:
+        stream.record_page(late)
+    stream.hands.now += 1.5
+    for late in LATE * 2:
+        stream.record_page(late)
+    assert stream.gap_filler.losses.samples == pytest.approx(1.5 * RATE, rel=0.02)
+    assert stream.gap_filler.losses.gaps == 1

@@ -32,10 +32,13 @@ class SourceKind(Strict):
         is_live: The sound arrives in real time and waits for no reader. A recording waits for its readers instead.
         capture_module: Module with `capture(settings, pipe, anchor)`, which the capture child imports and calls.
             It is named and not imported, so that the child starts without pydantic and the agent without PortAudio.
+        comes_in_chunks: The sound of a second may arrive all at once, as codecs and networks send it. A device's
+            arrives evenly.
     """
 
     is_live: ClassVar[bool]
     capture_module: ClassVar[str]
+    comes_in_chunks: ClassVar[bool] = False
 
     kind: str
     channels: Channels = (0,)

@@ -20,6 +20,7 @@ class StreamSettings(SourceKind):
 
     is_live: ClassVar[bool] = True
     capture_module: ClassVar[str] = "asd_agent.audio.stream"
+    comes_in_chunks: ClassVar[bool] = True
 
     kind: Literal["stream"]
     url: str | None = Field(default=None, pattern=r"^(rtsp|http|https|tcp)://[^\s'\"]+$", max_length=2000)
