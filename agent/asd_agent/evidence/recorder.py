@@ -45,10 +45,12 @@ class EvidenceChanges:
         events: Events of each monitor whose alarm state changed; one entry a monitor, since its new state is stored
             in one transaction with all of them.
         notices: Losses, and that evidence is stored again.
+        pictures: The newest picture of each monitor, as PNG.
     """
 
     events: dict[str, MonitorEvents] = field(default_factory=dict)
     notices: list[AgentNotice] = field(default_factory=list)
+    pictures: dict[str, bytes] = field(default_factory=dict)
 
     def add(self, monitor: Monitor, events: tuple[Event, ...]) -> None:
         """Add events of a monitor whose state has changed."""
@@ -229,6 +231,8 @@ class EvidenceRecorder:
             monitor = monitors.get(outcome.monitor)
             if monitor is not None:
                 self._settle(monitor, outcome.id, outcome.summary, changes)
+            if monitor is not None and outcome.picture:
+                changes.pictures[outcome.monitor] = outcome.picture
         stats = self._writer.stats
         if stats.fault and not self._fault_reported:
             lost = stats.lost - self._lost_before

@@ -20,7 +20,7 @@ from asd_agent.clock import Clock
 from asd_agent.config.model import EvidenceSettings
 from asd_agent.evidence.job import EvidenceJob, build_files
 from asd_agent.evidence.retention import Hourmeter, RetentionItem, RetentionLimits, plan_retention
-from asd_agent.evidence.store import ACKNOWLEDGED, folder_bytes, list_evidence, sweep_unfinished
+from asd_agent.evidence.store import ACKNOWLEDGED, PICTURE, folder_bytes, list_evidence, sweep_unfinished
 from asd_agent.runtime import disk_free_bytes
 from asd_agent.whole_files import put, remove, write_whole
 from asd_agent.work_timer import WorkTimer
@@ -46,12 +46,14 @@ class WriteOutcome:
         id: Id of the evidence.
         summary: Summary of the stored evidence; None where it was lost.
         reason: Reason why it was lost.
+        picture: The picture as PNG; empty where none could be drawn.
     """
 
     monitor: str
     id: str
     summary: EvidenceSummary | None
     reason: str = ""
+    picture: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -220,7 +222,7 @@ class EvidenceWriter:
             self._entries[job.id] = entry
             self._count(fault="")
             log.info("evidence %s of %s is kept", job.id, job.monitor)
-            self._outcomes.put(WriteOutcome(job.monitor, job.id, summary))
+            self._outcomes.put(WriteOutcome(job.monitor, job.id, summary, picture=files.get(PICTURE, b"")))
             self._save_meter()
         finally:
             with self._lock:

@@ -145,6 +145,13 @@ class BundleInUse(Payload):
 
     name: str
     digest: str
+    trial: bool = False
+    """True while its first windows prove it, after `install_bundle`."""
+    returned: str | None = None
+    """First digits of the digest of the last bundle that `install_bundle` put in its place and that was not proved.
+    Null where there was none since the start, or one after it was proved."""
+    reason: str = ""
+    """Reason why the former bundle returned."""
 
 
 class Inventory(Payload):

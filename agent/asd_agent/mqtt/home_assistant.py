@@ -27,6 +27,16 @@ SLOW_ATTRIBUTES = (
     " 'shelved_until': value_json.shelved_until, 'bundle': value_json.bundle, 'provisional': value_json.provisional}"
     " | tojson }}"
 )
+BUNDLE_VERSIONS = (
+    "{% set bundle = ((value_json.inventory or {}).bundles or {}).get('MONITOR') %}"
+    "{% if bundle %}{% set used = bundle.name ~ ' ' ~ bundle.digest[:12] %}"
+    "{{ {'installed_version': used, 'title': bundle.name, 'in_progress': bundle.trial,"
+    " 'latest_version': bundle.name ~ ' ' ~ bundle.returned if bundle.returned else used,"
+    " 'release_summary': bundle.reason} | tojson }}{% endif %}"
+)
+"""Versions of a bundle: its name with the first digits of its digest. A bundle that a command installed and that was
+not proved remains the latest one, with the reason, until another is proved. The name before the digits keeps Home
+Assistant from comparing them as numbers."""
 ON_ALARM = "{{ 'ON' if value_json.state in ['active', 'acknowledged'] else 'OFF' }}"
 
 
@@ -47,16 +57,30 @@ class MonitorDevice:
     hop_seconds: float
 
 
+@dataclass(frozen=True)
+class DiscoveryOptions:
+    """Parts of the discovery that depend on the configuration.
+
+    Attributes:
+        commands: Verbs that get a button.
+        removed_sources: Sources that were announced before and are no longer there.
+        public_url: URL of the page, which the devices then link to.
+        pictures: Evidence pictures are published.
+        updates: The command `install_bundle` is allowed.
+    """
+
+    commands: Collection[str] = ()
+    removed_sources: Collection[str] = ()
+    public_url: str | None = None
+    pictures: bool = False
+    updates: bool = False
+
+
 def announce(
-    publisher: Publisher,
-    prefix: str,
-    monitors: Mapping[str, MonitorDevice],
-    commands: Collection[str] = (),
-    removed_sources: Collection[str] = (),
-    public_url: str | None = None,
+    publisher: Publisher, prefix: str, monitors: Mapping[str, MonitorDevice], options: DiscoveryOptions
 ) -> frozenset[str]:
     """Publish discovery, now and whenever Home Assistant starts; return the topics that are retained for it."""
-    messages = discovery(publisher.topics, prefix, monitors, commands, removed_sources, public_url)
+    messages = discovery(publisher.topics, prefix, monitors, options)
     for topic, payload in messages.items():
         publisher.publish_state(topic, payload)
     publisher.republish_on(f"{prefix}/status", b"online")  # its birth message
@@ -64,12 +88,7 @@ def announce(
 
 
 def discovery(
-    topics: Topics,
-    prefix: str,
-    monitors: Mapping[str, MonitorDevice],
-    commands: Collection[str] = (),
-    removed_sources: Collection[str] = (),
-    public_url: str | None = None,
+    topics: Topics, prefix: str, monitors: Mapping[str, MonitorDevice], options: DiscoveryOptions
 ) -> dict[str, str]:
     """Return the retained discovery messages: JSON by topic.
 
@@ -77,20 +96,19 @@ def discovery(
         topics: Topics of this agent.
         prefix: Home Assistant's discovery prefix, usually `homeassistant`.
         monitors: Monitors by name.
-        commands: Verbs that get a button.
-        removed_sources: Sources that were announced before and are no longer there.
-        public_url: URL of the page, which the devices then link to.
+        options: Parts that depend on the configuration.
     """
+    public_url = options.public_url
     agent_id = f"asd_{topics.agent}"
     sources = sorted({monitor.source for monitor in monitors.values()})
     agent = _device(topics.agent, agent_id, "asd-agent", page=public_url)
-    gone = {f"source_{name}": {"platform": "sensor"} for name in removed_sources if name not in sources}
+    gone = {f"source_{name}": {"platform": "sensor"} for name in options.removed_sources if name not in sources}
     messages = {agent_id: {**agent, "components": {**_agent_components(topics, agent_id, sources), **gone}}}
     for name, monitor in monitors.items():
         device_id = f"{agent_id}_{name}"
         page = f"{public_url}/machines/{name}" if public_url else None
         device = _device(name, device_id, f"{monitor.machine} section {monitor.section}", via=agent_id, page=page)
-        messages[device_id] = {**device, "components": _monitor_components(topics, device_id, name, monitor, commands)}
+        messages[device_id] = {**device, "components": _monitor_components(topics, device_id, name, monitor, options)}
     return {
         f"{prefix}/device/{device_id}/config": json.dumps(message, ensure_ascii=False, separators=(",", ":"))
         for device_id, message in messages.items()
@@ -147,7 +165,7 @@ def _agent_components(topics: Topics, device_id: str, sources: list[str]) -> dic
 
 
 def _monitor_components(
-    topics: Topics, device_id: str, name: str, monitor: MonitorDevice, commands: Collection[str]
+    topics: Topics, device_id: str, name: str, monitor: MonitorDevice, options: DiscoveryOptions
 ) -> dict[str, Component]:
     state = topics.monitor_state(name)
     judged = {"platform": "sensor", "state_topic": state, **_while_delivering(topics, monitor.source)}
@@ -205,6 +223,23 @@ def _monitor_components(
             "value_template": "{{ dict(value_json, event_type=value_json.event) | tojson }}",
         },
     }
+    if options.pictures:
+        # Without availability: the last picture means something also while the agent is away. The topic has the picture
+        # itself, since the page, to which a URL would lead, asks for a login.
+        components["picture"] = {
+            "platform": "image",
+            "name": "Evidence",
+            "image_topic": topics.picture(name),
+            "image_encoding": "b64",
+            "content_type": "image/png",
+        }
+    if options.updates:
+        components["bundle"] = {
+            **_sensor(topics, topics.health, "update", diagnostic=True),
+            "name": "Bundle",
+            "value_template": BUNDLE_VERSIONS.replace("MONITOR", name),
+        }
+    commands = options.commands
     buttons = {
         "acknowledge": _button(topics, "acknowledge", "Acknowledge", name),
         "shelve": _button(topics, "shelve", "Shelve for an hour", name, minutes=60),
@@ -213,6 +248,8 @@ def _monitor_components(
     components |= {verb: button for verb, button in buttons.items() if verb in commands}
     # Home Assistant keeps a component that a new payload does not mention; one with a platform alone is removed.
     removed = {verb: {"platform": "button"} for verb in buttons if verb not in commands}
+    removed |= {} if options.pictures else {"picture": {"platform": "image"}}
+    removed |= {} if options.updates else {"bundle": {"platform": "update"}}
     return _with_unique_ids(components, device_id) | removed
 
 

@@ -60,6 +60,10 @@ class Topics:
         """Return the topic of the scores of a monitor's windows."""
         return f"{self.base}/monitor/{_checked(monitor)}/score"
 
+    def picture(self, monitor: str) -> str:
+        """Return the topic of the newest evidence picture of a monitor, retained."""
+        return f"{self.base}/monitor/{_checked(monitor)}/picture"
+
     def command(self, verb: str) -> str:
         """Return the topic on which commands of a verb arrive."""
         return f"{self.base}/command/{_checked(verb)}"

@@ -25,6 +25,7 @@ from asd_agent.service.control import Request
 from asd_agent.service.installing import (
     BundleTrial,
     Installing,
+    InstallProgress,
     check_configuration,
     forget_installing,
     recover_installing,
@@ -34,6 +35,9 @@ from asd_agent.service.installing import (
 from asd_agent.service.reload import Reloader
 
 log = logging.getLogger(__name__)
+
+_REASON_CHARACTERS = 255
+"""Length of a reason in the health report: the most that Home Assistant takes as a summary."""
 
 
 class BundleInstaller:
@@ -61,9 +65,11 @@ class BundleInstaller:
         self._thread: threading.Thread | None = None
         self._installing: Installing | None = None
         self._trial: BundleTrial | None = None
+        self._returned: dict[str, InstallProgress] = {}
         if recovered is not None:
             installing, given_up = recovered
             if given_up:
+                self._note_return(installing, given_up)
                 self._answers.append((installing.request, "returned", given_up))
             else:
                 self._activated.append(installing)
@@ -72,6 +78,14 @@ class BundleInstaller:
     def busy(self) -> bool:
         """True while an installation is in progress or being proved."""
         return self._installing is not None or (self._thread is not None and self._thread.is_alive())
+
+    @property
+    def progress(self) -> dict[str, InstallProgress]:
+        """Installations by the name that monitors refer to; may be read from any thread."""
+        installing, found = self._installing, dict(self._returned)
+        if installing is not None:
+            found[installing.name] = InstallProgress(trial=True)
+        return found
 
     def record_window(self, monitor: Monitor, window: ScoredWindow) -> None:
         """Record a judged window, while a bundle is being proved."""
@@ -113,6 +127,7 @@ class BundleInstaller:
             self._start(self._return, installing, verdict)
             return
         forget_installing(self._config.paths.state)
+        self._returned.pop(installing.name, None)
         self._receiver.answer(installing.request, "proved", f"bundle {installing.name} {installing.short} is in use")
 
     def _start(self, work: object, *arguments: object) -> None:
@@ -154,12 +169,14 @@ class BundleInstaller:
             registry.rollback(stored.name)
             self._reload()
             forget_installing(config.paths.state)
+            self._note_return(installing, error)
             self._answers.append((command, "returned", f"the service cannot use it: {error}"))
             return
         self._activated.append(installing)
 
     def _return(self, installing: Installing, reason: str) -> None:
         command = installing.request
+        self._note_return(installing, reason)
         try:
             before = registry_of(self._config, self._clock).rollback(installing.name)
             error = self._reload()
@@ -169,6 +186,9 @@ class BundleInstaller:
         forget_installing(self._config.paths.state)
         text = f"{reason}; bundle {before.name} {before.short} is in use again"
         self._answers.append((command, "returned", f"{text}, but: {error}" if error else text))
+
+    def _note_return(self, installing: Installing, reason: str) -> None:
+        self._returned[installing.name] = InstallProgress(returned=installing.short, reason=reason[:_REASON_CHARACTERS])
 
     def _reload(self) -> str:
         """Let the service read its configuration again; return the error, if any."""

@@ -74,7 +74,7 @@ def health_of(runtime: LoadedRuntime) -> Health:
         monitor_states={m.name: _monitor_health(m) for m in monitors},
         drift=dict(history.drift) if history else {},
         history=HistoryHealth(bytes=history.bytes, waiting=history.waiting, lost=history.lost) if history else None,
-        inventory=inventory_of(runtime.bundles, runtime.configuration),
+        inventory=inventory_of(runtime.bundles, runtime.configuration, runtime.installer.progress),
         notify={name: NotifyHealth(**asdict(stats)) for name, stats in notify.items()},
     )
 

@@ -59,6 +59,22 @@ class Installing:
         write_whole(state / FILE_NAME, json.dumps(asdict(self)).encode())
 
 
+@dataclass(frozen=True)
+class InstallProgress:
+    """Installation by command of one bundle's name, for the health report.
+
+    Attributes:
+        trial: The bundle in use is being proved.
+        returned: First digits of the digest of the last one that did not prove itself; None where there was none since
+            the start, or one after it was proved.
+        reason: Reason why the former one returned.
+    """
+
+    trial: bool = False
+    returned: str | None = None
+    reason: str = ""
+
+
 def read_installing(state: Path) -> Installing | None:
     """Return the bundle that is being proved; None where there is none."""
     with contextlib.suppress(OSError, ValueError, TypeError):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import platform
+from collections.abc import Mapping
+from dataclasses import asdict
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 
 from asd_agent import __version__
 from asd_agent.mqtt.health import BundleInUse, Inventory
+from asd_agent.service.installing import InstallProgress, users_of
 from asd_agent.service.loaded_bundles import LoadedBundles
 from asd_agent.small_files import read_small
 
@@ -28,19 +31,25 @@ def versions() -> dict[str, str]:
     return found
 
 
-def inventory_of(bundles: LoadedBundles, configuration: str) -> Inventory:
+def inventory_of(bundles: LoadedBundles, configuration: str, installs: Mapping[str, InstallProgress]) -> Inventory:
     """Return the inventory.
 
     Args:
         bundles: The configuration in use with its bundles.
         configuration: Digest of its file.
+        installs: Installations by command, by the name that monitors refer to.
     """
+    progress = {monitor: found for name, found in installs.items() for monitor in users_of(bundles.config, name)}
     return Inventory(
         machine=machine_id(),
         model=_model(),
         configuration=configuration,
         bundles={
-            name: BundleInUse(name=scorer.bundle.manifest.name, digest=scorer.bundle.digest)
+            name: BundleInUse(
+                name=scorer.bundle.manifest.name,
+                digest=scorer.bundle.digest,
+                **asdict(progress.get(name, InstallProgress())),
+            )
             for name, scorer in bundles.scorers.items()
         },
         installs_bundles=bundles.config.install_bundle is not None,

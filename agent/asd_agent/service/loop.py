@@ -241,6 +241,8 @@ class Service:
     def _store_evidence(self, changes: EvidenceChanges) -> None:
         for monitor, events in changes.events.values():
             self._store(monitor, events)
+        for name, picture in changes.pictures.items():
+            self._runtime.reporter.publish_picture(name, picture)
         for notice in changes.notices:
             self._runtime.reporter.store_notice(notice)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 from collections.abc import Collection, Iterable, Sequence
 
@@ -11,7 +12,7 @@ from asd_agent.clock import Clock, ClockReading, iso_utc
 from asd_agent.config.model import Config
 from asd_agent.monitor import Identity, Monitor
 from asd_agent.mqtt.health import Health
-from asd_agent.mqtt.home_assistant import MonitorDevice, announce
+from asd_agent.mqtt.home_assistant import DiscoveryOptions, MonitorDevice, announce
 from asd_agent.mqtt.mapping import alert_of, clock_word, message_of, monitor_state_of, score_of
 from asd_agent.mqtt.payloads import AgentEvent, Alert, SourceState
 from asd_agent.mqtt.publisher import Publisher
@@ -22,6 +23,8 @@ from asd_agent.outbox.store import Outbox
 
 log = logging.getLogger(__name__)
 
+MOST_PICTURE_BYTES = 256 * 1024
+"""Size of a picture on MQTT; pictures of 40 s have about 70 kB."""
 _LOST, _BACK = {"stalled", "restarting", "failed"}, {"healthy", "silent", "ended"}
 
 
@@ -44,12 +47,15 @@ class Reporter:
         self._started = clock.monotonic()
         self._lost: dict[str, set[str]] = {}
         self._retained: frozenset[str] = frozenset()
+        self._pictures: frozenset[str] = frozenset()
         self._notices = 0
 
     def announce(self, config: Config, monitors: Sequence[Monitor], sources: Collection[str]) -> None:
         """Publish discovery and the state of every monitor, and clear retained topics that are no longer used."""
         self._lost = {name: reasons for name, reasons in self._lost.items() if name in sources}
         keep = self._topics.retained([m.name for m in monitors], sources)
+        self._pictures = frozenset(m.name for m in monitors) if _shows_pictures(config) else frozenset()
+        keep |= {self._topics.picture(name) for name in self._pictures}
         self._publisher.keep_retained(keep)
         announced: Collection[str] = ()
         if config.mqtt.home_assistant:
@@ -61,9 +67,13 @@ class Reporter:
                 self._publisher,
                 config.mqtt.home_assistant,
                 devices,
-                config.commands,
-                self._topics.sources_among(self._outbox.retained()) - set(sources),
-                self._public_url,
+                DiscoveryOptions(
+                    commands=config.commands,
+                    removed_sources=self._topics.sources_among(self._outbox.retained()) - set(sources),
+                    public_url=self._public_url,
+                    pictures=config.evidence.enabled,
+                    updates=config.install_bundle is not None,
+                ),
             )
         before, self._retained = self._retained, keep | set(announced)
         self._publisher.clear(before - self._retained)
@@ -108,6 +118,15 @@ class Reporter:
         """Publish a monitor's state, retained."""
         payload = monitor_state_of(monitor.state, monitor.identity, ClockReading.read(self._clock))
         self._publisher.publish_state(self._topics.monitor_state(monitor.name), payload)
+
+    def publish_picture(self, monitor: str, picture: bytes) -> None:
+        """Publish the newest evidence picture of a monitor, retained, where Home Assistant shows it."""
+        if monitor not in self._pictures:
+            return
+        if len(picture) > MOST_PICTURE_BYTES:
+            log.warning("monitor %s: its picture of %d bytes is too large for MQTT", monitor, len(picture))
+            return
+        self._publisher.publish_state(self._topics.picture(monitor), base64.b64encode(picture).decode())
 
     def publish_out_of_service(self, monitors: Iterable[tuple[AlarmState, Identity, str]]) -> None:
         """Publish monitors that cannot judge as out of service, each with its reason."""
@@ -185,6 +204,10 @@ class Reporter:
         )
         self._outbox.append([message_of(self._topics.event, payload)])
         self._publisher.wake()
+
+
+def _shows_pictures(config: Config) -> bool:
+    return config.mqtt.home_assistant is not None and config.evidence.enabled
 
 
 def _log_event(monitor: Monitor, event: Event) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import signal
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 import soundfile
 import yaml
 
-from asd_agent.evidence.store import CLIP, list_evidence
+from asd_agent.evidence.store import CLIP, PICTURE, list_evidence
 from asd_agent.outbox.reader import open_outbox, states
 from asd_agent.outbox.schema import OUTBOX_NAME
 from rigs.agent import running, write_config
@@ -56,6 +57,22 @@ def test_a_kill_between_alarm_and_proof_drops_the_proof_and_says_so(bundle_path:
     assert (state.pending_evidence, state.evidence_id) == ((), None)
     assert not unfinished.exists()
     assert list_evidence(tmp_path / "state" / "evidence") == []
+
+
+def test_home_assistant_gets_the_picture_that_is_stored(bundle_path: Path, tmp_path: Path):
+    sound = write_wav(tmp_path / "a.wav", hum(30, 61, knocks=True))
+    source = {"kind": "file", "path": str(sound), "speed": 20}
+    with Broker(tmp_path) as broker, Listener(broker.settings(), "asd/#") as heard:
+        config = with_evidence(write_config(tmp_path, bundle_path, source, broker.port, hop_seconds=1), post_seconds=1)
+        content = yaml.safe_load(config.read_text())
+        content["mqtt"]["home_assistant"] = "homeassistant"
+        config.write_text(yaml.safe_dump(content))
+        with running(config):
+            (text,) = heard.wait_for("asd/box/monitor/m/picture")
+        with Listener(broker.settings(), "asd/#", client_id="later") as later:
+            assert later.wait_for("asd/box/monitor/m/picture") == [text]  # retained
+    (one,) = list_evidence(tmp_path / "state" / "evidence")
+    assert base64.b64decode(text) == (one.path / PICTURE).read_bytes()
 
 
 def test_a_microphone_pulled_after_the_alarm_leaves_a_gap_that_is_named(bundle_path: Path, tmp_path: Path):

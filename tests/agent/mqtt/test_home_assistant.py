@@ -9,12 +9,14 @@ from jinja2 import Environment
 from asd_agent.alarm import EVENTS, AlarmState, Event, ScoredWindow
 from asd_agent.clock import ClockReading, SystemClock
 from asd_agent.monitor import Identity
-from asd_agent.mqtt.home_assistant import MonitorDevice, announce, discovery
+from asd_agent.mqtt.health import Health
+from asd_agent.mqtt.home_assistant import DiscoveryOptions, MonitorDevice, announce, discovery
 from asd_agent.mqtt.mapping import alert_of, monitor_state_of, score_of
 from asd_agent.mqtt.publisher import Publisher
 from asd_agent.mqtt.topics import Topics
 from asd_agent.outbox.store import Outbox
 from rigs.broker import Broker, Listener
+from rigs.healthy import HEALTH
 
 TOPICS = Topics("box")
 CARDS = {"press": MonitorDevice("fan", "00", "mic", 5.0), "saw": MonitorDevice("saw", "01", "mic", 30.0)}
@@ -28,7 +30,8 @@ PRESS = "homeassistant/device/asd_box_press/config"
 
 
 def found(**changes):
-    return {t: json.loads(p) for t, p in discovery(TOPICS, "homeassistant", CARDS, **changes).items()}
+    messages = discovery(TOPICS, "homeassistant", CARDS, DiscoveryOptions(**changes))
+    return {t: json.loads(p) for t, p in messages.items()}
 
 
 def state_payload():
@@ -45,12 +48,12 @@ def test_agent_and_monitors_are_devices_of_one_another():
 
 def test_what_home_assistant_demands_is_there():
     ids = []
-    for message in found(commands=["acknowledge", "shelve", "unshelve"]).values():
+    for message in found(commands=["acknowledge", "shelve", "unshelve"], pictures=True, updates=True).values():
         assert message["origin"]["name"]
         assert "availability" not in message
         for component in message["components"].values():
             ids.append(component["unique_id"])
-            needed = "command_topic" if component["platform"] == "button" else "state_topic"
+            needed = {"button": "command_topic", "image": "image_topic"}.get(component["platform"], "state_topic")
             assert component[needed].startswith("asd/box/")
             if "options" in component:
                 assert component["device_class"] == "enum"
@@ -85,7 +88,7 @@ def test_every_value_that_a_template_takes_is_one_that_is_published():
     }
     rendered = {}
     for key, component in found()[PRESS]["components"].items():
-        if component == {"platform": "button"}:
+        if list(component) == ["platform"]:
             continue  # removed
         said = json.loads(samples[component["state_topic"]].to_json())
         rendered[key] = Environment().from_string(component["value_template"]).render(value_json=said)
@@ -148,7 +151,7 @@ def test_home_assistant_is_told_again_when_it_starts_and_forgets_what_was_turned
     with Broker(tmp_path / "broker") as broker:
         outbox = Outbox(tmp_path / "o.db", clock)
         publisher = Publisher(broker.settings(), "box", outbox, clock)
-        announce(publisher, "homeassistant", CARDS)
+        announce(publisher, "homeassistant", CARDS, DiscoveryOptions())
         publisher.publish_state(TOPICS.monitor_state("press"), "{}")
         with Listener(broker.settings(), "#") as listener:
             publisher.start()
@@ -169,12 +172,55 @@ def test_home_assistant_is_told_again_when_it_starts_and_forgets_what_was_turned
 
 
 def test_devices_link_to_the_page_where_there_is_one():
-    messages = discovery(TOPICS, "homeassistant", CARDS, public_url="https://box.plant/asd")
-    links = {json.loads(text)["device"].get("configuration_url") for text in messages.values()}
+    messages = found(public_url="https://box.plant/asd")
+    links = {message["device"].get("configuration_url") for message in messages.values()}
     assert links == {
         "https://box.plant/asd",
         "https://box.plant/asd/machines/press",
         "https://box.plant/asd/machines/saw",
     }
-    plain = discovery(TOPICS, "homeassistant", CARDS)
-    assert not any("configuration_url" in json.loads(text)["device"] for text in plain.values())
+    assert not any("configuration_url" in message["device"] for message in found().values())
+
+
+def test_the_picture_is_read_from_its_own_topic_and_only_where_there_are_pictures():
+    picture = found(pictures=True)[PRESS]["components"]["picture"]
+    assert (picture["image_topic"], picture["image_encoding"]) == (TOPICS.picture("press"), "b64")
+    assert not any("availab" in key for key in picture)  # it means something also while the agent is away
+    assert found()[PRESS]["components"]["picture"] == {"platform": "image"}
+
+
+DIGEST = "0123456789ab" + "0" * 52
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, {"latest_version": "fan 0123456789ab", "in_progress": False, "release_summary": ""}),
+        ({"trial": True}, {"latest_version": "fan 0123456789ab", "in_progress": True, "release_summary": ""}),
+        (
+            {"returned": "ba9876543210", "reason": "9 of the first 12 windows exceed the raise level"},
+            {
+                "latest_version": "fan ba9876543210",
+                "in_progress": False,
+                "release_summary": "9 of the first 12 windows exceed the raise level",
+            },
+        ),
+    ],
+)
+def test_the_update_entity_shows_the_bundle_in_use_and_one_that_did_not_prove_itself(changes, expected):
+    update = found(updates=True)[PRESS]["components"]["bundle"]
+    assert update["state_topic"] == TOPICS.health
+    assert "command_topic" not in update  # a roll-out needs URL and digest
+    used = {"name": "fan", "digest": DIGEST, **changes}
+    inventory = {"machine": "", "model": "", "configuration": "", "installs_bundles": True, "bundles": {"press": used}}
+    health = Health.model_validate({**HEALTH.model_dump(by_alias=True), "inventory": inventory})
+    template = Environment().from_string(update["value_template"])
+    rendered = json.loads(template.render(value_json=json.loads(health.to_json())))
+    assert rendered == {"installed_version": "fan 0123456789ab", "title": "fan", **expected}
+
+
+def test_the_update_entity_ignores_a_report_without_its_bundle():
+    template = Environment().from_string(found(updates=True)[PRESS]["components"]["bundle"]["value_template"])
+    for inventory in (None, {"bundles": {}}):
+        assert template.render(value_json={"inventory": inventory}) == ""
+    assert found()[PRESS]["components"]["bundle"] == {"platform": "update"}

@@ -140,6 +140,11 @@ def test_a_bundle_that_finds_the_normal_sound_anomalous_goes_back(box: Box, tmp_
     assert "3 of the first 3 windows of monitor m exceed the raise level" in answers[-1]["text"]
     assert box.in_use() == before
     assert read_installing(box.folder / "state") is None
+    health = box.heard.wait_where("asd/box/health", lambda h: h["inventory"]["bundles"]["m"]["returned"])
+    used = health["inventory"]["bundles"]["m"]
+    assert used["digest"] == before
+    assert wrong.digest.startswith(used["returned"])
+    assert "exceed the raise level" in used["reason"]
 
 
 @pytest.mark.rig
