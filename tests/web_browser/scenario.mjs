@@ -93,6 +93,17 @@ try {
   report("acknowledged and judged");
   await others[0].waitForSelector(".row.acknowledged");
   report("another tab shows it");
+
+  // Live sound: the picture moves, the sound plays, and both end with the page.
+  await page.goto(`${base}machines/m`);
+  await page.click("a[href$='/listen']");
+  await page.waitForFunction(() => Number(document.querySelector("#listen").dataset.drawn) > 45);
+  check(/^−\d+ dBFS$/.test(await page.textContent("#level-text")), "no level");
+  await page.click("#play");
+  await page.waitForFunction(() => document.querySelector("#sound").currentTime > 0.2);
+  await page.click("#play:has-text('Stop')");
+  await page.waitForSelector("#play:has-text('Play')");
+  report("live sound");
   await context.close();
 
   // An admin: another level, tried and applied.
@@ -126,7 +137,7 @@ try {
   for (const options of [{ bypassCSP: true }, { bypassCSP: true, colorScheme: "dark", viewport: { width: 390, height: 844 } }]) {
     [context, page] = await person("carl", options);
     const alarm = await page.evaluate(() => document.querySelector(".tile a[id^=open]")?.getAttribute("href"));
-    const pages = ["", "alarms", "history", "machines/m", "box", "history?days=1&verdict=test", alarm];
+    const pages = ["", "alarms", "history", "machines/m", "machines/m/listen", "box", "history?days=1&verdict=test", alarm];
     for (const path of pages.filter((p) => p !== null && p !== undefined)) {
       await page.goto(new URL(path, base).href);
       await page.waitForSelector("h1");
@@ -134,7 +145,9 @@ try {
       if (wide) troubles.push(`${path || "machines"}: wider than the screen of ${options.viewport?.width ?? 1280}`);
       await accessible(page, `${path || "machines"} ${options.colorScheme || "light"}`);
     }
-    await page.goto(`${base}login`);
+    await page.click("header button"); // logs out
+    await page.waitForSelector("#password");
+    await accessible(page, `login ${options.colorScheme || "light"}`);
     await context.close();
   }
   report("every page");

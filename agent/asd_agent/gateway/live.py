@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ class LiveStates:
                 self._asked = time.monotonic()
             return self._document
 
-    def follow(self, seconds: float) -> Iterator[dict[str, Any]]:
+    def follow(self, seconds: float) -> Generator[dict[str, Any], None, None]:
         """Yield the document whenever a state changes, and as a heartbeat, for so many seconds at the most."""
         until, before, sent = time.monotonic() + seconds, None, float("-inf")
         pause = threading.Event()

@@ -10,7 +10,7 @@ import socket
 import socketserver
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -45,7 +45,7 @@ class GatewayAnswer:
 class RequestHandler(Protocol):
     """Part that answers the requests."""
 
-    def answer(self, document: dict[str, Any]) -> GatewayAnswer | Iterator[dict[str, Any]]:
+    def answer(self, document: dict[str, Any]) -> GatewayAnswer | Generator[dict[str, Any], None, None]:
         """Answer one request: once, or with a stream of documents.
 
         Raises:
@@ -135,8 +135,10 @@ class _WebConnection(socketserver.BaseRequestHandler):
             if isinstance(answer, GatewayAnswer):
                 self._send({**answer.document, "bytes": len(answer.body)}, answer.body)
                 return
-            for update in answer:
-                self._send(update)
+            # A stream gives its place back when its reader has gone, not when it is collected.
+            with contextlib.closing(answer) as stream:
+                for update in stream:
+                    self._send(update)
         except (AsdError, ValueError) as error:
             self._send({"error": str(error)[:1000]})
         except OSError:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,8 @@ from asd_agent.control_client import SOCKET_NAME, ask
 from asd_agent.errors import AsdError
 from asd_agent.gateway.box import BoxAnswers
 from asd_agent.gateway.calibration import apply_level
-from asd_agent.gateway.fields import name_field, number_field, text_field
+from asd_agent.gateway.fields import number_field, text_field
+from asd_agent.gateway.listen import LiveSound
 from asd_agent.gateway.live import LiveStates
 from asd_agent.gateway.past import PastAnswers
 from asd_agent.gateway.server import GatewayAnswer
@@ -26,12 +26,10 @@ log = logging.getLogger(__name__)
 
 FOLLOW_SECONDS = 3600.0
 """Length of one stream of updates; its reader then asks again."""
-SOUND_SAMPLES = 16_000 * 10
-"""Longest stretch of sound of one answer."""
 ACTIONS = ("acknowledge", "shelve", "unshelve", "out_of_service", "verdict")
 _ARGUMENTS = ("alarm_id", "minutes", "one_shot", "note", "verdict", "label")
 
-Verb = Callable[[dict[str, Any]], "GatewayAnswer | Iterator[dict[str, Any]]"]
+Verb = Callable[[dict[str, Any]], "GatewayAnswer | Generator[dict[str, Any], None, None]"]
 
 
 class Verbs:
@@ -58,7 +56,7 @@ class Verbs:
             "alarm": past.alarm,
             "evidence": past.evidence,
             "replay": self._one_at_a_time(past.replay),
-            "sound": self._sound,
+            "listen": LiveSound(config, self._socket).listen,
             "action": self._action,
             "test_alarm": self._test_alarm,
             "apply_level": self._apply_level,
@@ -68,7 +66,7 @@ class Verbs:
             "log": lambda _document: GatewayAnswer(ask(self._socket, {"command": "log"})),
         }
 
-    def answer(self, document: dict[str, Any]) -> GatewayAnswer | Iterator[dict[str, Any]]:
+    def answer(self, document: dict[str, Any]) -> GatewayAnswer | Generator[dict[str, Any], None, None]:
         """See `asd_agent.gateway.server.RequestHandler`."""
         verb = self._verbs.get(str(document.get("verb")))
         if verb is None:
@@ -78,7 +76,7 @@ class Verbs:
     def _one_at_a_time(self, verb: Verb) -> Verb:
         """Return a verb of which only one runs at a time: it takes a core for seconds."""
 
-        def run(document: dict[str, Any]) -> GatewayAnswer | Iterator[dict[str, Any]]:
+        def run(document: dict[str, Any]) -> GatewayAnswer | Generator[dict[str, Any], None, None]:
             if not self._heavy.acquire(timeout=20.0):
                 raise AsdError("the box is busy with another request of this kind", "Try again in a minute.")
             try:
@@ -105,17 +103,6 @@ class Verbs:
                 "window_days": config.history.window_days,
             }
         )
-
-    def _sound(self, document: dict[str, Any]) -> GatewayAnswer:
-        """Return samples of a source: the bytes are little-endian float32 at 16 kHz."""
-        source = name_field(document, "source")
-        first = None if document.get("first") is None else int(number_field(document, "first", 0, 1e15))
-        count = int(number_field(document, "count", 0, SOUND_SAMPLES, 0))
-        channel = int(number_field(document, "channel", 0, 1000, 0))
-        request = {"command": "sound", "source": source, "channel": channel, "first": first, "count": count}
-        found = ask(self._socket, request)
-        packed = found.pop("samples", None)
-        return GatewayAnswer(found, b"" if packed is None else base64.b64decode(packed))
 
     def _action(self, document: dict[str, Any]) -> GatewayAnswer:
         monitor, by, action = self._past.monitor(document), _by(document), text_field(document, "action", 20)

@@ -14,8 +14,9 @@ from asd_agent.config.model import Config, WebSettings
 from asd_agent.control_client import WEB_SOCKET_NAME
 from asd_agent.errors import ConfigError
 from asd_agent.web.guard import Guard
+from asd_agent.web.live_sound import SoundHub
 from asd_agent.web.login import log_in, log_out, show_login
-from asd_agent.web.pages import actions, alarm, alarms, box, machine, machines
+from asd_agent.web.pages import actions, alarm, alarms, box, listen, machine, machines
 from asd_agent.web.parts import FOLDER, PageParts, needs, parts_of
 from asd_agent.web.service_client import ServiceClient
 from asd_agent.web.updates import UpdateHub, updates
@@ -69,6 +70,9 @@ def create_app(config: Config) -> Starlette:
             Route("/machines/{monitor}/series", machine.series),
             Route("/machines/{monitor}/what-if", machine.what_if),
             Route("/machines/{monitor}/level", machine.apply_level, methods=["POST"]),
+            Route("/machines/{monitor}/listen", listen.listen),
+            Route("/machines/{monitor}/listen/columns", listen.columns),
+            Route("/machines/{monitor}/listen/sound.wav", listen.sound),
             Route("/box", box.box),
             Route("/box/doctor", box.doctor),
             Route("/box/log", box.lines),
@@ -81,6 +85,7 @@ def create_app(config: Config) -> Starlette:
     )
     app.state.parts = parts
     app.state.hub = UpdateHub(parts.service)
+    app.state.sound = SoundHub(parts.service)
     app.state.charts = machines.TileCharts()
     return app
 

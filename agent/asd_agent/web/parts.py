@@ -73,11 +73,11 @@ class PageParts:
             size=values.size,
         )
 
-    def user(self, request: Request) -> User | None:
-        """Return the person who asks; None where nobody is logged in."""
+    def user(self, request: Request, *, is_use: bool = True) -> User | None:
+        """Return the person who asks; None where nobody is logged in. `is_use` as in `LoginSessions.name`."""
         if self.local_only and not self.users.names():
             return LOCAL
-        name = self.sessions.name(request.cookies.get(COOKIE, ""))
+        name = self.sessions.name(request.cookies.get(COOKIE, ""), is_use=is_use)
         role = self.users.role(name) if name else None
         return User(name, role) if name and role else None
 

@@ -59,16 +59,20 @@ class ServiceClient:
             except (TimeoutError, asyncio.TimeoutError) as error:
                 raise ServiceAwayError("the service did not answer in time", "Try again.") from error
 
-    async def updates(self) -> AsyncIterator[dict[str, Any]]:
-        """Yield status documents as they change, and at least every ten seconds.
+    async def stream(self, verb: str, **fields: Any) -> AsyncIterator[dict[str, Any]]:
+        """Yield the documents of a verb that answers with a stream.
 
         Raises:
             ServiceAwayError: Nothing answers, or the stream has ended.
+            RefusedError: The request cannot be served.
         """
-        reader, writer = await self._connect({"verb": "updates"})
+        reader, writer = await self._connect({**fields, "verb": verb})
         try:
             while True:
-                yield await asyncio.wait_for(_document(reader), QUIET_SECONDS)
+                document = await asyncio.wait_for(_document(reader), QUIET_SECONDS)
+                if "error" in document:
+                    raise RefusedError(str(document["error"]))
+                yield document
         except (TimeoutError, asyncio.TimeoutError, OSError) as error:
             raise ServiceAwayError("the service does not answer", "") from error
         finally:

@@ -49,8 +49,13 @@ class LoginSessions:
             self._sessions.popitem(last=False)
         return token
 
-    def name(self, token: str) -> str | None:
-        """Return the user of a session; None where it is over or unknown."""
+    def name(self, token: str, *, is_use: bool = True) -> str | None:
+        """Return the user of a session; None where it is over or unknown.
+
+        Args:
+            token: Token of the session.
+            is_use: The session's time without use begins anew; false where an open stream alone looks.
+        """
         key, now = _digest(token), self._clock()
         session = self._sessions.get(key)
         if session is None:
@@ -58,8 +63,9 @@ class LoginSessions:
         if now - session.used > IDLE_SECONDS or now - session.began > LONGEST_SECONDS:
             del self._sessions[key]
             return None
-        session.used = now
-        self._sessions.move_to_end(key)
+        if is_use:
+            session.used = now
+            self._sessions.move_to_end(key)
         return session.name
 
     def end(self, token: str) -> None:

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from asd_agent.web.parts import needs, parts_of
-from asd_agent.web.service_client import ServiceAwayError, ServiceClient
+from asd_agent.web.service_client import RefusedError, ServiceAwayError, ServiceClient
 
 MOST_STREAMS = 128
 MOST_OF_AN_ADDRESS = 12
@@ -38,10 +38,12 @@ class UpdateHub:
         self._task: asyncio.Task[None] | None = None
         self._newest = ""
 
-    def join(self, address: str) -> asyncio.Queue[str] | None:
-        """Return a queue of one message, the newest; None where there are too many watchers."""
-        if len(self._watchers) >= MOST_STREAMS or self._addresses[address] >= MOST_OF_AN_ADDRESS:
-            return None
+    def is_full(self, address: str) -> bool:
+        """Return whether there are too many watchers, of this address or of all."""
+        return len(self._watchers) >= MOST_STREAMS or self._addresses[address] >= MOST_OF_AN_ADDRESS
+
+    def join(self, address: str) -> asyncio.Queue[str]:
+        """Return a queue of one message, the newest; call `leave` in any case."""
         queue: asyncio.Queue[str] = asyncio.Queue(1)
         if self._newest:
             queue.put_nowait(self._newest)
@@ -63,9 +65,9 @@ class UpdateHub:
     async def _read(self) -> None:
         while True:
             try:
-                async for document in self._service.updates():
+                async for document in self._service.stream("updates"):
                     self._send(_message(document))
-            except ServiceAwayError as error:
+            except (RefusedError, ServiceAwayError) as error:
                 self._send(json.dumps({"running": False, "reason": str(error)}))
             await asyncio.sleep(RETRY_SECONDS)
 
@@ -82,22 +84,23 @@ async def updates(request: Request) -> Response:
     """Stream the states of the monitors."""
     hub: UpdateHub = request.app.state.hub
     address = request.state.address
-    queue = hub.join(address)
-    if queue is None:
+    if hub.is_full(address):
         return PlainTextResponse(parts_of(request).texts("error.streams"), 503, {"Retry-After": "30"})
     return StreamingResponse(
-        _events(hub, address, queue),
+        _events(request, hub, address),
         media_type="text/event-stream",
         headers={"X-Accel-Buffering": "no", "Cache-Control": "no-store"},
     )
 
 
-async def _events(hub: UpdateHub, address: str, queue: asyncio.Queue[str]) -> AsyncIterator[str]:
-    loop = asyncio.get_running_loop()
+async def _events(request: Request, hub: UpdateHub, address: str) -> AsyncIterator[str]:
+    loop, parts = asyncio.get_running_loop(), parts_of(request)
     until = loop.time() + STREAM_SECONDS
+    queue = hub.join(address)  # only here: the body of an answer whose reader has gone is never begun
     try:
         yield "retry: 3000\n\n"
-        while loop.time() < until:
+        # The user may be removed while the stream is open; the browser then asks anew and gets the login.
+        while loop.time() < until and parts.user(request, is_use=False) is not None:
             try:
                 yield f"data: {await asyncio.wait_for(queue.get(), HEARTBEAT_SECONDS)}\n\n"
             except (TimeoutError, asyncio.TimeoutError):

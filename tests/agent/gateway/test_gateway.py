@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import io
+import json
 import os
 import signal
 import socket
@@ -18,6 +20,7 @@ import pytest
 
 from asd_agent.control_client import MAX_BYTES
 from asd_agent.gateway import server as server_module
+from asd_agent.gateway.listen import MOST_STREAMS, PIECE_SAMPLES
 from asd_agent.gateway.server import CONNECTIONS, GatewayAnswer, GatewayServer
 from asd_agent.outbox.reader import alerts, open_outbox
 from asd_agent.outbox.schema import OUTBOX_NAME
@@ -119,8 +122,9 @@ def test_actions_carry_the_name_of_the_person(box: PageBox):
         {"verb": "series", "monitor": "m", "start": 0, "end": float(10**12)},
         {"verb": "series", "monitor": "m", "start": "a", "end": 1},
         {"verb": "replay", "monitor": "m", "start": 0, "end": 10, "k": 5, "n": 2},
-        {"verb": "sound", "source": "sound", "first": 0, "count": 10**9},
-        {"verb": "sound", "source": "../sound"},
+        {"verb": "listen", "monitor": "nobody"},
+        {"verb": "listen", "monitor": "../m"},
+        {"verb": "sound", "source": "sound", "first": 0, "count": 1},
         {"verb": "reload"},
         {"verb": "retire"},
         {"verb": None},
@@ -131,11 +135,41 @@ def test_requests_out_of_bounds_are_refused(box: PageBox, document: dict[str, ob
     assert "error" in ask_gateway(box.socket, document)[0]
 
 
-def test_sound_of_the_ring(box: PageBox):
-    begin = box.ask("sound", source="sound")[0]
-    answer, body = box.ask("sound", source="sound", first=begin["end"] - 16_000, count=16_000)
-    assert answer["bytes"] == 64_000
-    assert 0.01 < np.abs(np.frombuffer(body, "<f4")).max() <= 1.0
+def listener(box: PageBox) -> socket.socket:
+    """A connection that has asked for the live sound of the monitor."""
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(PATIENCE)
+    connection.connect(str(box.socket))
+    connection.sendall(b'{"verb": "listen", "monitor": "m"}\n')
+    return connection
+
+
+def piece(connection: socket.socket) -> bytes:
+    """The next sound of a stream; documents without any come while none is recorded."""
+    with connection.makefile("rb") as stream:
+        while not (found := json.loads(stream.readline()))["samples"]:
+            assert found["state"] == "healthy"
+    return base64.b64decode(found["samples"])
+
+
+def test_live_sound_has_bounds_and_leaves_no_thread(box: PageBox):
+    before = threads(box)
+    listeners = [listener(box) for _ in range(MOST_STREAMS)]
+    for connection in listeners:
+        sound = np.frombuffer(piece(connection), "<f4")
+        assert len(sound) == PIECE_SAMPLES
+        assert 0.01 < np.abs(sound).max() <= 1.0
+    assert "listened to already" in ask_gateway(box.socket, {"verb": "listen", "monitor": "m"})[0]["error"]
+    for connection in listeners:
+        connection.close()
+    wait_until(lambda: threads(box) <= before, "a thread is left of listeners that have gone")
+    with listener(box) as connection:
+        assert piece(connection)
+
+
+def threads(box: PageBox) -> int:
+    """Threads of the gateway's process."""
+    return len(list(Path(f"/proc/{gateway_pid(box)}/task").iterdir()))
 
 
 def test_a_replay_with_another_level_and_its_use_as_a_site_calibration(box: PageBox):
@@ -178,14 +212,18 @@ def test_the_log_and_the_support_archive(box: PageBox):
 
 
 def test_a_killed_gateway_is_started_again_and_the_service_goes_on(box: PageBox, monkeypatch: pytest.MonkeyPatch):
-    gateway = next(
-        pid for pid in box.agent.children() if b"asd_agent.gateway" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    )
+    gateway = gateway_pid(box)
     assert os.getpriority(os.PRIO_PROCESS, gateway) >= 10
     os.kill(gateway, signal.SIGKILL)
     box.agent.wait_log("gateway has ended (status -9)")
     wait_until(lambda: answers(box), "the gateway does not come back")
     assert box.agent.process.poll() is None
+
+
+def gateway_pid(box: PageBox) -> int:
+    return next(
+        pid for pid in box.agent.children() if b"asd_agent.gateway" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    )
 
 
 def answers(box: PageBox) -> bool:

@@ -92,7 +92,8 @@ def test_nobody_sees_anything_without_a_login(served):
 
 def test_texts_of_people_and_devices_are_never_markup(people):
     for path in (
-        "/", "/alarms", "/history", "/alarms/a1", "/machines/press", "/box", "/box/doctor", "/box/log",
+        "/", "/alarms", "/history", "/alarms/a1", "/machines/press", "/machines/press/listen", "/box",
+        "/box/doctor", "/box/log",
         "/machines/press/what-if?level=5&k=3&n=4&days=7",
     ):  # fmt: skip
         answer = people["carl"].get(path)
@@ -113,7 +114,7 @@ def test_the_policy_permits_no_inline_script_and_no_other_host(people):
     assert policy["frame-ancestors"] == "'none'"
     assert answer.header("x-content-type-options") == "nosniff"
     assert answer.header("cache-control") == "no-store"
-    for path in ("/", "/alarms", "/alarms/a1", "/machines/press", "/box", "/login"):
+    for path in ("/", "/alarms", "/alarms/a1", "/machines/press", "/machines/press/listen", "/box", "/login"):
         text = people["carl"].get(path).text
         assert "<style" not in text
         assert " style=" not in text
