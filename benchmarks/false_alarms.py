@@ -2,8 +2,11 @@
 
     python benchmarks/false_alarms.py clips --machine fan --repeats 50
     python benchmarks/false_alarms.py stream --machine fan --hours 24 --clips 300
+    python benchmarks/false_alarms.py wander --runs 20
 
-Simulated sound, the `indicators` detector. Model outputs are kept in --cache, so that a repeated call is quick.
+`clips` and `stream`: simulated sound, the `indicators` detector. Model outputs are kept in --cache, so that a repeated
+call is quick. `stream` sets levels from loose clips, and from as many hours of other contiguous sound. `wander`:
+simulated scores that wander for minutes, levels from a day of them.
 """
 
 from __future__ import annotations
@@ -14,11 +17,14 @@ import sys
 from pathlib import Path
 
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 import numpy as np
 
+from asd_agent.alarm.counting import raises
+from asd_agent.alarm.normal_scores import StreamScores
 from asd_agent.alarm.rate import Rule, fit_threshold
-from asd_agent.bundle.manifest import FramePooling
+from asd_agent.bundle.manifest import FramePooling, Threshold
 from asd_agent.calibrate import DensitySettings, DomainData, calibrate_source, calibrate_target
 from asd_agent.calibrate.condition import Calibrated
 from asd_agent.errors import DataError
@@ -26,6 +32,7 @@ from asd_agent.features.indicators import indicators
 from asd_agent.inference.densities import mahalanobis
 from asd_agent.inference.ensemble import standardise
 from asd_trainer.simulator import SIMULATOR_VERSION, render, stream
+from rigs.wandering import alarms_a_day, wandering
 
 SHRUNK = DensitySettings(density="mahalanobis")
 RULE = Rule()
@@ -102,7 +109,8 @@ def stream_day(asked: argparse.Namespace) -> None:
     fitted = source(pool)
     reference = standardise(fitted.reference, fitted.standardisation)
     hours = [hour_of_scores(asked, fitted, hour) for hour in range(round(asked.hours))]
-    got = np.concatenate(hours)
+    others = [hour_of_scores(asked, fitted, 1000 + hour) for hour in range(round(asked.hours))]
+    day = StreamScores(others, RULE)
     print(f"{asked.machine}, {asked.hours:g} h of normal sound in runs of an hour, {asked.clips} clips to fit on")
     print("3 of 4 windows at hop 5 s\n")
     print("| method | wanted a day | attainable | windows above, % (wanted) | alarms a day, measured |")
@@ -110,10 +118,39 @@ def stream_day(asked: argparse.Namespace) -> None:
     for wanted in (10.0, 1.0):
         for method in ("quantile", "tail"):
             level = fit_threshold(reference, alarms_per_day=wanted, rule=RULE, method=method)
-            over = got > level.raise_level
-            alarms = raised(got, level.raise_level, level.clear_level) * 24.0 / asked.hours
-            text = f"{100 * over.mean():.2f} ({100 * level.window_rate:.2f})"
-            print(f"| {method} | {wanted:g} | {level.false_alarms_per_day:.2f} | {text} | {alarms:.1f} |")
+            show(method, wanted, level, hours)
+        level = fit_threshold(reference, alarms_per_day=wanted, rule=RULE, streams=day)
+        show(f"{asked.hours:g} h contiguous", wanted, level, hours)
+
+
+def show(method: str, wanted: float, level: Threshold, hours: list[np.ndarray]) -> None:
+    """Print the row of one level; every hour is a recording of its own."""
+    got = np.concatenate(hours)
+    alarms = sum(len(raises(hour, level.raise_level, level.clear_level, RULE)) for hour in hours) * 24.0 / len(hours)
+    text = f"{100 * float((got > level.raise_level).mean()):.2f} ({100 * level.window_rate:.2f})"
+    print(f"| {method} | {wanted:g} | {level.false_alarms_per_day:.2f} | {text} | {alarms:.1f} |")
+
+
+def wander(asked: argparse.Namespace) -> None:
+    """Print the alarms a day of levels that a day of wandering scores gives, on fresh days."""
+    print(f"levels from a day of simulated scores, {asked.runs} runs; alarms a day: median (5 % to 95 %)\n")
+    print("| rule | scores | wander for | 1 a day wanted | 0.1 wanted |")
+    print("|---|---|---|---|---|")
+    rules = {"3 of 4": Rule(), "1 of 1": Rule(1, 1), "3 of 12": Rule(3, 12), "3 of 4, hop 1 s": Rule(hop_seconds=1.0)}
+    for name, rule in rules.items():
+        for skewed in (False, True):
+            for minutes in (0, 1, 10):
+                rng = np.random.default_rng([minutes, rule.k, rule.n, round(rule.hop_seconds), skewed])
+                fresh = wandering(60.0 * rule.hop_seconds, rule, minutes, rng, skewed=skewed)
+                runs = [wandering(1.0, rule, minutes, rng, skewed=skewed) for _ in range(asked.runs)]
+                days = [StreamScores([run], rule) for run in runs]
+                cells = []
+                for wanted in (1.0, 0.1):
+                    got = alarms_a_day([day.level(wanted) for day in days], fresh, rule)
+                    low, middle, high = np.quantile(got, (0.05, 0.5, 0.95))
+                    cells.append(f"{middle:.2f} ({low:.2f} to {high:.2f})")
+                shape = "skewed" if skewed else "normal"
+                print(f"| {name} | {shape} | {minutes} min | {' | '.join(cells)} |", flush=True)
 
 
 def hour_of_scores(asked: argparse.Namespace, fitted: Calibrated, hour: int) -> np.ndarray:
@@ -134,29 +171,18 @@ def hour_of_scores(asked: argparse.Namespace, fitted: Calibrated, hour: int) -> 
     return np.array(values)
 
 
-def raised(values: np.ndarray, level: float, clear: float) -> int:
-    """Count how often 3 of the last 4 windows are over, an alarm ending after 4 windows below the clear level."""
-    count, active, below = 0, False, 0
-    for i in range(len(values)):
-        if active:
-            below = below + 1 if values[i] < clear else 0
-            active = below < 4
-        elif (values[max(0, i - 3) : i + 1] > level).sum() >= 3:
-            count, active, below = count + 1, True, 0
-    return count
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("clips", "stream"))
+    parser.add_argument("what", choices=("clips", "stream", "wander"))
     parser.add_argument("--machine", default="fan")
     parser.add_argument("--repeats", type=int, default=50)
     parser.add_argument("--hours", type=float, default=24.0)
     parser.add_argument("--clips", type=int, default=300)
+    parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--cache", type=Path, default=Path("runs/false_alarms"))
     asked = parser.parse_args()
     asked.cache.mkdir(parents=True, exist_ok=True)
-    {"clips": clips, "stream": stream_day}[asked.what](asked)
+    {"clips": clips, "stream": stream_day, "wander": wander}[asked.what](asked)
 
 
 if __name__ == "__main__":

@@ -178,7 +178,7 @@ def trained(
     """Yield the rows of a cell: a bundle of each recipe, at each rate. Nothing that was trained is trained again."""
     for recipe in recipes:
         for wanted in rates:
-            name = f"{recipe}-{'default' if wanted is None else f'{wanted:g}'}"
+            name = f"{recipe}-{'default' if wanted is None else f'{wanted:g}'}".replace(".", "_")
             asked = {} if wanted is None else {"thresholds": {"false_alarms_per_day": wanted}}
             file, bundle = place / f"{name}.yaml", place / name / cell.machine
             try:

@@ -22,6 +22,7 @@ from asd_agent.alarm import (
     step,
     tick,
 )
+from asd_agent.alarm.rate import Promise, rule_of, threshold_under
 from asd_agent.audio.files import SAMPLE_RATE, Signal
 from asd_agent.audio.quality import QualityLimits, SoundQuality
 from asd_agent.audio.ring import Missing
@@ -104,6 +105,10 @@ class Monitor:
         source: Source of the sound.
         scorer: Scorer of its bundle.
         state: State of the alarm to continue from.
+
+    Attributes:
+        never_normal: True while no window has been below the raise level since this bundle began to judge, or since the
+            service started without an alarm.
     """
 
     def __init__(
@@ -114,6 +119,7 @@ class Monitor:
         self.alarms_raised = 0
         self.scoring_seconds: float | None = None
         self.machine_state: MachineState = "running"
+        self.never_normal = not state.announced
         self._next = source.ring.end
         self._bind(settings, source, scorer)
 
@@ -131,6 +137,7 @@ class Monitor:
         self._bind(settings, source, scorer)
         same_sound = before[1:] == (source, self._column)
         same_judge = before[0] == self.identity
+        self.never_normal |= not same_judge
         self.state = rebind(self.state, scorer.bundle.digest, same_sound=same_sound, same_judge=same_judge)
 
     def _bind(self, settings: MonitorSettings, source: CaptureSource, scorer: BundleScorer) -> None:
@@ -138,6 +145,7 @@ class Monitor:
         manifest = scorer.bundle.manifest
         domains = scorer.bundle.domains(settings.section, settings.domain)
         conditions = [scorer.bundle.condition(settings.section, d) for d in domains]
+        self._conditions = conditions
         self._provisional: dict[str, bool] = {c.domain: c.provisional for c in conditions}
         self.identity = Identity(
             machine=manifest.machine,
@@ -153,6 +161,18 @@ class Monitor:
         self._hop = max(1, round(settings.hop_seconds * SAMPLE_RATE))
         self._column = source.column(settings.channel)
         self._waits = not source.settings.is_live
+
+    @property
+    def promise(self) -> Promise:
+        """Alarms a day that its threshold promises; of several domains, those of the one that promises most."""
+        rule = rule_of(self.settings, self._window / SAMPLE_RATE)
+        bundle = self.scorer.bundle
+        promises = []
+        for condition in self._conditions:
+            reference = bundle.scorers[condition.reference]
+            threshold = threshold_under(condition.threshold, reference, rule)
+            promises.append(Promise(rule, threshold.wanted_per_day, threshold.upper_per_day))
+        return max(promises, key=lambda p: p.at_most)
 
     @property
     def needs_from(self) -> int:
@@ -224,6 +244,8 @@ class Monitor:
             experts=got.experts if got else {},
             explanation=got.explanation if got else None,
         )
+        if got and got.score <= got.threshold:
+            self.never_normal = False
         self.state, events = step(self.state, scored, self.settings.alarm, now)
         self.alarms_raised += sum(e.event == "raised" for e in events)
         return scored, events

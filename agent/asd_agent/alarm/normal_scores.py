@@ -201,7 +201,7 @@ class StreamScores:
         found = np.array([self._raised(s, level) for s in self._blocks], dtype=np.float64)
         days = np.array([len(s) for s in self._blocks]) * self.rule.hop_seconds / SECONDS_A_DAY
         alarms = int(self._raised(self._series, level))
-        upper = _gamma_quantile(CONFIDENCE, alarms + 1) / self.days
+        upper = gamma_quantile(CONFIDENCE, alarms + 1) / self.days
         picks = np.random.default_rng(0).integers(0, len(found), size=(RESAMPLES, len(found)))
         drawn = found[picks].sum(axis=1) / days[picks].sum(axis=1)
         upper = max(upper, float(np.quantile(drawn, CONFIDENCE)))
@@ -242,7 +242,8 @@ def _beta_quantile(probability: float, a: float, b: float) -> float:
     return float(betaincinv(a, b, probability))
 
 
-def _gamma_quantile(probability: float, shape: float) -> float:
+def gamma_quantile(probability: float, shape: float) -> float:
+    """Return a quantile of a gamma distribution of scale 1: limits of a Poisson mean, from a count."""
     from scipy.special import gammaincinv
 
     return float(gammaincinv(shape, probability))

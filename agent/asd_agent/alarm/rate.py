@@ -6,7 +6,8 @@ from loose clips. A threshold carries what it rests on and whether the wanted ra
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import math
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 import numpy as np
@@ -25,7 +26,18 @@ from asd_agent.bundle.manifest import AlarmRule, Threshold
 from asd_agent.config.model import MonitorSettings
 from asd_agent.errors import DataError
 
-__all__ = ["Method", "Rule", "default_rate", "fit_threshold", "rate_at", "rate_text", "rule_of", "threshold_under"]
+__all__ = [
+    "Method",
+    "Promise",
+    "Rule",
+    "default_rate",
+    "fit_threshold",
+    "rate_at",
+    "rate_text",
+    "rate_to_find",
+    "rule_of",
+    "threshold_under",
+]
 
 Scores = npt.NDArray[np.floating]
 Method = Literal["auto", "quantile", "gamma", "tail"]
@@ -36,6 +48,26 @@ ROUNDING = 1e-9
 """Relative error of a rate that was computed in another order."""
 GAMMA_QUANTILE = 0.9
 """Quantile of the official baselines' decision threshold."""
+
+
+@dataclass(frozen=True)
+class Promise:
+    """Alarms a day that a threshold promises on normal sound.
+
+    Attributes:
+        rule: Rule of the monitor.
+        wanted_per_day: Wanted alarms a day.
+        upper_per_day: Upper 95 % limit of the expected alarms; None in bundles that state none.
+    """
+
+    rule: Rule
+    wanted_per_day: float
+    upper_per_day: float | None = None
+
+    @property
+    def at_most(self) -> float:
+        """Alarms a day that break no promise."""
+        return max(self.wanted_per_day, self.upper_per_day or 0.0)
 
 
 def default_rate(normal: NormalScores) -> float:
@@ -117,6 +149,26 @@ def rate_at(
         if streams.supports(found.expected):
             return found, streams
     return clips.rate(level), clips
+
+
+def rate_to_find(share: float, faulty: Scores, reference: Scores, rule: Rule) -> float:
+    """Return the smallest rate of false alarms a day at which a share of faulty windows is above the level.
+
+    It is a property of labelled faults and is measured. It never chooses a level.
+
+    Args:
+        share: Above 0, up to 1.
+        faulty: Scores of faulty windows, shape (windows,).
+        reference: Standardised scores of normal clips, shape (clips,).
+        rule: Rule of the monitor.
+
+    >>> normal, faulty = np.linspace(-2, 2, 200), np.array([0.0, 5.0])
+    >>> rate_to_find(0.5, faulty, normal, Rule()) < rate_to_find(1.0, faulty, normal, Rule())
+    True
+    """
+    falling = np.sort(np.asarray(faulty, dtype=np.float64))[::-1]
+    level = np.nextafter(falling[max(0, math.ceil(share * len(falling)) - 1)], -np.inf)
+    return rate_at(float(level), reference, rule)[0].expected
 
 
 def rule_of(monitor: MonitorSettings, window_seconds: float) -> Rule:

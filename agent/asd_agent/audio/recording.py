@@ -27,6 +27,7 @@ _NUMBER = re.compile(r"section_(\d{2})_(source|target)_train_normal_(\d{4,})(?:_
 _CLIP = re.compile(r"section_\d{2}_.*_(?P<number>\d{4,})_rec_(?P<rec>[A-Za-z0-9-]+)\Z")
 _STRETCH = re.compile(r"(b\d+)s\d+\Z")
 _BLOCK = re.compile(r"-?b\d+(s\d+)?\Z")
+_TIME = re.compile(r"(?P<day>\d{8})T\d{4}")
 _EARLIER = re.compile(r"\d{8}T\d{4}b\d+\Z")
 """Names that earlier versions gave; refused windows may be missing between two of their clips."""
 
@@ -67,6 +68,27 @@ def continues(recording: str, number: int, before: str, number_before: int) -> b
     if number != number_before + 1 or _EARLIER.match(recording) or _EARLIER.match(before):
         return False
     return _BLOCK.sub(r"\1", recording) == _BLOCK.sub(r"\1", before)
+
+
+def session_of(recordings: Iterable[str]) -> str:
+    """Return the one session or day that recordings come from, in words; empty where there may be more.
+
+    The scores of healthy sound move from session to session, by more than they vary within one.
+
+    Args:
+        recordings: Names of recordings; those of `record` and `import` hold the time at which they began.
+
+    >>> session_of(["a/20270115T0800b0", "a/20270115T1400b0"]), session_of(["a/20270115T0800b0", "a/20270116T0800b0"])
+    ('one day', '')
+    >>> session_of(["live", "live"]), session_of(["fan.wav", "fan2.wav"])
+    ('one recording session', '')
+    """
+    names = sorted(set(recordings))
+    times = [_TIME.search(name) for name in names]
+    begins = {time[0] if time else name for time, name in zip(times, names, strict=True)}
+    if len(begins) == 1:
+        return "one recording session"
+    return "one day" if all(times) and len({time["day"] for time in times if time}) == 1 else ""
 
 
 @dataclass(frozen=True)

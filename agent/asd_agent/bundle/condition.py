@@ -169,7 +169,9 @@ class Condition(ManifestPart):
 
     Attributes:
         clips: Normal clips that the statistics come from.
-        provisional: Too few clips of its own; spread and tail are the source domain's.
+        provisional: Its levels need more sound: too few clips of its own, so that spread and tail are the source
+            domain's, or all of one session.
+        session: The one session or day that all of its sound comes from, in words.
         level_dbfs: Lowest and highest level in calibration, widened; outside it a window is suspect.
         reference: Key in scorers.npz of the standardised scores of held-out normals, sorted.
     """
@@ -182,8 +184,18 @@ class Condition(ManifestPart):
     reference: ArrayKey
     clips: int = Field(ge=1, le=1_000_000_000)
     provisional: bool = False
+    session: str = Field(default="", max_length=40)
     level_dbfs: tuple[Finite, Finite]
     threshold: Threshold
+
+    @property
+    def provisional_text(self) -> str:
+        """Reason why its levels are provisional, in words; empty where they are not."""
+        if not self.provisional:
+            return ""
+        if self.session:
+            return f"all sound is of {self.session}"
+        return f"it rests on {self.clips} clips" if self.clips > 1 else "it rests on one clip"
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Condition:

@@ -72,6 +72,7 @@ class CalibrationSound:
         clips: How many.
         levels_dbfs: Of each.
         provisional: Too few for a spread and a tail of their own.
+        session: The one session or day that all of them come from, in words; see `session_of`.
         hops: Windows at the rule's hop, where clips are contiguous.
         recordings: Recordings that the clips come from.
     """
@@ -81,6 +82,7 @@ class CalibrationSound:
     provisional: bool
     hops: HopWindows | None = None
     recordings: int | None = None
+    session: str = ""
 
 
 def compose(
@@ -137,7 +139,8 @@ def compose(
         standardisation=overall,
         reference=key,
         clips=sound.clips,
-        provisional=sound.provisional,
+        provisional=sound.provisional or bool(sound.session),
+        session=sound.session,
         level_dbfs=_levels(sound),
         threshold=_threshold(arrays[key], asked, sound, streams),
     )
@@ -184,7 +187,8 @@ def compose_moved(
         "experts": uses,
         "reference": key,
         "clips": sound.clips,
-        "provisional": sound.provisional,
+        "provisional": sound.provisional or bool(sound.session),
+        "session": sound.session,
         "level_dbfs": _levels(sound),
         "threshold": _threshold(arrays[key], asked, sound),
     }

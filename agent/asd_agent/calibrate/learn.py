@@ -17,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from asd_agent.audio.quality import level_dbfs
+from asd_agent.audio.recording import session_of
 from asd_agent.bundle import Bundle
 from asd_agent.bundle.manifest import Combination, Condition, FramePooling, Manifest, Member, Provenance
 from asd_agent.calibrate.compose import CalibrationSound, FittedExpert, FittedMember, ThresholdSettings, compose
@@ -157,7 +158,8 @@ def learn(
         members.append(member)
         experts.append(FittedExpert(kind, [fitted], Combination()))
     levels = [level_dbfs(w) for w in sound.windows]
-    rests_on = CalibrationSound(len(sound), levels, False, hops, len(set(sound.recordings)))
+    recordings = sound.recordings
+    rests_on = CalibrationSound(len(sound), levels, False, hops, len(set(recordings)), session_of(recordings))
     condition, arrays = compose(section, "source", experts, Combination(), rests_on, asked)
     return Learnt(machine, detector, tuple(members), condition, arrays, sound, asked)
 

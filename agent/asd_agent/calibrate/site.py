@@ -14,6 +14,7 @@ import numpy as np
 
 from asd_agent.alarm.rate import Method, Rule
 from asd_agent.audio.quality import level_dbfs
+from asd_agent.audio.recording import session_of
 from asd_agent.bundle import Bundle
 from asd_agent.bundle.manifest import Condition, DomainName, ExpertUse, MemberUse
 from asd_agent.bundle.references import raw_reference
@@ -135,7 +136,14 @@ def calibrate_site(
     ]
     wanted = stated_rate(bundle, base) if false_alarms_per_day is None else false_alarms_per_day
     levels = [level_dbfs(w) for w in sound.windows]
-    measured = CalibrationSound(len(sound), levels, len(sound) < PROVISIONAL_BELOW, hops, len(set(sound.recordings)))
+    measured = CalibrationSound(
+        len(sound),
+        levels,
+        len(sound) < PROVISIONAL_BELOW,
+        hops,
+        len(set(sound.recordings)),
+        session_of(sound.recordings),
+    )
     method: Method = "gamma" if base.threshold.method == "gamma" else "auto"
     asked = ThresholdSettings(method, wanted, rule)
     if measured.provisional:

@@ -55,7 +55,7 @@ def _condition_row(condition: Condition) -> dict[str, Any]:
         "raise_at": level.raise_level,
         "clear_at": level.clear_level,
         "false_alarms_a_day": rate_text(level),
-        "note": "provisional" if condition.provisional else "",
+        "note": f"provisional: {condition.provisional_text}" if condition.provisional else "",
     }
 
 

@@ -257,7 +257,7 @@ def _print_result(
     if difference.bands:
         lines.append(f"what differs: {difference.bands}")
     lines += [f"warning: {text}" for text in difference.warnings]
-    few = ", provisional: spread and tail are the bundle's" if condition.provisional else ""
+    few = f", provisional: {condition.provisional_text}" if condition.provisional else ""
     lines.append(
         f"threshold {level.raise_level:.2f} spreads{few}: {100 * level.window_rate:.1f} % of normal windows above it, "
         f"false alarms by {after.k} of {after.n}: {rate_text(level)}"

@@ -160,7 +160,8 @@ def _print_result(bundle: Bundle, sound: SiteSound, origin: str, detector: str, 
         f"({len(sound) * bundle.manifest.window_seconds / 60:.1f} min) of {origin}\n"
         f"threshold {level.raise_level:.2f} spreads; false alarms by {rule.k} of {rule.n} "
         f"at hop {rule.hop_seconds:g} s: {rate_text(level)}\n"
-        f"\nInstall it:\n  asd-agent bundle install {bundle.path} -c /etc/asd-agent/agent.yaml\n"
+        + (f"provisional: {condition.provisional_text}; add sound of other days\n" if condition.provisional else "")
+        + f"\nInstall it:\n  asd-agent bundle install {bundle.path} -c /etc/asd-agent/agent.yaml\n"
         "\nLines of agent.yaml:\n"
     )
     if lines:

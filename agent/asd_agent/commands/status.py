@@ -94,5 +94,7 @@ def show(document: dict[str, Any]) -> None:
     )
     for name, text in health.get("drift", {}).items():
         typer.echo(f"drift of {name}: {text}")
+    for name, text in health.get("levels", {}).items():
+        typer.echo(f"level of {name}: {text}")
     for part, fault in health["faults"].items():
         typer.echo(f"fault of {part}: {fault}")

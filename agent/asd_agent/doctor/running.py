@@ -49,7 +49,7 @@ def judge_health(health: Health) -> list[Finding]:
                     "`journalctl -u asd-agent` shows why; `asd-agent devices` lists microphones",
                 )
             )
-    return [*found, *_windows(health), *_waiting(health), *_chain(health), *_drift(health)]
+    return [*found, *_windows(health), *_waiting(health), *_chain(health), *_drift(health), *_levels(health)]
 
 
 def _faults(health: Health) -> list[tuple[str, str]]:
@@ -91,6 +91,11 @@ def _chain(health: Health) -> list[Finding]:
 def _drift(health: Health) -> list[Finding]:
     remedy = "See it by `asd-agent history show`; it is no alarm"
     return [warning(f"monitors.{name}", f"its scores are {text}", remedy) for name, text in health.drift.items()]
+
+
+def _levels(health: Health) -> list[Finding]:
+    remedy = "`asd-agent calibrate {}`, once you have heard that the machine is healthy; no level moves by itself"
+    return [warning(f"monitors.{name}", text, remedy.format(name)) for name, text in health.levels.items()]
 
 
 def _waiting(health: Health) -> list[Finding]:

@@ -12,7 +12,16 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from asd_agent.alarm.rate import Promise
+from asd_agent.alarm.rule import SECONDS_A_DAY
 from asd_agent.history.drift import STRETCHES, Drift, daily_medians, drift
+from asd_agent.history.level_check import (
+    LEAST_ALARMS,
+    PROMISE_DAYS,
+    UNLIKE_TRAINING,
+    broken_promise,
+    is_unlike_training,
+)
 from asd_agent.history.schema import open_for_reading
 from asd_agent.history.store import HOUR
 from asd_agent.history.windows import MINUTE, BlobError, Columns, WindowBlock, minutes_from_bytes, minutes_of
@@ -112,6 +121,23 @@ class History:
         days, medians = daily_medians(series.utc, series.rows["mean"], scored)
         levels = series.rows["level"][scored > 0]
         return drift(days, medians, float(np.median(levels))) if len(levels) else None
+
+    def level_note(self, monitor: str, end: float, promise: Promise) -> str:
+        """Return what a person should know of a monitor's raise level, in words; empty where there is nothing.
+
+        Args:
+            monitor: Its name.
+            end: Now, in seconds since 1970.
+            promise: Promise of its threshold.
+        """
+        days = STRETCHES[0]
+        if is_unlike_training(self.series(monitor, end - SECONDS_A_DAY * days, end, points=1440 * days).rows):
+            return UNLIKE_TRAINING
+        begin = end - SECONDS_A_DAY * PROMISE_DAYS
+        alarms = self.alarms(monitor=monitor, since=begin, until=end)
+        if len(alarms) < LEAST_ALARMS:
+            return ""
+        return broken_promise(self.windows(monitor, begin, end), alarms, promise)
 
     def _judgement(self, alarm_id: str) -> dict[str, Any]:
         """Return the newest verdict with its label, and the newest note."""

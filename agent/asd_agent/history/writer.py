@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from asd_agent.alarm import ScoredWindow
+from asd_agent.alarm.rate import Promise
 from asd_agent.clock import Clock
 from asd_agent.history.reader import open_history
 from asd_agent.history.schema import HistoryError
@@ -30,6 +31,8 @@ WAITING_ITEMS = 20_000
 RETRY_SECONDS = 60.0
 DRIFT_SECONDS = 3600.0
 """Time between looks for trends, which change by the day."""
+LEVEL_SECONDS = 900.0
+"""Time between looks at levels: sound unlike the training shows in ten minutes."""
 DAMAGED_KEPT = 1
 """Damaged databases that are set aside: the newest, for a person to look at."""
 
@@ -45,6 +48,7 @@ class HistoryStats:
         commits: Commits since the start.
         fault: Why nothing can be stored, with the remedy; empty while all is well.
         drift: Slow trends in words, by monitor.
+        levels: Notes on raise levels in words, by monitor.
     """
 
     bytes: int = 0
@@ -53,6 +57,7 @@ class HistoryStats:
     commits: int = 0
     fault: str = ""
     drift: Mapping[str, str] = field(default_factory=dict)
+    levels: Mapping[str, str] = field(default_factory=dict)
 
 
 class HistoryWriter:
@@ -83,6 +88,9 @@ class HistoryWriter:
         self._timer = WorkTimer(clock)
         self._drift: dict[str, str] = {}
         self._drift_asked: float | None = None
+        self._promises: Mapping[str, Promise] = {}
+        self._levels: dict[str, str] = {}
+        self._levels_asked: float | None = None
         self._store: HistoryStore | None = None
         self._due = threading.Event()
         self._ending = False
@@ -118,12 +126,16 @@ class HistoryWriter:
             self._lost += 1
         self._due.set()
 
+    def check_levels(self, promises: Mapping[str, Promise]) -> None:
+        """Check the raise levels of these monitors against what is stored, from now on."""
+        self._promises, self._levels_asked = dict(promises), None
+
     @property
     def stats(self) -> HistoryStats:
         """State of the writing; may be read from any thread."""
         waiting = len(self._windows) + len(self._rows)
         fault = self._fault or self._timer.complaint
-        return HistoryStats(self._bytes, waiting, self._lost, self._commits, fault, self._drift)
+        return HistoryStats(self._bytes, waiting, self._lost, self._commits, fault, self._drift, self._levels)
 
     def _run(self) -> None:
         try:
@@ -159,6 +171,7 @@ class HistoryWriter:
             self._store.commit(batch, self._clock.utc())
             self._bytes = self._store.bytes
             self._look_for_drift()
+            self._review_levels()
         except (sqlite3.Error, OSError, HistoryError) as error:
             self._failed(error)
             return
@@ -185,6 +198,15 @@ class HistoryWriter:
         with open_history(self._path) as history:
             trends = {name: history.trend(name, self._clock.utc()) for name in history.monitors()}
         self._drift = {name: trend.text for name, trend in trends.items() if trend is not None}
+
+    def _review_levels(self) -> None:
+        now = self._clock.monotonic()
+        if self._levels_asked is not None and now - self._levels_asked < LEVEL_SECONDS:
+            return
+        self._levels_asked = now
+        with open_history(self._path) as history:
+            notes = {name: history.level_note(name, self._clock.utc(), p) for name, p in self._promises.items()}
+        self._levels = {name: note for name, note in notes.items() if note}
 
     def _open(self) -> None:
         if self._store is not None:

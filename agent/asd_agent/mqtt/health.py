@@ -199,6 +199,8 @@ class Health(Payload):
     monitor_states: dict[str, MonitorHealth] = Field(default_factory=dict)
     drift: dict[str, str] = Field(default_factory=dict)
     """Slow trends of normal scores in words, by monitor."""
+    levels: dict[str, str] = Field(default_factory=dict)
+    """Notes on raise levels in words, by monitor: sound unlike the training, or more alarms than were promised."""
     notify: dict[str, NotifyHealth] = Field(default_factory=dict)
     """Targets of notifications, by name."""
     inventory: Inventory | None = None

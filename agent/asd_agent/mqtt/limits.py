@@ -10,7 +10,17 @@ OVERHEAD_BYTES = 16
 """Fixed header, lengths, message id and properties of a PUBLISH beside its topic and payload, at the most."""
 SPARE_IN_ALERTS = ("explanation", "text", "experts", "quality", "evidence")
 """Fields of an alert that may be shortened, the first first; each is emptied to what its schema allows."""
-SPARE_IN_HEALTH = ("drift", "notify", "inventory", "monitor_states", "providers", "monitors", "sources", "versions")
+SPARE_IN_HEALTH = (
+    "drift",
+    "levels",
+    "notify",
+    "inventory",
+    "monitor_states",
+    "providers",
+    "monitors",
+    "sources",
+    "versions",
+)
 """Parts of the health report that may be left empty, the first first."""
 
 

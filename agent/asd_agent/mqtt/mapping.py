@@ -33,8 +33,14 @@ def clock_word(synchronised: bool | None) -> ClockWord:
     return "synchronised" if synchronised else "unsynchronised"
 
 
-def alert_of(event: Event, identity: Identity) -> Alert:
-    """Return the alert for an event; `late` and `durable` are set again when it is sent."""
+def alert_of(event: Event, identity: Identity, *, never_normal: bool = False) -> Alert:
+    """Return the alert for an event; `late` and `durable` are set again when it is sent.
+
+    Args:
+        event: The event.
+        identity: Identity of its monitor.
+        never_normal: Whether the monitor has judged no window as normal so far; the text states it.
+    """
     window = event.window
     agent, _, monitor = event.monitor.partition("/")
     return Alert(
@@ -69,7 +75,7 @@ def alert_of(event: Event, identity: Identity) -> Alert:
         note=event.note,
         verdict=event.verdict,
         label=event.label,
-        text=sentence_of(event, monitor),
+        text=sentence_of(event, monitor, never_normal=never_normal),
     )
 
 

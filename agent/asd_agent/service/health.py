@@ -73,6 +73,7 @@ def health_of(runtime: LoadedRuntime) -> Health:
         last_test=LastTest(**asdict(proof)) if (proof := runtime.chain_tests.proof) else None,
         monitor_states={m.name: _monitor_health(m) for m in monitors},
         drift=dict(history.drift) if history else {},
+        levels=dict(history.levels) if history else {},
         history=HistoryHealth(bytes=history.bytes, waiting=history.waiting, lost=history.lost) if history else None,
         inventory=inventory_of(runtime.bundles, runtime.configuration, runtime.installer.progress),
         notify={name: NotifyHealth(**asdict(stats)) for name, stats in notify.items()},

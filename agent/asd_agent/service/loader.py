@@ -130,6 +130,7 @@ class LoadedRuntime:
         self.install_receiver.attach(self.publisher)
         self.gates.follow(self.monitors.values())
         self.former.follow(self.monitors.values())
+        self._check_levels()
 
     @property
     def config(self) -> Config:
@@ -172,6 +173,7 @@ class LoadedRuntime:
         self.receiver.follow(self.publisher, new.commands, bundles.scorers)
         self.gates.follow(monitors.values())
         self.former.follow(monitors.values())
+        self._check_levels()
         return Replaced(list(added.values()), changed, removed)
 
     def out_of_service(self) -> Iterator[tuple[AlarmState, Identity, str]]:
@@ -182,6 +184,10 @@ class LoadedRuntime:
             state, _ = restore(self.outbox.load(name), f"{self.config.agent.name}/{name}", "", now)
             identity = Identity(machine="", section=settings.section, domain=settings.domain, bundle="")
             yield state.model_copy(update={"out_of_service": True}), identity, reason
+
+    def _check_levels(self) -> None:
+        if self.history_writer:
+            self.history_writer.check_levels({name: monitor.promise for name, monitor in self.monitors.items()})
 
     def _source(self, name: str, bundles: LoadedBundles) -> CaptureSource:
         settings, kept = bundles.config.sources[name], self._ring_seconds(bundles)

@@ -96,7 +96,10 @@ class Reporter:
             record: The command that caused it, for the log.
         """
         topic = self._topics.alert(monitor.name)
-        alerts = [message_of(topic, self._linked(alert_of(e, monitor.identity))) for e in events]
+        alerts = [
+            message_of(topic, self._linked(alert_of(e, monitor.identity, never_normal=monitor.never_normal)))
+            for e in events
+        ]
         self._outbox.commit(monitor.name, monitor.state.to_json(), [*alerts, *more], record)
         if alerts or more:
             self._publisher.wake()

@@ -47,7 +47,7 @@ def test_windows_that_share_their_sound_are_warned_of_and_strict_makes_that_an_e
 
 
 def test_a_provisional_threshold_is_warned_of(bundle_path: Path, tmp_path: Path):
-    assert "rests on 3 clips and is provisional" in check(write(tmp_path, bundle_path, domain="target")).stderr
+    assert "is provisional: it rests on 3 clips" in check(write(tmp_path, bundle_path, domain="target")).stderr
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,7 @@ def test_a_source_is_listened_to_and_the_next_steps_are_printed(tmp_path: Path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "windows left out: 1 for silence" in done.stderr
+    assert "provisional: all sound is of one recording session" in done.stdout
     assert f"asd-agent bundle install {tmp_path / 'm/press'}" in done.stdout
     assert 'press-02: {source: recording, bundle: press, section: "02"}' in done.stdout
     level = Bundle.open(tmp_path / "m/press").condition("02", "source").threshold

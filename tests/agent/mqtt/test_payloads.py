@@ -31,8 +31,8 @@ FIELDS = {
     "score": "schema window_start window_end score threshold clear_level severity domain experts quality",
     "source-state": "schema state reason since restarts agent source",
     "health": "schema time uptime_seconds versions providers sources windows monitors outbox disk_free_bytes "
-    "temperature_celsius boot_id clock faults evidence delivery agent history last_test monitor_states drift notify "
-    "inventory",
+    "temperature_celsius boot_id clock faults evidence delivery agent history last_test monitor_states drift levels "
+    "notify inventory",
     "event": "schema id event subject text count time boot_id clock late durable agent",
     "command": "schema id monitor expires by alarm_id minutes note verdict label one_shot",
     "install-bundle": "schema id url sha256 expires name by",
@@ -136,6 +136,16 @@ def test_an_alert_says_all_it_knows():
 def test_an_alert_says_in_a_sentence_what_happened(name, text):
     event = Event("e1", name, "a1", 3, "active", 350, WINDOW, NOW, monitor="hall-3/press")
     assert alert_of(event, IDENTITY).text == text
+
+
+def test_an_alarm_of_a_monitor_that_never_judged_a_window_as_normal_asks_for_a_calibration():
+    raised = Event("e1", "raised", "a1", 3, "active", 350, WINDOW, NOW, monitor="hall-3/press")
+    text = alert_of(raised, IDENTITY, never_normal=True).text
+    assert text.endswith(
+        "2.0–4.1 kHz at 1.2 s. No window has been normal since the start: if the machine is healthy, calibrate"
+    )
+    cleared = Event("e2", "cleared", "a1", 4, "normal", 350, WINDOW, NOW, monitor="hall-3/press")
+    assert alert_of(cleared, IDENTITY, never_normal=True).text == "press sounds normal again"
 
 
 def test_kept_evidence_is_named_with_its_digest():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +97,19 @@ def test_a_shift_is_said_where_the_intervals_part():
     assert "costs 50 points" in text
     assert "provisional: there were only 3 normal clips" in text
     assert "domain shift" not in said(sentences(cell(NORMAL, NORMAL, width=0.3), cell(NORMAL, [3.0] * 50, width=0.3)))
+
+
+def test_faults_below_the_threshold_are_told_with_the_rates_that_find_them():
+    one = cell(NORMAL, [1.5] * 50)
+    assert "most faults are below the threshold." in said(sentences(one))
+    measured = replace(one, measured={**one.measured, "half_found_per_day": 4.04, "most_found_per_day": 120.0})
+    assert "Half of them are found at 4 false alarms a day and more, 90 % at 1.2e+02." in said(sentences(measured))
+
+
+def test_a_threshold_of_one_day_is_said_to_be_so():
+    one = cell(NORMAL, [3.0] * 50, provisional=True)
+    of_a_day = replace(one, condition=one.condition.model_copy(update={"session": "one day"}))
+    assert "provisional: all of its sound is of one day" in said(sentences(of_a_day))
 
 
 def test_the_weakest_is_the_one_with_the_smallest_auc():

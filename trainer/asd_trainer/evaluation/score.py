@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from asd_agent.alarm.rate import Rule, rate_to_find
 from asd_agent.audio.files import full_window, read_clip
 from asd_agent.bundle import Bundle
 from asd_agent.bundle.arrays import load_arrays, save_arrays
@@ -268,6 +269,7 @@ def _measures(
                 "recall": got.values[3],
                 "f1": got.values[4],
                 "false_alarm_rate": _false_alarms(scored[key]),
+                **_rates(bundle, condition, own.anomalous),
             }
         )
     over_all = None
@@ -285,6 +287,19 @@ def _measures(
 def _triple(value: float, drawn: npt.NDArray[np.float64]) -> list[float]:
     found = interval(value, drawn)
     return [found.value, found.low, found.high]
+
+
+def _rates(bundle: Bundle, condition: Condition, faulty: npt.NDArray[np.float64]) -> dict[str, float | None]:
+    """Return alarms a day of normal sound: wanted, expected, upper limit, and those at which faults are found."""
+    threshold, reference = condition.threshold, bundle.scorers[condition.reference]
+    rule = Rule(**threshold.rule.model_dump()) if threshold.rule else Rule()
+    return {
+        "wanted_per_day": threshold.wanted_per_day,
+        "expected_per_day": threshold.false_alarms_per_day,
+        "upper_per_day": threshold.upper_per_day,
+        "half_found_per_day": rate_to_find(0.5, faulty, reference, rule),
+        "most_found_per_day": rate_to_find(0.9, faulty, reference, rule),
+    }
 
 
 def _false_alarms(scored: ScoredCell) -> float | None:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy.typing as npt
 
 from asd_agent.audio.quality import level_dbfs
+from asd_agent.audio.recording import session_of
 from asd_agent.bundle.bundle import Bundle
 from asd_agent.bundle.files import file_digest
 from asd_agent.bundle.manifest import Combination, Condition, DomainName, Manifest, Provenance
@@ -158,7 +159,8 @@ class Fitter:
     ) -> None:
         levels = [level_dbfs(clips.floats(row)) for row in range(len(clips))]
         hops = None if provisional else clips.hops(self._thresholds.rule)
-        normal = CalibrationSound(len(clips), levels, provisional, hops, len(set(clips.recordings)))
+        recordings = clips.recordings
+        normal = CalibrationSound(len(clips), levels, provisional, hops, len(set(recordings)), session_of(recordings))
         condition, arrays = compose(section, domain, experts, self._combination, normal, self._thresholds)
         self._arrays.update(arrays)
         self._conditions.append(condition)

@@ -38,13 +38,13 @@ def sentences(cell: CellReport, source: CellReport | None = None) -> list[Senten
     """
     found = [*_ranking(cell.measured), *_level(cell), *_shift(cell, source), *_groups(cell)]
     if cell.measured["provisional"]:
-        found.append(
-            Sentence(
-                "note",
-                f"Its threshold is provisional: there were only {cell.measured['training_clips']} normal clips of this "
-                "domain for training; spread and tail come from the source domain.",
-            )
+        few = (
+            f"there were only {cell.measured['training_clips']} normal clips of this domain for training; spread and "
+            "tail come from the source domain"
         )
+        session = cell.condition.session
+        why = f"all of its sound is of {session}, and that of another day scores higher" if session else few
+        found.append(Sentence("note", f"Its threshold is provisional: {why}."))
     if cell.condition.threshold.extrapolated:
         found.append(Sentence("note", "Its threshold is above every score that it was set by."))
     order = ("bad", "weak", "good", "note")
@@ -90,10 +90,18 @@ def _level(cell: CellReport) -> list[Sentence]:
     if low > CHANCE and found < len(anomalous) / 2 and value > 0.75:
         statements.append(
             Sentence(
-                "weak", "It ranks well, but most faults are below the threshold: more normal clips would lower it."
+                "weak", f"It ranks well, but most faults are below the threshold. {_reach(cell.measured)}".rstrip()
             )
         )
     return statements
+
+
+def _reach(measured: Mapping[str, Any]) -> str:
+    """Return the rates at which faults are found; empty for an evaluation of before they were measured."""
+    if "half_found_per_day" not in measured:
+        return ""
+    half, most = measured["half_found_per_day"], measured["most_found_per_day"]
+    return f"Half of them are found at {half:.2g} false alarms a day and more, 90 % at {most:.2g}."
 
 
 def _shift(cell: CellReport, source: CellReport | None) -> list[Sentence]:

@@ -83,8 +83,12 @@ def _trust(name: str, monitor: MonitorSettings, bundle: Bundle, conditions: list
     for c in conditions:
         where = f"section {c.section}, {c.domain}"
         if c.provisional:
-            text = f"the threshold of {where} rests on {c.clips} clips and is provisional"
-            found.append(warning(f"monitors.{name}", text, "Record more normal sound and export or calibrate again"))
+            text = f"the threshold of {where} is provisional: {c.provisional_text}"
+            found.append(
+                warning(
+                    f"monitors.{name}", text, "Record more normal sound, of several days, and export or calibrate again"
+                )
+            )
         level = threshold_under(c.threshold, bundle.scorers[c.reference], rule)
         found.append(ok(f"monitors.{name}", f"false alarms of {where} by {rule.k} of {rule.n}: {rate_text(level)}"))
         if level.false_alarms_per_day > RATE_MARGIN * level.wanted_per_day:
