@@ -30,7 +30,7 @@ USER, PASSWORD = "box", "open sesame"
 def program(name: str) -> str:
     """Path of a program; a test that needs it fails without it."""
     found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
-    assert found, f"{name} is missing: apt-get install mosquitto mosquitto-clients openssl"
+    assert found, f"{name} is missing: scripts/install-system-packages"
     return found
 
 

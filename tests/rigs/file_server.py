@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import ssl
 import tarfile
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -18,12 +19,19 @@ class FileServer:
 
     Args:
         folder: The files.
+        certificate: Folder with `server.pem` and `server.key` for `localhost`; then it serves https.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, certificate: Path | None = None) -> None:
         self.folder = folder
         self._server = _Server(("127.0.0.1", 0), functools.partial(_Handler, directory=str(folder)))
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/"
+        port = self._server.server_address[1]
+        self.url = f"http://127.0.0.1:{port}/"
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate / "server.pem", certificate / "server.key")
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+            self.url = f"https://localhost:{port}/"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
 
     def __enter__(self) -> Self:

@@ -19,6 +19,8 @@ from asd_agent.config.model import Config
 from asd_agent.config.preflight.files import preflight_files
 from asd_agent.config.sources import StreamSettings
 from asd_agent.demo.broker import free_port
+from rigs.broker import make_ca
+from rigs.file_server import FileServer
 from rigs.listening import Listener
 from rigs.stream_server import ADTS, OPUS, RAW, WAV, StreamServer
 from rigs.waiting import wait_until
@@ -137,6 +139,29 @@ def test_a_password_is_in_no_argument_and_no_message(stereo: Path, port: int, tm
         assert "hidden-word" not in text
         assert "other-word" not in text
     assert "***@127.0.0.1" in reason
+
+
+@pytest.mark.parametrize("secret", [False, True])
+@pytest.mark.parametrize(
+    ("authority", "host", "opens"),
+    [("authority", "localhost", True), ("other", "localhost", False), ("authority", "127.0.0.1", False)],
+)
+def test_https_is_read_where_authority_and_name_are_right(
+    stereo: Path, tmp_path: Path, authority: str, host: str, opens: bool, secret: bool
+):
+    for name in ("authority", "other"):
+        (tmp_path / name).mkdir()
+        make_ca(tmp_path / name)
+    with FileServer(stereo.parent, tmp_path / "authority") as server:
+        url = f"{server.url}{stereo.name}".replace("localhost", host)
+        (tmp_path / "url").write_text(url)
+        place = {"secret_url": Secret(file=tmp_path / "url")} if secret else {"url": url}
+        with Listener(source_of(**place, ca=tmp_path / authority / "ca.pem")) as listener:
+            if opens:
+                listener.state("healthy")
+            else:
+                listener.until(lambda: "cannot be opened" in listener.source.status.reason)
+                assert listener.source.counters.samples == 0
 
 
 def test_a_command_is_read_and_dies_with_the_source(tmp_path: Path):

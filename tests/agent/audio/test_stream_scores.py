@@ -16,6 +16,7 @@ from asd_agent.history.reader import open_history
 from asd_agent.inference.scorer import BundleScorer
 from asd_agent.recording_scores import RecordingSettings, score_recording
 from rigs.agent import running, write_config
+from rigs.broker import Broker
 from rigs.bundles import hum, write_wav
 from rigs.stream_server import StreamServer
 from rigs.waiting import wait_until
@@ -29,9 +30,10 @@ def test_pcm_from_the_network_has_the_scores_of_the_file(bundle_path: Path, tmp_
     sound = write_wav(tmp_path / "sound.wav", hum(12, 5))
     bundle = Bundle.open(bundle_path)
     file = score_recording(BundleScorer(bundle), sound, RecordingSettings(hop_seconds=HOP_SECONDS)).windows
-    with StreamServer(sound, free_port(), pace=PACE) as server:
+    # Without a broker the end of the agent waits for what is to be sent.
+    with Broker(tmp_path / "broker") as broker, StreamServer(sound, free_port(), pace=PACE) as server:
         source = {"kind": "stream", "url": server.url, "stream_rate": 16_000}
-        config = write_config(tmp_path, bundle_path, source, free_port(), hop_seconds=HOP_SECONDS)
+        config = write_config(tmp_path, bundle_path, source, broker.port, hop_seconds=HOP_SECONDS)
         with running(config) as agent:
             socket = tmp_path / "state" / SOCKET_NAME
 
