@@ -125,8 +125,8 @@ class LatenessWatch:
     """Lateness by which sound that was lost without a report is found.
 
     Attributes:
-        late_seconds: Every block is later than this,
-        watch_seconds: for this long.
+        late_seconds: Lateness that every block exceeds.
+        watch_seconds: Time for which every block does.
     """
 
     late_seconds: float

@@ -59,7 +59,10 @@ class AgentView:
     @property
     def faults(self) -> Mapping[str, Any]:
         """Present faults, by part."""
-        found = self.health.get("faults")
+        return self._object("faults")
+
+    def _object(self, name: str) -> Mapping[str, Any]:
+        found = self.health.get(name)
         return found if isinstance(found, dict) else {}
 
     def count(self, states: set[str]) -> int:
@@ -101,6 +104,7 @@ class AgentView:
             "version": versions.get("asd-agent", ""),
             "seen_seconds": None if age is None else round(age),
             "fault_texts": {str(part): str(text) for part, text in self.faults.items()},
+            "level_notes": {str(monitor): str(text) for monitor, text in self._object("levels").items()},
             "bundles": bundles,
             "model": inventory.get("model", ""),
             "configuration": inventory.get("configuration", "")[:12],

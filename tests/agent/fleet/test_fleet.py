@@ -49,6 +49,13 @@ def test_one_row_an_agent_those_with_trouble_first_and_an_exit_code(broker: Brok
     assert (code, {r["state"] for r in document["agents"]}) == (1, {"offline"})
 
 
+def test_the_document_holds_what_each_agent_reports_of_its_levels(broker: Broker):
+    note = "9 alarms in 2.0 days that nobody has judged true; calibrate it"
+    with LightAgent(broker.settings(), "a", levels={"press": note}), LightAgent(broker.settings(), "b", levels=None):
+        _, document = fleet(broker)
+    assert {r["agent"]: r["level_notes"] for r in document["agents"]} == {"a": {"press": note}, "b": {}}
+
+
 def test_the_table_of_a_person_fits_80_columns(broker: Broker):
     faults = {"broker": "no such host"}
     with LightAgent(broker.settings(), "a-rather-long-name-of-a-box", faults=faults):
