@@ -22,6 +22,11 @@ EVIL = "\"><script>alert(1)</script><img src=x onerror=alert(1)>'"
 """A text that must reach no page as markup."""
 
 
+CHANGES = {
+    "action", "apply_level", "test_alarm", "reload", "calibrate", "cancel_job", "apply_calibration", "undo_calibration",
+}  # fmt: skip
+
+
 @dataclass
 class Answer:
     """Answer of the page."""
@@ -147,6 +152,11 @@ class FakeService:
                        "lost": [alarm], "spared": [], "absent": [], "alarms": []},
             "apply_level": {"before": 4.0, "level": 5.0, "in_use": False, "lines": [EVIL], "reloaded": EVIL},
             "test_alarm": {},
+            "calibrations": {"job": JOB, "has_draft": True, "in_use": False, "stored": [
+                {"number": 1, "fault": None, "created_utc": 1.8e9, "heard_from": EVIL, "heard_seconds": 600.0,
+                 "level": 4.0, "by": EVIL}, {"number": 2, "fault": EVIL}]},
+            "apply_calibration": {"in_use": True, "reloaded": EVIL},
+            "undo_calibration": {"in_use": True, "reloaded": EVIL, "left": 0},
             "evidence": {},
         }  # fmt: skip
         body = b"fLaC0123456789" if document["verb"] in {"evidence", "support"} else b""
@@ -154,13 +164,21 @@ class FakeService:
 
     def actions(self) -> list[dict[str, Any]]:
         """Requests that change something."""
-        return [d for d in self.asked if d["verb"] in {"action", "apply_level", "test_alarm", "reload"}]
+        return [d for d in self.asked if d["verb"] in CHANGES]
 
 
 STATE = {
     "state": "active", "alarm": "active", "alarm_id": "a1", "raised_at": "2027-01-15T08:00:00.000Z", "severity": 500,
     "score": 9.0, "threshold": 4.0, "window_end": "2027-01-15T08:00:00.000Z", "seq": 3, "evidence_id": None,
     "machine": EVIL, "section": "00", "returned": [], "shelved_until": None, "last_raised_at": None, "reason": EVIL,
+}  # fmt: skip
+JOB = {
+    "kind": "calibrate", "monitor": "press", "by": EVIL, "expected_seconds": 60.0, "started_utc": 1.8e9,
+    "ended_utc": 1.8e9 + 90, "state": "done", "lines": [EVIL],
+    "result": {"windows": 6, "provisional": True, "threshold": 4.0, "rate": EVIL, "left_out": {"clipping": 2, EVIL: 1},
+               "judged_alarms": [{"alarm_id": "a1", "verdict": "false", "over_before": 3, "over_after": 0}],
+               "difference": {"level_dbfs": -30.0, "usual_level_dbfs": [-40.0, -20.0], "separation": 0.7,
+                              "over_threshold": 0.3, "bands": EVIL, "warnings": [EVIL]}},
 }  # fmt: skip
 HEALTH = {
     "sources": {"mic": {"state": "healthy", "level_dbfs": -30.0, "gaps": 0}},

@@ -117,6 +117,16 @@ try {
   await page.waitForSelector("pre:has-text('domain: site')");
   report("level tried and applied");
 
+  // A calibration: started and cancelled; the one that was just applied is taken back.
+  page.on("dialog", (dialog) => dialog.accept());
+  await page.goto(`${base}machines/m/calibrate`);
+  await page.click("form button.main");
+  await page.click("#job-cancel");
+  await page.waitForSelector("h2:has-text('Cancelled')");
+  await page.click("#c-undo");
+  await page.waitForSelector("#c-undo", { state: "detached" });
+  report("calibration cancelled, another taken back");
+
   // The service goes away and comes back while the page is open.
   await page.goto(base);
   await page.waitForSelector(".tile.acknowledged");
@@ -137,7 +147,7 @@ try {
   for (const options of [{ bypassCSP: true }, { bypassCSP: true, colorScheme: "dark", viewport: { width: 390, height: 844 } }]) {
     [context, page] = await person("carl", options);
     const alarm = await page.evaluate(() => document.querySelector(".tile a[id^=open]")?.getAttribute("href"));
-    const pages = ["", "alarms", "history", "machines/m", "machines/m/listen", "box", "history?days=1&verdict=test", alarm];
+    const pages = ["", "alarms", "history", "machines/m", "machines/m/listen", "machines/m/calibrate", "box", "history?days=1&verdict=test", alarm];
     for (const path of pages.filter((p) => p !== null && p !== undefined)) {
       await page.goto(new URL(path, base).href);
       await page.waitForSelector("h1");

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from asd_agent.bundle.overlay import SiteOverlay
     from asd_agent.calibrate.difference import Difference
     from asd_agent.calibrate.site import SiteSound
+    from asd_agent.commands.normal_sound import NormalSound
     from asd_agent.config.model import Config
 
 
@@ -49,6 +50,9 @@ def calibrate(
     with_false_alarms: Annotated[
         bool, typer.Option("--with-false-alarms", help="Take sound of alarms judged false as normal.")
     ] = False,
+    draft: Annotated[
+        Path | None, typer.Option(help="Write the calibration into this new folder, where nothing uses it.")
+    ] = None,
     undo: Annotated[bool, typer.Option("--undo", help="Take the last calibration back.")] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
@@ -88,11 +92,15 @@ def calibrate(
                 f"no alarm of {monitor} with recorded sound is judged false",
                 "Judge alarms first: asd-agent alerts verdict MONITOR false.",
             )
-    overlay, difference, place, changed, failed = _calibrate(
-        settings, monitor, bundle, base, minutes, clips, alarms_per_day, None if dry_run else folder, judged
+    if draft is not None and (dry_run or draft.exists()):
+        raise UsageError(f"--draft {draft} cannot be written", "Name a new folder, and leave --dry-run out.")
+    overlay, difference, place, changed, normal = _calibrate(
+        settings, monitor, bundle, base, minutes, clips, alarms_per_day, None if dry_run else draft or folder, judged
     )
     level = overlay.condition.threshold
     if json:
+        from asd_agent.alarm.rate import rate_text
+
         print_json(
             {
                 "schema": 1,
@@ -102,6 +110,7 @@ def calibrate(
                 "section": wanted.section,
                 "like": base,
                 "windows": overlay.condition.clips,
+                "left_out": normal.left_out,
                 "provisional": overlay.condition.provisional,
                 "threshold": level.raise_level,
                 "window_rate": level.window_rate,
@@ -110,13 +119,14 @@ def calibrate(
                 "least_per_day": level.least_per_day,
                 "wanted_per_day": level.wanted_per_day,
                 "attainable": level.attainable,
+                "rate": rate_text(level),
                 "difference": asdict(difference),
                 "judged_alarms": [asdict(c) for c in changed],
             }
         )
     else:
-        _print_result(monitor, base, overlay, difference, place, wanted, changed)
-    if failed:
+        _print_result(monitor, base, overlay, difference, place, wanted, changed, is_draft=draft is not None)
+    if normal.failed:
         raise typer.Exit(1)
 
 
@@ -130,7 +140,7 @@ def _calibrate(
     per_day: float | None,
     folder: Path | None,
     judged: Sequence[JudgedAlarm] = (),
-) -> tuple[SiteOverlay, Difference, Path | None, list[JudgedChange], int]:
+) -> tuple[SiteOverlay, Difference, Path | None, list[JudgedChange], NormalSound]:
     from rich.console import Console
     from rich.progress import Progress
 
@@ -192,7 +202,7 @@ def _calibrate(
         after = BundleScorer(apply_overlay(bundle, condition, arrays), Sessions(settings.providers))
         changed = changes(judged, scorer, after, wanted.section, like)
     place = add_overlay(folder, overlay, arrays) if folder else None
-    return overlay, difference, place, changed, normal.failed
+    return overlay, difference, place, changed, normal
 
 
 def _with_false_alarms(sound: SiteSound, origin: str, judged: Sequence[JudgedAlarm]) -> tuple[SiteSound, str]:
@@ -241,6 +251,8 @@ def _print_result(
     place: Path | None,
     wanted: MonitorSettings,
     changed: Sequence[JudgedChange] = (),
+    *,
+    is_draft: bool = False,
 ) -> None:
     from asd_agent.alarm.rate import rate_text
 
@@ -269,6 +281,8 @@ def _print_result(
         )
     if place is None:
         lines.append("nothing was written (--dry-run)")
+    elif is_draft:
+        lines.append(f"written to {place}; nothing uses it")
     else:
         lines.append(f"written to {place}; `--undo` takes it back")
         if wanted.domain != "site":

@@ -48,6 +48,11 @@ class NormalSound:
     _origin: str = ""
     _remedy: str = "See `asd-agent doctor` for what the source delivers."
 
+    @property
+    def left_out(self) -> dict[str, int]:
+        """Number of windows that were left out, by reason."""
+        return dict(self._refused.most_common())
+
     def read(self, clips: list[Path], channel: int, bars: Progress) -> str:
         """Take the windows of recordings and return their origin in words.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from asd_agent.alarm.operator import LONGEST_NAME
 from asd_agent.config.base import NAME
 
 YEARS = 10 * 366 * 86_400.0
@@ -33,6 +34,18 @@ def text_field(document: dict[str, Any], key: str, longest: int, default: str | 
     if not isinstance(value, str) or len(value) > longest:
         raise ValueError(f"{key!r} is text of at most {longest} characters")
     return value
+
+
+def person_field(document: dict[str, Any]) -> str:
+    """Return the name of the person who acts.
+
+    Raises:
+        ValueError: It is none.
+    """
+    by = text_field(document, "by", LONGEST_NAME)
+    if not by.strip() or not by.isprintable():
+        raise ValueError("'by' names the person who acts")
+    return by
 
 
 def number_field(document: dict[str, Any], key: str, low: float, high: float, default: float | None = None) -> float:

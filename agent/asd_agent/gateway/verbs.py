@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from asd_agent import __version__
-from asd_agent.alarm.operator import LONGEST_NAME
 from asd_agent.config.model import Config, MonitorSettings
 from asd_agent.control_client import SOCKET_NAME, ask
 from asd_agent.errors import AsdError
 from asd_agent.gateway.box import BoxAnswers
 from asd_agent.gateway.calibration import apply_level
-from asd_agent.gateway.fields import number_field, text_field
+from asd_agent.gateway.fields import number_field, person_field, text_field
 from asd_agent.gateway.listen import LiveSound
 from asd_agent.gateway.live import LiveStates
 from asd_agent.gateway.past import PastAnswers
 from asd_agent.gateway.server import GatewayAnswer
+from asd_agent.gateway.site import SiteAnswers
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +44,7 @@ class Verbs:
         self._config, self._socket = config, config.paths.state / SOCKET_NAME
         self._live = LiveStates(self._socket)
         past, box = PastAnswers(config), BoxAnswers(config, file)
+        site = SiteAnswers(config, file, self._socket)
         self._past = past
         self._heavy = threading.BoundedSemaphore(1)
         self._verbs: dict[str, Verb] = {
@@ -60,6 +61,11 @@ class Verbs:
             "action": self._action,
             "test_alarm": self._test_alarm,
             "apply_level": self._apply_level,
+            "calibrations": site.stored,
+            "calibrate": site.calibrate,
+            "cancel_job": site.cancel,
+            "apply_calibration": site.apply_draft,
+            "undo_calibration": site.undo,
             "reload": self._reload,
             "doctor": self._one_at_a_time(box.doctor),
             "support": self._one_at_a_time(box.support),
@@ -105,7 +111,7 @@ class Verbs:
         )
 
     def _action(self, document: dict[str, Any]) -> GatewayAnswer:
-        monitor, by, action = self._past.monitor(document), _by(document), text_field(document, "action", 20)
+        monitor, by, action = self._past.monitor(document), person_field(document), text_field(document, "action", 20)
         if action not in ACTIONS:
             raise ValueError(f"'action' is one of {', '.join(ACTIONS)}")
         args = {key: document[key] for key in _ARGUMENTS if document.get(key) is not None}
@@ -113,12 +119,12 @@ class Verbs:
         return GatewayAnswer(ask(self._socket, request))
 
     def _test_alarm(self, document: dict[str, Any]) -> GatewayAnswer:
-        monitor, by = self._past.monitor(document), _by(document)
+        monitor, by = self._past.monitor(document), person_field(document)
         log.info("test alarm of monitor %s by %r", monitor, by)
         return GatewayAnswer(ask(self._socket, {"command": "test_alarm", "monitor": monitor}))
 
     def _apply_level(self, document: dict[str, Any]) -> GatewayAnswer:
-        monitor, by = self._past.monitor(document), _by(document)
+        monitor, by = self._past.monitor(document), person_field(document)
         level = number_field(document, "level", -1e6, 1e6)
         found = self._past.replay({**document, "level": level}).document
         applied = apply_level(self._config, monitor, level, found, by)
@@ -127,7 +133,7 @@ class Verbs:
         return GatewayAnswer({**applied, "reloaded": text})
 
     def _reload(self, document: dict[str, Any]) -> GatewayAnswer:
-        log.info("reload by %r", _by(document))
+        log.info("reload by %r", person_field(document))
         return GatewayAnswer(ask(self._socket, {"command": "reload"}))
 
 
@@ -145,10 +151,3 @@ def _monitor(settings: MonitorSettings) -> dict[str, Any]:
         "clear_after": settings.alarm.clear_after,
         "max_shelve_minutes": settings.alarm.max_shelve_minutes,
     }
-
-
-def _by(document: dict[str, Any]) -> str:
-    by = text_field(document, "by", LONGEST_NAME)
-    if not by.strip() or not by.isprintable():
-        raise ValueError("'by' names the person who acts")
-    return by

@@ -16,7 +16,7 @@ from asd_agent.errors import ConfigError
 from asd_agent.web.guard import Guard
 from asd_agent.web.live_sound import SoundHub
 from asd_agent.web.login import log_in, log_out, show_login
-from asd_agent.web.pages import actions, alarm, alarms, box, listen, machine, machines
+from asd_agent.web.pages import actions, alarm, alarms, box, calibrate, listen, machine, machines
 from asd_agent.web.parts import FOLDER, PageParts, needs, parts_of
 from asd_agent.web.service_client import ServiceClient
 from asd_agent.web.updates import UpdateHub, updates
@@ -73,6 +73,11 @@ def create_app(config: Config) -> Starlette:
             Route("/machines/{monitor}/listen", listen.listen),
             Route("/machines/{monitor}/listen/columns", listen.columns),
             Route("/machines/{monitor}/listen/sound.wav", listen.sound),
+            Route("/machines/{monitor}/calibrate", calibrate.calibrate),
+            Route("/machines/{monitor}/calibrate", calibrate.start, methods=["POST"]),
+            Route("/machines/{monitor}/calibrate/cancel", calibrate.cancel, methods=["POST"]),
+            Route("/machines/{monitor}/calibrate/use", calibrate.use, methods=["POST"]),
+            Route("/machines/{monitor}/calibrate/undo", calibrate.undo, methods=["POST"]),
             Route("/box", box.box),
             Route("/box/doctor", box.doctor),
             Route("/box/log", box.lines),

@@ -11,7 +11,10 @@ from typing import Any
 from asd_agent.errors import AsdError
 
 ANSWER_SECONDS = 30.0
-LONG_SECONDS = {"doctor": 420.0, "support": 420.0, "replay": 60.0, "apply_level": 120.0, "reload": 120.0}
+LONG_SECONDS = {
+    "doctor": 420.0, "support": 420.0, "replay": 60.0, "apply_level": 120.0, "reload": 120.0,
+    "apply_calibration": 120.0, "undo_calibration": 120.0,
+}  # fmt: skip
 """Verbs that take long; the doctor listens to every microphone."""
 QUIET_SECONDS = 30.0
 """Time without a line after which a stream of updates is given up; the gateway sends one every ten seconds."""

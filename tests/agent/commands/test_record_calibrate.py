@@ -57,6 +57,10 @@ def test_from_recordings_to_a_site_that_is_checked_scored_and_taken_back(bundle_
     tried = agent("calibrate", "m", "-c", config, "--clips", sound, "--dry-run", "--json")
     assert tried.returncode == 0, tried.stderr
     assert json.loads(tried.stdout)["overlay"] is None
+    assert json.loads(tried.stdout)["left_out"] == {}
+    draft = agent("calibrate", "m", "-c", config, "--clips", sound, "--draft", tmp_path / "draft")
+    assert f"written to {tmp_path / 'draft' / '0001'}; nothing uses it" in draft.stdout
+    assert agent("calibrate", "m", "-c", config, "--clips", sound, "--draft", tmp_path / "draft").returncode == 2
     assert not (tmp_path / "state" / "site").exists()
 
     done = agent("calibrate", "m", "-c", config, "--clips", sound)

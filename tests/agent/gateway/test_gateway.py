@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -20,6 +21,7 @@ import pytest
 
 from asd_agent.control_client import MAX_BYTES
 from asd_agent.gateway import server as server_module
+from asd_agent.gateway.job_child import NICENESS
 from asd_agent.gateway.listen import MOST_STREAMS, PIECE_SAMPLES
 from asd_agent.gateway.server import CONNECTIONS, GatewayAnswer, GatewayServer
 from asd_agent.outbox.reader import alerts, open_outbox
@@ -125,6 +127,12 @@ def test_actions_carry_the_name_of_the_person(box: PageBox):
         {"verb": "listen", "monitor": "nobody"},
         {"verb": "listen", "monitor": "../m"},
         {"verb": "sound", "source": "sound", "first": 0, "count": 1},
+        {"verb": "calibrate", "monitor": "nobody", "minutes": 5, "by": "anna"},
+        {"verb": "calibrate", "monitor": "m", "minutes": 5},
+        {"verb": "calibrate", "monitor": "m", "minutes": 1e6, "by": "anna"},
+        {"verb": "cancel_job", "by": "anna"},
+        {"verb": "apply_calibration", "monitor": "m", "by": "anna"},
+        {"verb": "undo_calibration", "monitor": "m", "by": "anna"},
         {"verb": "reload"},
         {"verb": "retire"},
         {"verb": None},
@@ -186,6 +194,23 @@ def test_a_replay_with_another_level_and_its_use_as_a_site_calibration(box: Page
     assert list((box.state / "site").glob("*-00/0001/overlay.json"))
 
 
+def test_a_new_calibration_is_used_and_taken_back(box: PageBox):
+    """The draft of a job is that of the test before, so that nothing has to be fitted here."""
+    (stored,) = box.state.glob("site/*-00/0001")
+    before = box.ask("calibrations", monitor="m")[0]
+    assert (before["job"], before["has_draft"], len(before["stored"])) == (None, False, 1)
+    shutil.copytree(stored, box.state / "site-drafts" / "m" / "draft" / "0001")
+    assert box.ask("calibrations", monitor="m")[0]["has_draft"]
+    assert box.ask("apply_calibration", monitor="m", by="carl")[0]["in_use"] is False
+    after = box.ask("calibrations", monitor="m")[0]
+    assert (after["has_draft"], [c["number"] for c in after["stored"]], after["stored"][0]["by"]) == (
+        False, [2, 1], "carl"
+    )  # fmt: skip
+    assert "no new calibration" in box.ask("apply_calibration", monitor="m", by="carl")[0]["error"]
+    assert box.ask("undo_calibration", monitor="m", by="carl")[0]["left"] == 1
+    assert box.ask("calibrations", monitor="m")[0] == before
+
+
 def test_alerts_link_to_the_page_of_their_alarm(box: PageBox):
     with open_outbox(box.state / OUTBOX_NAME) as db:
         found = [alert for _, alert, _ in alerts(db, 20) if alert["event"] == "raised"]
@@ -214,10 +239,23 @@ def test_the_log_and_the_support_archive(box: PageBox):
 def test_a_killed_gateway_is_started_again_and_the_service_goes_on(box: PageBox, monkeypatch: pytest.MonkeyPatch):
     gateway = gateway_pid(box)
     assert os.getpriority(os.PRIO_PROCESS, gateway) >= 10
+    assert box.ask("calibrate", monitor="m", minutes=120, by="anna")[0] == {"bytes": 0}
+    assert "anna already runs" in box.ask("calibrate", monitor="m", minutes=5, by="otto")[0]["error"]
+    assert box.ask("calibrations", monitor="m")[0]["job"]["state"] == "running"
+    wait_until(lambda: jobs_of(gateway), "the job has no process of a low priority")
+    (job,) = jobs_of(gateway)
     os.kill(gateway, signal.SIGKILL)
     box.agent.wait_log("gateway has ended (status -9)")
+    wait_until(lambda: not Path(f"/proc/{job}/exe").exists(), "the job outlives the gateway")
     wait_until(lambda: answers(box), "the gateway does not come back")
     assert box.agent.process.poll() is None
+
+
+def jobs_of(gateway: int) -> list[int]:
+    """Processes that the gateway has started, once they have their priority."""
+    found = Path(f"/proc/{gateway}/task").glob("*/children")
+    children = [int(pid) for path in found for pid in path.read_text().split()]
+    return [pid for pid in children if os.getpriority(os.PRIO_PROCESS, pid) == NICENESS]
 
 
 def gateway_pid(box: PageBox) -> int:

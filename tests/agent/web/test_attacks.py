@@ -67,6 +67,11 @@ def test_a_viewer_cannot_act_and_an_operator_cannot_change_levels(served, people
     assert people["vera"].post("/test-alarm", {"monitor": "press"}).status == 403
     level = {"level": "5", "k": "3", "n": "4", "days": "7", "confirmed": "yes"}
     assert people["otto"].post("/machines/press/level", level).status == 403
+    assert people["vera"].get("/machines/press/calibrate").status == 403
+    assert people["vera"].post("/machines/press/calibrate", {"minutes": "5"}).status == 403
+    assert people["vera"].post("/machines/press/calibrate/cancel").status == 403
+    for path in ("use", "undo"):
+        assert people["otto"].post(f"/machines/press/calibrate/{path}").status == 403
     for path in ("/box/log", "/box/support.tar.gz"):
         assert people["otto"].get(path).status == 403
     assert len(served[1].actions()) == before
@@ -74,6 +79,11 @@ def test_a_viewer_cannot_act_and_an_operator_cannot_change_levels(served, people
     assert len(served[1].actions()) == before
     assert people["carl"].post("/machines/press/level", level).status == 200
     assert served[1].actions()[-1]["by"] == "carl"
+    for path, status in (("", 204), ("/cancel", 204), ("/use", 204), ("/undo", 204)):
+        assert people["carl"].post(f"/machines/press/calibrate{path}", {"minutes": "5"}).status == status
+    changes = ["calibrate", "cancel_job", "apply_calibration", "undo_calibration"]
+    assert [(d["verb"], d["by"]) for d in served[1].actions()[-4:]] == [(verb, "carl") for verb in changes]
+    assert people["otto"].post("/machines/press/calibrate", {"minutes": "many"}).status == 400
 
 
 def test_nobody_sees_anything_without_a_login(served):
@@ -93,7 +103,7 @@ def test_nobody_sees_anything_without_a_login(served):
 def test_texts_of_people_and_devices_are_never_markup(people):
     for path in (
         "/", "/alarms", "/history", "/alarms/a1", "/machines/press", "/machines/press/listen", "/box",
-        "/box/doctor", "/box/log",
+        "/machines/press/calibrate", "/box/doctor", "/box/log",
         "/machines/press/what-if?level=5&k=3&n=4&days=7",
     ):  # fmt: skip
         answer = people["carl"].get(path)

@@ -71,7 +71,7 @@ async def apply_level(request: Request) -> Response:
         return PlainTextResponse(parts.texts("what_if.not_confirmed"), 400)
     answer = await parts.service.ask("apply_level", monitor=name, by=user.name, **_wanted(form))
     log.info("%s: raise level %s of monitor %s as site calibration", user.name, answer["level"], name)
-    page = parts.page(request, "part/applied.html", name=name, answer=answer)
+    page = parts.page(request, "part/applied.html", base="../", name=name, answer=answer)
     page.headers["HX-Trigger"] = json.dumps({"asd:changed": {}})
     return page
 
