@@ -30,7 +30,7 @@ from asd_trainer.recipes.recipe import Recipe
 CACHE = "cache"
 """Log-mels, beside the jobs in RUNS; may be removed at any time."""
 _LIBRARIES = ("asd-edge", "numpy", "scipy", "scikit-learn", "onnxruntime")
-_LIBRARIES_OF_TRAINING = ("torch", "onnx", "onnxscript")
+_LIBRARIES_OF_TRAINING = ("torch", "onnx")
 
 
 @dataclass(frozen=True)
