@@ -130,15 +130,23 @@ try {
   // The service goes away and comes back while the page is open.
   await page.goto(base);
   await page.waitForSelector(".tile.acknowledged");
+  const live = await context.newPage();
+  const drawn = (more) => live.waitForFunction((n) => Number(document.querySelector("#listen").dataset.drawn) > n, more);
+  await live.goto(`${base}machines/m/listen`);
+  await drawn(0);
   expected = true;
   report("kill the service");
   await input.next();
   await page.waitForSelector("#live:not([hidden])");
   await page.waitForSelector(".tile.unknown");
+  await live.waitForSelector("#source-text:has-text('The service does not answer')");
+  const before = Number(await live.getAttribute("#listen", "data-drawn"));
   report("start the service");
   await input.next();
   await page.waitForSelector("#live", { state: "hidden" });
   await page.waitForSelector(".tile:not(.unknown)");
+  await drawn(before + 45);
+  await live.waitForSelector("#source-text", { state: "hidden" });
   expected = false;
   report("recovered");
   await context.close();

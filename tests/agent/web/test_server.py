@@ -44,10 +44,10 @@ def test_the_page_beside_the_service(tmp_path: Path, bundle_path: Path):
         update = wait_update(response, running=True)
         assert set(update["monitors"]) == {"m"}  # type: ignore[call-overload]
 
-        # The page killed: the service does not notice.
-        before = box.ask("states")[0]["health"]["windows"]["scored"]
+        # The page hung, and later killed: the service does not notice.
+        before = scored(box)
         os.kill(page.pid, signal.SIGSTOP)
-        wait_until(lambda: box.ask("states")[0]["health"]["windows"]["scored"] > before + 2, "nothing is scored")
+        wait_until(lambda: scored(box) > before + 2, "nothing is scored")
         os.kill(page.pid, signal.SIGCONT)
 
         # The service killed and started again: the page reports it and recovers.
@@ -57,9 +57,19 @@ def test_the_page_beside_the_service(tmp_path: Path, bundle_path: Path):
         again = type(box.agent)(box.config)
         try:
             wait_update(response, running=True)
+            box.agent = again
+            page.kill()
+            page.wait(PATIENCE)
+            wait_until(lambda: scored(box) > 2, "nothing is scored after the page's end")
+            assert again.process.poll() is None
         finally:
             connection.close()
             again.close()
+
+
+def scored(box: PageBox) -> int:
+    """Windows that the service has scored since its start; 0 while it starts."""
+    return int(box.ask("states")[0].get("health", {}).get("windows", {}).get("scored", 0))
 
 
 def answers_among_slow_connections(box: PageBox) -> None:
