@@ -41,8 +41,12 @@ def show(path: _Path, json: _Json = False) -> None:
     if made.chosen_by_labels:
         sections = ", ".join(made.chosen_by_labels)
         sys.stdout.write(f"members chosen by labelled anomalies of sections {sections}\n")
-    columns = ["section", "domain", "experts", "clips", "raise_at", "clear_at", "false_alarms_a_day", "note"]
-    print_table(columns, [_condition_row(c) for c in manifest.conditions], text=("experts", "note"))
+    columns = ["section", "domain", "clips", "raise_at", "clear_at", "experts"]
+    print_table(columns, [_condition_row(c) for c in manifest.conditions], text=("experts",))
+    for condition in manifest.conditions:
+        sys.stdout.write(f"{condition.section} {condition.domain}: {rate_text(condition.threshold)}\n")
+        if condition.provisional:
+            sys.stdout.write(f"{condition.section} {condition.domain} is provisional: {condition.provisional_text}\n")
 
 
 def _condition_row(condition: Condition) -> dict[str, Any]:
@@ -54,8 +58,6 @@ def _condition_row(condition: Condition) -> dict[str, Any]:
         "clips": condition.clips,
         "raise_at": level.raise_level,
         "clear_at": level.clear_level,
-        "false_alarms_a_day": rate_text(level),
-        "note": f"provisional: {condition.provisional_text}" if condition.provisional else "",
     }
 
 
