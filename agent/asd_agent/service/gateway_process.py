@@ -53,7 +53,12 @@ class GatewayProcess:
         self._process = process
 
     def restart(self, config: Config) -> None:
-        """Start the process anew with another configuration."""
+        """Start the process anew where the configuration is another one.
+
+        Otherwise it stays: it may wait for the answer to the very reload that it asked for, and run a job.
+        """
+        if config == self._config and self._process is not None and self._process.poll() is None:
+            return
         self.stop()
         self.start(config)
 

@@ -236,6 +236,12 @@ def test_the_log_and_the_support_archive(box: PageBox):
     assert box.ask("doctor")[0]["findings"]
 
 
+def test_a_reload_of_the_same_settings_keeps_the_gateway_and_answers_its_request(box: PageBox):
+    before = gateway_pid(box)
+    assert box.ask("reload", by="anna")[0]["text"]
+    assert gateway_pid(box) == before
+
+
 def test_a_killed_gateway_is_started_again_and_the_service_goes_on(box: PageBox, monkeypatch: pytest.MonkeyPatch):
     gateway = gateway_pid(box)
     assert os.getpriority(os.PRIO_PROCESS, gateway) >= 10
