@@ -15,7 +15,7 @@ import numpy as np
 from asd_agent.alarm import AlarmState, ScoredWindow, restore, step
 from asd_agent.clock import ClockReading
 from asd_agent.config.model import AlarmSettings
-from asd_agent.history.windows import WindowBlock
+from asd_agent.history.windows import VERDICTS, WindowBlock
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,7 @@ def replay(
     levels = block.thresholds if level is None else np.full(len(block), level)
     over = np.flatnonzero((block.rows["verdict"] == 0) & (block.rows["score"] > levels))
     before = settings.raise_after.n + _overlap(block)
+    stops = _Stops(block)
     state, found, standing = AlarmState(monitor="replay"), [], None
     place, previous = 0, None
     while place < len(block):
@@ -83,8 +84,9 @@ def replay(
             if following == len(over):
                 break
             if (target := int(over[following]) - before) > place:
-                place = target
-                state = state.model_copy(update={"votes": (), "newest": None})
+                place, previous = target, int(block.rows["index"][target - 1])
+                forgotten = {"votes": (), "revocable_votes": (), "newest": None, "last_sample_time": None}
+                state = state.model_copy(update={**forgotten, "runs_from": stops.runs_from(place)})
         window = _at_level(block.window(place), level)
         now = ClockReading(window.utc_end, window.utc_end, "replay", None)
         if previous is not None and window.index <= previous:  # the source or the service started again
@@ -101,6 +103,32 @@ def replay(
             standing = _with(standing, window, state.severity, None)
         place += 1
     return [*found, standing] if standing is not None else found
+
+
+class _Stops:
+    """Stops of the machine in the windows: one may lie long before the window that is skipped to, behind invalid ones.
+
+    Args:
+        block: The windows.
+    """
+
+    def __init__(self, block: WindowBlock) -> None:
+        self._ends = block.rows["end"]
+        self._suspended = np.flatnonzero(block.rows["verdict"] == VERDICTS.index("suspended"))
+        self._scored = np.flatnonzero(block.rows["verdict"] == VERDICTS.index("scored"))
+        self._restarts = np.flatnonzero(np.diff(block.rows["index"]) <= 0) + 1
+
+    def runs_from(self, place: int) -> float | None:
+        """Return `AlarmState.runs_from` as it is before a window."""
+        stops = np.searchsorted(self._suspended, place)
+        if stops == 0:
+            return None
+        first = np.searchsorted(self._scored, self._suspended[stops - 1])
+        if first == len(self._scored) or self._scored[first] >= place:
+            return math.inf
+        start = self._scored[first]
+        restarted = np.searchsorted(self._restarts, [start, place], "right")
+        return float(self._ends[start]) if restarted[0] == restarted[1] else None
 
 
 def compare(
