@@ -9,9 +9,9 @@ from asd_agent.alarm.normal_scores import StreamScores
 from asd_agent.alarm.rule import Rule
 from rigs.wandering import alarms_a_day, wandering
 
-RUNS = 60
-FRESH_DAYS = {5.0: 300, 1.0: 90}
-"""Alarms are counted in so much sound: 30 and 9 at the rarest rate."""
+RUNS = 30
+FRESH_DAYS = {5.0: 300, 1.0: 60}
+"""Alarms are counted in so much sound: 30 and 6 at the rarest rate."""
 RULES = {"3 of 4": Rule(), "1 of 1": Rule(1, 1), "3 of 12": Rule(3, 12), "3 of 4 at hop 1 s": Rule(hop_seconds=1.0)}
 
 

@@ -138,7 +138,7 @@ def _stream(rule, window, hop):
     return stream
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(days(), st.data())
 def test_half_still_windows_alone_never_raise(day, data):
     rule, window, hop, kinds = day
@@ -149,7 +149,7 @@ def test_half_still_windows_alone_never_raise(day, data):
     assert "raised" not in stream.names
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(days(), st.data())
 def test_whole_windows_of_a_broken_machine_raise_once_also_over_several_short_runs(day, data):
     rule, window, hop, kinds = day
@@ -165,7 +165,7 @@ def test_whole_windows_of_a_broken_machine_raise_once_also_over_several_short_ru
     assert "cleared" not in stream.names
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(days(), st.data())
 def test_what_counts_is_what_hindsight_says(day, data):
     rule, window, hop, kinds = day
