@@ -106,7 +106,7 @@ def replay(
 
 
 class _Stops:
-    """Stops of the machine in the windows: one may lie long before the window that is skipped to, behind invalid ones.
+    """Stops of the machine in the windows; invalid windows may follow one up to the window that is skipped to.
 
     Args:
         block: The windows.
