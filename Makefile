@@ -10,7 +10,7 @@ SPEED ?= 10
 STAMP = .installed
 BROWSER = tests/web_browser/node_modules/.package-lock.json
 
-.PHONY: demo test check lint types imports words unit unit-live unit-agent unit-page unit-trainer coverage agent-alone docs packages release bundles clean
+.PHONY: demo test check lint types imports words unit unit-service unit-commands unit-agent unit-page unit-trainer coverage agent-alone docs packages release bundles clean
 
 demo: $(AGENT_VENV)/$(STAMP)
 	$(AGENT_VENV)/bin/asd-agent demo --speed $(SPEED)
@@ -33,9 +33,9 @@ imports: $(VENV)/$(STAMP)
 words: $(VENV)/$(STAMP)
 	$(VENV)/bin/python scripts/check-words
 
-# Three parts at a time: those that wait for sound and brokers leave both cores to torch and to the rest.
+# All parts at a time: the two that wait for sound and brokers leave both cores to torch and to the rest.
 unit: $(VENV)/$(STAMP) $(BROWSER)
-	$(MAKE) -j3 unit-live unit-agent unit-trainer
+	$(MAKE) -j4 unit-service unit-commands unit-agent unit-trainer
 	$(MAKE) coverage
 
 # Playwright and axe, which use the page in Chromium as people do.
@@ -46,22 +46,27 @@ $(BROWSER): tests/web_browser/package-lock.json
 unit-page: $(VENV)/$(STAMP) $(BROWSER)
 	$(VENV)/bin/pytest tests/agent/gateway tests/agent/web
 
-# The running service, microphones and the page.
-LIVE = audio commands demo doctor evidence service web
-unit-live: $(VENV)/$(STAMP) $(BROWSER)
-	COVERAGE_FILE=.coverage.live $(VENV)/bin/pytest --cov --cov-report= --cov-fail-under=0 $(LIVE:%=tests/agent/%)
+PYTEST_PART = $(VENV)/bin/pytest --cov --cov-report= --cov-fail-under=0
+
+# The running service and its microphones.
+SERVICE = audio service
+unit-service: $(VENV)/$(STAMP)
+	COVERAGE_FILE=.coverage.service $(PYTEST_PART) $(SERVICE:%=tests/agent/%)
+
+# Commands beside a service, its evidence, and the page.
+COMMANDS = commands demo doctor evidence web
+unit-commands: $(VENV)/$(STAMP) $(BROWSER)
+	COVERAGE_FILE=.coverage.commands $(PYTEST_PART) $(COMMANDS:%=tests/agent/%)
 
 unit-agent: $(VENV)/$(STAMP)
-	COVERAGE_FILE=.coverage.agent $(VENV)/bin/pytest --cov --cov-report= --cov-fail-under=0 \
-		$(LIVE:%=--ignore=tests/agent/%) tests/agent
+	COVERAGE_FILE=.coverage.agent $(PYTEST_PART) $(patsubst %,--ignore=tests/agent/%,$(SERVICE) $(COMMANDS)) tests/agent
 
 unit-trainer: $(VENV)/$(STAMP)
-	COVERAGE_FILE=.coverage.trainer OMP_NUM_THREADS=1 $(VENV)/bin/pytest --cov --cov-report= --cov-fail-under=0 \
-		tests/trainer tests/systemd tests/scripts
+	COVERAGE_FILE=.coverage.trainer OMP_NUM_THREADS=1 $(PYTEST_PART) tests/trainer tests/systemd tests/scripts
 
 # Lines that the tests of all parts ran in their own processes; fails below the share in pyproject.toml.
 coverage: $(VENV)/$(STAMP)
-	$(VENV)/bin/coverage combine -q .coverage.live .coverage.agent .coverage.trainer
+	$(VENV)/bin/coverage combine -q .coverage.service .coverage.commands .coverage.agent .coverage.trainer
 	$(VENV)/bin/coverage report >.coverage.txt; status=$$?; tail -n 25 .coverage.txt; exit $$status
 
 agent-alone: $(AGENT_VENV)/$(STAMP)
