@@ -46,7 +46,7 @@ class FileServer:
         """Offer a bundle as a .tar; returns its URL and SHA-256."""
         path = self.folder / name
         with tarfile.open(path, "w") as archive:
-            archive.add(bundle, bundle.name)
+            archive.add(bundle.resolve(), bundle.name)  # an installed bundle is a link
         return self.url + name, hashlib.sha256(path.read_bytes()).hexdigest()
 
 

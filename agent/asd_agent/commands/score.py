@@ -21,7 +21,7 @@ from asd_agent.commands.console import one_line, print_json, print_table, report
 from asd_agent.config.file import load_config
 from asd_agent.config.model import RaiseAfter
 from asd_agent.errors import AsdError, AudioError, UsageError
-from asd_agent.inference.isolated_check import check_isolated
+from asd_agent.inference.isolated_check import check_foreign
 from asd_agent.inference.scorer import BundleScorer
 from asd_agent.recording_scores import RecordingScores, RecordingSettings, score_recording
 
@@ -118,7 +118,7 @@ def _scorer(path: Path, wanted: RecordingSettings, state: Path) -> BundleScorer:
     opened = Bundle.open(path)
     bundle = with_site(opened, state, wanted.section) if wanted.domain == SITE else opened
     bundle.domains(wanted.section, wanted.domain)
-    check_isolated(opened, _CPU)
+    check_foreign(opened, _CPU)
     return BundleScorer(bundle)
 
 

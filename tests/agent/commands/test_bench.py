@@ -2,15 +2,14 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
-from rigs.waiting import PATIENCE
+from asd_agent.cli import main
+from rigs.command import call
 
 
 def bench(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from asd_agent.cli import main; main()", "bench", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    return call(main, "bench", *arguments)
 
 
 def test_json_holds_every_stage_of_the_demos_bundle_and_what_the_box_carries():

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from asd_agent.cli import main
 from asd_agent.demo.broker import free_port
 from rigs.agent import running, write_config
 from rigs.broker import Broker
 from rigs.bundles import hum, write_wav
+from rigs.command import call
 from rigs.waiting import PATIENCE
 
 CHECKS = [
@@ -32,6 +34,10 @@ CHECKS = [
 
 
 def doctor(config: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    return call(main, "doctor", "-c", config, *options)
+
+
+def doctor_process(config: Path, *options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", "from asd_agent.cli import main; main()", "doctor", "-c", str(config), *options]
     return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
@@ -44,7 +50,7 @@ def source(tmp_path: Path) -> dict[str, object]:
 @pytest.mark.rig
 def test_a_box_that_is_well_exits_0_and_every_check_says_that_it_begins(bundle_path: Path, tmp_path: Path, source):
     with Broker(tmp_path / "broker") as broker:
-        done = doctor(write_config(tmp_path, bundle_path, source, broker.port))
+        done = doctor_process(write_config(tmp_path, bundle_path, source, broker.port))
     assert done.returncode == 0, done.stdout
     assert done.stderr.splitlines() == [f"checking {name} …" for name in CHECKS]
     assert "broker publish: accepts messages and delivers them" in done.stdout

@@ -52,9 +52,9 @@ def test_from_recordings_to_a_site_that_is_checked_scored_and_taken_back(bundle_
     refused = agent("run", "-c", config)
     assert refused.returncode == 78
     assert "was not calibrated here" in refused.stderr
-    assert agent("check", "-c", config).returncode == 78
+    assert call(main, "check", "-c", config).returncode == 78
 
-    tried = agent("calibrate", "m", "-c", config, "--clips", sound, "--dry-run", "--json")
+    tried = call(main, "calibrate", "m", "-c", config, "--clips", sound, "--dry-run", "--json")
     assert tried.returncode == 0, tried.stderr
     assert json.loads(tried.stdout)["overlay"] is None
     assert json.loads(tried.stdout)["left_out"] == {}
@@ -63,20 +63,20 @@ def test_from_recordings_to_a_site_that_is_checked_scored_and_taken_back(bundle_
     assert agent("calibrate", "m", "-c", config, "--clips", sound, "--draft", tmp_path / "draft").returncode == 2
     assert not (tmp_path / "state" / "site").exists()
 
-    done = agent("calibrate", "m", "-c", config, "--clips", sound)
+    done = call(main, "calibrate", "m", "-c", config, "--clips", sound)
     assert done.returncode == 0, done.stderr
     assert "12 windows (2.0 min) from 12 recordings" in done.stdout
     assert "100 % above its threshold" in done.stdout
     assert "warning: 100 % of it is anomalous by the bundle's own threshold" in done.stdout
-    assert agent("check", "-c", config).returncode == 0
+    assert call(main, "check", "-c", config).returncode == 0
     place = ("--bundle", bundle_path, "--state", tmp_path / "state", "--json")
-    scored = agent("score", *sorted(sound.iterdir()), "--domain", "site", *place)
+    scored = call(main, "score", *sorted(sound.iterdir()), "--domain", "site", *place)
     assert sum(c["anomalous"] for c in json.loads(scored.stdout)["clips"]) <= 1
-    scored = agent("score", *sorted(sound.iterdir()), "--domain", "source", *place)
+    scored = call(main, "score", *sorted(sound.iterdir()), "--domain", "source", *place)
     assert all(c["anomalous"] for c in json.loads(scored.stdout)["clips"])
 
-    assert agent("calibrate", "m", "-c", config, "--undo").returncode == 0
-    assert agent("check", "-c", config).returncode == 78
+    assert call(main, "calibrate", "m", "-c", config, "--undo").returncode == 0
+    assert call(main, "check", "-c", config).returncode == 78
 
 
 def test_of_a_stereo_recording_the_monitors_channel_is_taken(bundle_path: Path, tmp_path: Path):
@@ -225,9 +225,9 @@ def test_a_microphone_is_recorded_beside_the_service_and_without_it(bundle_path:
         with Listener(broker.settings(), "asd/#") as heard, running(config, environment) as service:
             microphone.play(sound)
             heard.wait_where(SCORES, lambda s: s["score"] is not None)
-            beside = agent(*call, "--minutes", "0.3", environment=environment)
+            beside = agent(*call, "--minutes", "0.15", environment=environment)
             assert beside.returncode == 0, beside.stderr
-            assert json.loads(beside.stdout)["clips"] == 2
+            assert json.loads(beside.stdout)["clips"] == 1
             done = agent("calibrate", "m", "-c", config, "--minutes", "0.5", "--json", environment=environment)
             assert done.returncode == 0, done.stderr
             assert json.loads(done.stdout)["provisional"] is True
@@ -236,7 +236,7 @@ def test_a_microphone_is_recorded_beside_the_service_and_without_it(bundle_path:
             heard.wait_where(SCORES, lambda s: s["domain"] == "site" and s["score"] is not None)
             assert len(service.children()) == 1  # nobody else opened the microphone
         microphone.play(sound)
-        alone = agent(*call, "--minutes", "0.5", environment=environment)
+        alone = agent(*call, "--minutes", "0.3", environment=environment)
     assert alone.returncode == 0, alone.stderr
     assert json.loads(alone.stdout)["recorded"] == 1
     shutil.rmtree(tmp_path / "data")
@@ -246,13 +246,13 @@ def test_a_microphone_is_recorded_beside_the_service_and_without_it(bundle_path:
 def test_recording_a_muted_microphone_ends_and_names_the_silence(tmp_path: Path):
     with VirtualMicrophone() as microphone:
         done = agent(
-            *("record", "--device", DEVICE, "--machine", "fan", "--out", tmp_path / "data", "--give-up-minutes", "0.3"),
+            *("record", "--device", DEVICE, "--machine", "fan", "--out", tmp_path / "data", "--give-up-minutes", "0.1"),
             environment=microphone.environment,
         )
     assert done.returncode == 1
     lines = done.stderr.splitlines()
     assert lines[0].startswith(f"listening to source {DEVICE}, 120 clips are wanted")
-    assert "nothing was fit to keep for 0.3 min (silence); 0 of 120 clips are recorded" in lines[-1]
+    assert "nothing was fit to keep for 0.1 min (silence); 0 of 120 clips are recorded" in lines[-1]
     assert "asd-agent doctor" in lines[-1]
 
 
@@ -262,12 +262,16 @@ def test_recording_a_microphone_that_is_gone_ends_and_names_it(bundle_path: Path
     with VirtualMicrophone() as microphone, Broker(tmp_path) as broker:
         microphone.unplug()
         config = write_config(tmp_path, bundle_path, {"kind": "microphone", "device": DEVICE}, broker.port)
-        call = ("record", "-c", config, "--machine", "fan", "--out", tmp_path / "data")
+        arguments = ("record", "-c", config, "--machine", "fan", "--out", tmp_path / "data")
         with contextlib.ExitStack() as stack:
             if beside:
                 service = stack.enter_context(running(config, microphone.environment))
                 service.wait_log("waiting for it")
-            done = agent(*call, environment=microphone.environment)
+            with (
+                mock.patch("asd_agent.audio.window_source.TIMEOUT_SECONDS", 8.0),
+                mock.patch.dict(os.environ, microphone.environment),
+            ):
+                done = call(main, *arguments)
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]
     assert "delivers nothing" in last
