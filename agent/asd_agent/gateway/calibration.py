@@ -73,7 +73,7 @@ def apply_level(config: Config, monitor: str, level: float, replayed: dict[str, 
         like=like,
         created=datetime.now(timezone.utc).replace(microsecond=0),
         heard_seconds=max(seconds, 1.0),
-        heard_from=f"a replay of the history, confirmed by {by}",
+        heard_from="a replay of the history",
         condition=condition.model_copy(update={"threshold": threshold}),
         report={"level_before": before.raise_level, "level": level, "by": by},
     )
