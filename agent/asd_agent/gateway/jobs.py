@@ -27,7 +27,7 @@ LARGEST_RESULT = 1 << 20
 
 
 @dataclass
-class Job:
+class BoxJob:
     """One job.
 
     Attributes:
@@ -77,15 +77,15 @@ class JobRunner:
     def __init__(self, command: Callable[[list[str]], list[str]] | None = None) -> None:
         self._command = command or _command
         self._lock = threading.Lock()
-        self._job: Job | None = None
+        self._job: BoxJob | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._cancelled = False
 
-    def newest(self) -> Job | None:
+    def newest(self) -> BoxJob | None:
         """Return the job that runs, or the one that ended last."""
         return self._job
 
-    def start(self, job: Job, arguments: list[str], prepare: Callable[[], None]) -> None:
+    def start(self, job: BoxJob, arguments: list[str], prepare: Callable[[], None]) -> None:
         """Start a job.
 
         Args:
@@ -121,7 +121,7 @@ class JobRunner:
             if self._process is not None:
                 self._process.kill()
 
-    def _run(self, job: Job, arguments: list[str]) -> None:
+    def _run(self, job: BoxJob, arguments: list[str]) -> None:
         status: int | None = None
         try:
             with tempfile.TemporaryFile() as output:
@@ -140,7 +140,7 @@ class JobRunner:
             job.state = "cancelled" if self._cancelled else "done" if done else "failed"
         log.info("job %s of monitor %s by %r: %s (status %s)", job.kind, job.monitor, job.by, job.state, status)
 
-    def _wait(self, job: Job, arguments: list[str], output: IO[bytes]) -> int:
+    def _wait(self, job: BoxJob, arguments: list[str], output: IO[bytes]) -> int:
         with subprocess.Popen(
             self._command(arguments), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.PIPE
         ) as process:

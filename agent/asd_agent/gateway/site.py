@@ -15,7 +15,7 @@ from asd_agent.config.model import Config, MonitorSettings
 from asd_agent.control_client import ask
 from asd_agent.errors import AsdError
 from asd_agent.gateway.fields import name_field, number_field, person_field
-from asd_agent.gateway.jobs import Job, JobRunner
+from asd_agent.gateway.jobs import BoxJob, JobRunner
 from asd_agent.gateway.server import GatewayAnswer
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ class SiteAnswers:
         if document.get("with_false_alarms") is True:
             arguments.append("--with-false-alarms")
         self._jobs.start(
-            Job(KIND, name, by, 60.0 * minutes), arguments, lambda: _remove_draft(self._draft_folder(name))
+            BoxJob(KIND, name, by, 60.0 * minutes), arguments, lambda: _remove_draft(self._draft_folder(name))
         )
         log.info("calibration of monitor %s started by %r: %g min", name, by, minutes)
         return GatewayAnswer({})

@@ -8,13 +8,16 @@ import pytest
 
 from asd_agent.errors import AsdError
 from asd_agent.gateway import jobs
-from asd_agent.gateway.jobs import LINES_KEPT, Job, JobRunner
+from asd_agent.gateway.jobs import LINES_KEPT, BoxJob, JobRunner
 from rigs.waiting import wait_until
 
 
-def ended(script: str) -> Job:
+def ended(script: str) -> BoxJob:
     """The job of a script, once it has ended."""
-    runner, job = JobRunner(lambda arguments: [sys.executable, "-c", *arguments]), Job("calibrate", "m", "anna", 30.0)
+    runner, job = (
+        JobRunner(lambda arguments: [sys.executable, "-c", *arguments]),
+        BoxJob("calibrate", "m", "anna", 30.0),
+    )
     runner.start(job, [script], lambda: None)
     wait_until(lambda: job.state != "running", "the job does not end")
     return job
@@ -52,7 +55,7 @@ def test_one_job_at_a_time_and_it_can_be_cancelled():
     runner = JobRunner(lambda arguments: [sys.executable, "-c", *arguments])
     with pytest.raises(AsdError, match="no job runs"):
         runner.cancel("anna")
-    first, second = Job("calibrate", "m", "anna", 30.0), Job("calibrate", "n", "otto", 30.0)
+    first, second = BoxJob("calibrate", "m", "anna", 30.0), BoxJob("calibrate", "n", "otto", 30.0)
     runner.start(first, ["import time; time.sleep(600)"], lambda: None)
     with pytest.raises(AsdError, match="anna already runs calibrate for m"):
         runner.start(second, ["print({})"], lambda: pytest.fail("prepared beside a job that runs"))
@@ -64,7 +67,7 @@ def test_one_job_at_a_time_and_it_can_be_cancelled():
 
 
 def test_a_program_that_cannot_be_started_is_a_reason():
-    runner, job = JobRunner(lambda _: ["/nonexistent/program"]), Job("calibrate", "m", "anna", 30.0)
+    runner, job = JobRunner(lambda _: ["/nonexistent/program"]), BoxJob("calibrate", "m", "anna", 30.0)
     runner.start(job, [], lambda: None)
     wait_until(lambda: job.state == "failed", "the job does not end")
     assert "cannot be started" in job.lines[-1]
