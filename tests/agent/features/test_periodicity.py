@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -88,11 +90,17 @@ def test_a_rhythm_too_fast_for_frames_is_not_told_as_a_slower_one():
     assert errors.explain(0.02 * rng.normal(size=t.size) + buzz).period_s == pytest.approx(1 / 21.0, rel=0.03)
 
 
+@cache
+def simulated(machine: str, section: int) -> Errors:
+    """Errors against normal clips of a simulated machine."""
+    return Errors([render(machine, section, "source", seed=100 + s)[0] for s in range(6)])
+
+
 @pytest.mark.parametrize(("machine", "fault"), [("valve", "chatter"), ("valve", "wear"), ("fan", "blade")])
 def test_simulated_faults_are_told_with_the_rate_that_the_simulator_gave_them(machine, fault):
     told = []
     for section in range(3):
-        errors = Errors([render(machine, section, "source", seed=100 + s)[0] for s in range(6)])
+        errors = simulated(machine, section)
         for seed in range(4):
             x, run = render(machine, section, "source", seed=seed, fault=fault, severity=1.0)
             true = int(run["period"]) / 1000 if machine == "valve" else 60 / int(run["speed"])
