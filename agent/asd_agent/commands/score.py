@@ -114,7 +114,7 @@ def _rule(text: str) -> RaiseAfter:
 
 
 def _scorer(path: Path, wanted: RecordingSettings, state: Path) -> BundleScorer:
-    """Open a bundle, check its golden scores, and load it."""
+    """Open a bundle, check its golden scores unless the registry did, and load it."""
     opened = Bundle.open(path)
     bundle = with_site(opened, state, wanted.section) if wanted.domain == SITE else opened
     bundle.domains(wanted.section, wanted.domain)
