@@ -40,7 +40,7 @@ def wandering(days: float, rule: Rule, minutes: float, rng: np.random.Generator,
     return np.asarray(np.expm1(0.35 * z) / 0.35 if skewed else z)
 
 
-def alarms_a_day(levels: Sequence[float], scores: Float, rule: Rule, points: int = 16) -> Float:
+def alarms_a_day(levels: Sequence[float], scores: Float, rule: Rule, points: int = 24) -> Float:
     """Return the alarms a day that each level gives on a long series, from counts at some levels between them."""
     days = len(scores) * rule.hop_seconds / SECONDS_A_DAY
     at = np.linspace(min(levels), max(levels), points)
