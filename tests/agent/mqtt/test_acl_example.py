@@ -10,7 +10,7 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from rigs.broker import Broker, program
-from rigs.waiting import PATIENCE
+from rigs.waiting import PATIENCE, wait_until
 
 ACL = Path(__file__).parents[3] / "docs" / "examples" / "mosquitto.acl"
 USERS = ("hall-3-box-1", "hall-4-box-1", "viewer", "operator", "deployer", "homeassistant")
@@ -78,14 +78,16 @@ def test_each_user_may_say_what_is_its_own(broker, user, topic, allowed):
 )
 def test_each_user_hears_what_is_meant_for_it(broker, user, topic, allowed):
     # Mosquitto grants every subscription and holds back what may not be read.
-    heard = []
+    heard, granted = [], []
     client = paho.Client(CallbackAPIVersion.VERSION2, f"s-{user}")
     client.username_pw_set(user, user)
     client.on_message = lambda _c, _d, message: heard.append(message.topic)
+    client.on_subscribe = lambda *given: granted.append(given)
     client.connect("127.0.0.1", broker.port)
     client.loop_start()
     client.subscribe(topic, qos=1)
     client.subscribe(f"asd/{user}/#", qos=1)
+    wait_until(lambda: len(granted) == 2, "the broker does not answer the subscriptions")
     speaker = "operator" if "command" in topic else "hall-3-box-1"
     assert may_publish(broker, speaker, topic)
     end = "asd/hall-3-box-1/command/unshelve" if user == "hall-3-box-1" else topic
