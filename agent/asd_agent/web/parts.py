@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 
 from asd_agent import __version__
-from asd_agent.config.model import Config, WebSettings
+from asd_agent.config.model import Config, MonitorSettings, WebSettings
 from asd_agent.web import values
 from asd_agent.web.service_client import RefusedError, ServiceAwayError, ServiceClient
 from asd_agent.web.sessions import COOKIE, LoginLimit, LoginSessions
@@ -28,6 +28,10 @@ Handler = Callable[[Request], Awaitable[Response]]
 LOCAL = User("local", "operator")
 """Whoever uses a page without users: somebody at this very box."""
 FOLDER = files("asd_agent.web")
+
+
+class UnknownMonitorError(Exception):
+    """A page of a monitor that is not in the configuration."""
 
 
 @dataclass
@@ -72,6 +76,17 @@ class PageParts:
             number=values.number,
             size=values.size,
         )
+
+    def monitor(self, request: Request) -> tuple[str, MonitorSettings]:
+        """Return the monitor that the path of a request names, and its settings.
+
+        Raises:
+            UnknownMonitorError: There is none of this name; `needs` answers with 404.
+        """
+        name = request.path_params["monitor"]
+        if name not in self.config.monitors:
+            raise UnknownMonitorError
+        return name, self.config.monitors[name]
 
     def user(self, request: Request, *, is_use: bool = True) -> User | None:
         """Return the person who asks; None where nobody is logged in. `is_use` as in `LoginSessions.name`."""
@@ -122,6 +137,8 @@ def needs(role: Role) -> Callable[[Handler], Handler]:
             request.state.user = user
             try:
                 return await handler(request)
+            except UnknownMonitorError:
+                return _problem(request, parts.texts("error.no_monitor"), 404)
             except RefusedError as error:
                 return _problem(request, str(error), 400)
             except ServiceAwayError as error:

@@ -20,10 +20,8 @@ USUAL_MINUTES = 20
 @needs("operator")
 async def calibrate(request: Request) -> Response:
     """Show the page, or the part of it that changes."""
-    parts, name = parts_of(request), request.path_params["monitor"]
-    settings = parts.config.monitors.get(name)
-    if settings is None:
-        return parts.page(request, "problem.html", 404, text=parts.texts("error.no_monitor"))
+    parts = parts_of(request)
+    name, settings = parts.monitor(request)
     found = await parts.service.ask("calibrations", monitor=name)
     template = "part/calibration.html" if request.headers.get("hx-request") == "true" else "calibrate.html"
     return parts.page(

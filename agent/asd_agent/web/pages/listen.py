@@ -38,10 +38,8 @@ _NO_STORE = {"X-Accel-Buffering": "no", "Cache-Control": "no-store"}
 @needs("operator")
 async def listen(request: Request) -> Response:
     """Show the page."""
-    parts, name = parts_of(request), request.path_params["monitor"]
-    settings = parts.config.monitors.get(name)
-    if settings is None:
-        return parts.page(request, "problem.html", 404, text=parts.texts("error.no_monitor"))
+    parts = parts_of(request)
+    name, settings = parts.monitor(request)
     scale = {"bands": SPEC.n_mels, "column": SPEC.frame_seconds(), "low": LOWEST_DB, "step": STEP_DB}
     states = json.dumps(parts.texts.some("source."))
     return parts.page(
@@ -63,10 +61,9 @@ async def sound(request: Request) -> Response:
 
 
 def _stream(request: Request, media: str, head: bytes, part: Callable[[SoundPiece], bytes]) -> Response:
-    parts, name = parts_of(request), request.path_params["monitor"]
+    parts = parts_of(request)
     hub: SoundHub = request.app.state.sound
-    if name not in parts.config.monitors:
-        return PlainTextResponse(parts.texts("error.no_monitor"), 404)
+    name, _ = parts.monitor(request)
     if hub.listeners() >= MOST_LISTENERS:
         return PlainTextResponse(parts.texts("listen.too_many"), 503, {"Retry-After": "30"})
     log.info("%s listens to monitor %s (%s)", request.state.user.name, name, media)

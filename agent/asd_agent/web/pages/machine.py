@@ -27,10 +27,8 @@ POINTS = 1000
 @needs("viewer")
 async def machine(request: Request) -> Response:
     """Show the page of a monitor."""
-    parts, name = parts_of(request), request.path_params["monitor"]
-    settings = parts.config.monitors.get(name)
-    if settings is None:
-        return parts.page(request, "problem.html", 404, text=parts.texts("error.no_monitor"))
+    parts = parts_of(request)
+    name, settings = parts.monitor(request)
     states = await states_of(parts.service)
     state = states.get("monitors", {}).get(name)
     health = states.get("health") or {}
