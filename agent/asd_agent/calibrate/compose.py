@@ -84,6 +84,11 @@ class CalibrationSound:
     recordings: int | None = None
     session: str = ""
 
+    @property
+    def is_provisional(self) -> bool:
+        """True where the levels need more sound, or sound of other days."""
+        return self.provisional or bool(self.session)
+
 
 def compose(
     section: str,
@@ -139,7 +144,7 @@ def compose(
         standardisation=overall,
         reference=key,
         clips=sound.clips,
-        provisional=sound.provisional or bool(sound.session),
+        provisional=sound.is_provisional,
         session=sound.session,
         level_dbfs=_levels(sound),
         threshold=_threshold(arrays[key], asked, sound, streams),
@@ -187,7 +192,7 @@ def compose_moved(
         "experts": uses,
         "reference": key,
         "clips": sound.clips,
-        "provisional": sound.provisional or bool(sound.session),
+        "provisional": sound.is_provisional,
         "session": sound.session,
         "level_dbfs": _levels(sound),
         "threshold": _threshold(arrays[key], asked, sound),

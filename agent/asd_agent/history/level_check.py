@@ -39,8 +39,7 @@ def is_unlike_training(minutes: Columns) -> bool:
         minutes: Dtype `MINUTE`, in the order of time.
     """
     judged = minutes[minutes["scored"] > 0]
-    others = np.flatnonzero(~np.isin(judged["level"], judged["level"][-LATELY:]))
-    own = judged[others[-1] + 1 :] if len(others) else judged
+    own = judged[_begin_of_present(judged["level"]) :]
     if len(own) < LEAST_MINUTES:
         return False
     first, newest = own[:LEAST_MINUTES], own[-LEAST_MINUTES:]
@@ -96,10 +95,13 @@ def at_present_level(windows: WindowBlock) -> WindowBlock:
     judged = np.flatnonzero(np.isfinite(levels))
     if not len(judged):
         return windows.select(np.zeros(len(windows), dtype=np.bool_))
-    known = levels[judged]
-    others = np.flatnonzero(~np.isin(known, known[-LATELY:]))
-    kept = np.arange(len(windows)) >= (judged[others[-1] + 1] if len(others) else judged[0])
-    return windows.select(kept)
+    return windows.select(np.arange(len(windows)) >= judged[_begin_of_present(levels[judged])])
+
+
+def _begin_of_present(levels: npt.NDArray[np.floating]) -> int:
+    """Return the place from which on the levels are those in use at the end."""
+    others = np.flatnonzero(~np.isin(levels, levels[-LATELY:]))
+    return int(others[-1]) + 1 if len(others) else 0
 
 
 def _stretches(windows: WindowBlock, normal: npt.NDArray[np.bool_], rule: Rule) -> list[npt.NDArray[np.float64]]:
