@@ -36,6 +36,7 @@ async def machine(request: Request) -> Response:
         request, "machine.html", name=name, settings=settings, state=state,
         word=shown_state(state, settings.hop_seconds) if states["running"] else "unknown",
         source=health.get("sources", {}).get(settings.source, {}), drift=health.get("drift", {}).get(name),
+        level_note=health.get("levels", {}).get(name),
         ranges=list(RANGES), days=REPLAY_DAYS, level=(state or {}).get("threshold"),
     )  # fmt: skip
 

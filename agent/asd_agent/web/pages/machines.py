@@ -81,6 +81,7 @@ def tiles_of(states: dict[str, Any], monitors: Any, charts: dict[str, Any]) -> l
                 "source_state": source.get("state"),
                 "level_dbfs": source.get("level_dbfs"),
                 "drift": health.get("drift", {}).get(name),
+                "level_note": health.get("levels", {}).get(name),
                 "chart": charts.get(name),
                 "section": settings.section,
             }
