@@ -1,4 +1,4 @@
-"""Do alerts arrive? Agents and brokers are killed and networks cut, over TLS, and every alert is counted.
+"""Delivery of alerts, every one counted, while agents and brokers are killed and networks cut, over TLS.
 
     python benchmarks/delivery.py --rounds 200
 

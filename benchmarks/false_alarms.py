@@ -1,4 +1,4 @@
-"""Do thresholds keep their word? Rates on normal clips that no fit has seen, and alarms a day on a normal stream.
+"""False alarms got against those wanted: on normal clips that no fit has seen, and a day on a normal stream.
 
     python benchmarks/false_alarms.py clips --machine fan --repeats 50
     python benchmarks/false_alarms.py stream --machine fan --hours 24 --clips 300

@@ -1,4 +1,4 @@
-"""Do alarms reach people? 100 alarms through MQTT, a mail server and a push server, each of them away in turn.
+"""Alarms on their way to people: 100 through MQTT, a mail server and a push server, each of them away in turn.
 
     python benchmarks/notifications.py --alarms 100 --away 60
 

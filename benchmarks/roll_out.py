@@ -1,4 +1,4 @@
-"""Does a roll-out stop at a bad box? Real agents on one broker, one of which must return to its former bundle.
+"""Roll-out that stops at a bad box: real agents on one broker, one of which must return to its former bundle.
 
     python benchmarks/roll_out.py --agents 20 --bad 3
 
