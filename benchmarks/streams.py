@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
 import re
@@ -20,13 +21,16 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import soundfile
 import yaml
+
+from asd_agent.alarm.rate import a_day
+from asd_agent.bundle.bundle import Bundle
 
 RATE = 16_000
 SITE_MINUTES = (5, 20)
@@ -62,6 +66,7 @@ class Row:
         over_faulty: Share of faulty windows over it, in %.
         delay: Seconds of faulty sound until the alarm; None where none came.
         note: Why nothing was measured.
+        stated: Upper 95 % limit of the alarms a day that the level states; None where it states none.
     """
 
     cell: str
@@ -73,6 +78,16 @@ class Row:
     over_faulty: float = 0.0
     delay: float | None = None
     note: str = ""
+    stated: float | None = None
+
+    @property
+    def limit(self) -> str:
+        """The stated limit, and whether so many alarms are too many for it: less likely than 5 %."""
+        if self.stated is None:
+            return "none"
+        expected = self.stated * self.normal_hours / 24
+        below = sum(math.exp(-expected) * expected**n / math.factorial(n) for n in range(self.alarms))
+        return f"{a_day(self.stated)}{', exceeded' if 1 - below < 0.05 else ''}"
 
 
 def cells(root: Path, machines: Sequence[str]) -> Iterator[Cell]:
@@ -157,19 +172,20 @@ def measured(cell: Cell, rates: Sequence[float | None], place: Path) -> Iterator
             continue
         bundle = out / cell.machine
         row = judged(bundle, cell, cell.normal, place, "--domain", "source")
-        yield Row(**{**asdict(row), "what": "learn", "wanted": wanted})
+        stated = Bundle.open(bundle).condition(cell.section, "source").threshold.upper_per_day
+        yield replace(row, what="learn", wanted=wanted, stated=stated)
         for minutes in SITE_MINUTES:
             what, count = f"site, {minutes} min", minutes * 6
             if len(cell.normal) < count + 6:
                 yield Row(cell.name, what, wanted, note=f"only {len(cell.normal) / 6:.1f} min of normal sound")
                 continue
             try:
-                state = calibrated(bundle, cell, cell.normal[:count], out / what.replace(" ", ""), rate)
+                state, stated = calibrated(bundle, cell, cell.normal[:count], out / what.replace(" ", ""), rate)
                 row = judged(bundle, cell, cell.normal[count:], place, "--domain", "site", "--state", str(state))
             except RuntimeError as error:
                 yield Row(cell.name, what, wanted, note=str(error))
                 continue
-            yield Row(**{**asdict(row), "what": what, "wanted": wanted})
+            yield replace(row, what=what, wanted=wanted, stated=stated)
 
 
 def trained(
@@ -192,11 +208,14 @@ def trained(
             except RuntimeError as error:
                 yield Row(cell.name, recipe, wanted, note=str(error))
                 continue
-            yield Row(**{**asdict(row), "what": recipe, "wanted": wanted})
+            condition = Bundle.open(bundle).condition(cell.section, cell.domain)
+            yield replace(row, what=recipe, wanted=wanted, stated=condition.threshold.upper_per_day)
 
 
-def calibrated(bundle: Path, cell: Cell, clips: Sequence[Path], place: Path, rate: Sequence[str]) -> Path:
-    """Calibrate a monitor of an agent.yaml to clips, and return its state folder."""
+def calibrated(
+    bundle: Path, cell: Cell, clips: Sequence[Path], place: Path, rate: Sequence[str]
+) -> tuple[Path, float | None]:
+    """Calibrate a monitor of an agent.yaml to clips, and return its state folder and the stated limit."""
     place.mkdir(parents=True)
     sound, state = joined(clips, place / "site.wav"), place / "state"
     monitor = {"source": "sound", "bundle": str(bundle), "section": cell.section, "domain": "site"}
@@ -208,22 +227,22 @@ def calibrated(bundle: Path, cell: Cell, clips: Sequence[Path], place: Path, rat
         "mqtt": {"host": "127.0.0.1"},
     }
     (place / "agent.yaml").write_text(yaml.safe_dump(config))
-    agent("calibrate", "m", "-c", str(place / "agent.yaml"), "--clips", str(sound), *rate)
-    return state
+    printed = agent("calibrate", "m", "-c", str(place / "agent.yaml"), "--clips", str(sound), *rate, "--json")
+    return state, json.loads(printed)["upper_per_day"]
 
 
 def show(row: Row) -> None:
     """Print one row of a Markdown table."""
     wanted = "default" if row.wanted is None else f"{row.wanted:g}"
     if row.note and not row.normal_hours:
-        sys.stdout.write(f"| {row.cell} | {row.what} | {wanted} | – | – | – | {row.note} |\n")
+        sys.stdout.write(f"| {row.cell} | {row.what} | {wanted} | – | – | – | – | {row.note} |\n")
     else:
         delay = f"{row.delay:.0f} s" if row.delay is not None else "not found"
         if row.note:
             delay += f"; {row.note}"
         alarms = f"{row.alarms} in {row.normal_hours * 60:.0f} min"
         shares = f"{row.over_normal:.0f} | {row.over_faulty:.0f}"
-        sys.stdout.write(f"| {row.cell} | {row.what} | {wanted} | {alarms} | {shares} | {delay} |\n")
+        sys.stdout.write(f"| {row.cell} | {row.what} | {wanted} | {alarms} | {row.limit} | {shares} | {delay} |\n")
     sys.stdout.flush()
 
 
@@ -241,9 +260,10 @@ def main() -> None:
     rates = [None if rate == "default" else float(rate) for rate in given.rates.split(",")]
     sys.stdout.write(f"{platform.machine()}, Python {platform.python_version()}, numpy {np.__version__}; no seeds\n\n")
     sys.stdout.write(
-        "| cell | bundle | wanted a day | alarms on normal sound | normal over % | faulty over % | delay |\n"
+        "| cell | bundle | wanted a day | alarms on normal sound | at most a day "
+        "| normal over % | faulty over % | delay |\n"
     )
-    sys.stdout.write("|---|---|---|---|---|---|---|\n")
+    sys.stdout.write("|---|---|---|---|---|---|---|---|\n")
     rows = []
     kept = tempfile.TemporaryDirectory()  # what recipes have trained, for all cells of a machine
     for cell in cells(given.data, given.machine):

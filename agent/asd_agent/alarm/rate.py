@@ -30,6 +30,7 @@ __all__ = [
     "Method",
     "Promise",
     "Rule",
+    "a_day",
     "default_rate",
     "fit_threshold",
     "rate_at",
@@ -193,10 +194,13 @@ def threshold_under(threshold: Threshold, reference: Scores, rule: Rule) -> Thre
     if threshold.rule == own:
         return threshold
     rate, normal = rate_at(threshold.raise_level, reference, rule)
+    stated_none = threshold.basis is not None and threshold.upper_per_day is None
     update = {
         "window_rate": min(1.0, rate.window_rate),
         "false_alarms_per_day": rate.expected,
-        "upper_per_day": rate.upper,
+        # A limit of one domain, or none at all, says that these scores show none.
+        "upper_per_day": None if stated_none or threshold.upper_domain else rate.upper,
+        "upper_domain": "",
         "least_per_day": normal.least_per_day,
         "attainable": rate.expected <= threshold.wanted_per_day * (1 + ROUNDING),
         "basis": normal.basis,
@@ -206,17 +210,29 @@ def threshold_under(threshold: Threshold, reference: Scores, rule: Rule) -> Thre
     return threshold.model_copy(update=update)
 
 
+def a_day(rate: float) -> str:
+    """Return a rate in two digits.
+
+    >>> a_day(0.1234), a_day(262.3)
+    ('0.12', '260')
+    """
+    return f"{float(f'{rate:.2g}'):g}"
+
+
 def rate_text(threshold: Threshold) -> str:
     """Return what to expect of a threshold in words, without a number that its data do not support."""
-    wanted = f"{threshold.wanted_per_day:.2g} wanted"
+    wanted = f"{a_day(threshold.wanted_per_day)} wanted"
     if threshold.basis is None:
-        return f"{threshold.false_alarms_per_day:.2g} a day expected, {wanted}"
+        return f"{a_day(threshold.false_alarms_per_day)} a day expected, {wanted}"
     sound = _sound(threshold)
     least = threshold.least_per_day
     if least is not None and threshold.wanted_per_day < least * (1 - ROUNDING):
-        return f"{sound} support no rate under {least:.2g} a day, {wanted}"
-    limit = f", at most {threshold.upper_per_day:.2g} (95 %)" if threshold.upper_per_day is not None else ""
-    return f"{threshold.false_alarms_per_day:.2g} a day expected{limit}, {wanted}; from {sound}"
+        return f"{sound} support no rate under {a_day(least)} a day, {wanted}"
+    limit = ", no upper limit"
+    if threshold.upper_per_day is not None:
+        where = f", in {threshold.upper_domain} alone" if threshold.upper_domain else ""
+        limit = f", at most {a_day(threshold.upper_per_day)} (95 %{where})"
+    return f"{a_day(threshold.false_alarms_per_day)} a day expected{limit}, {wanted}; from {sound}"
 
 
 def _sound(threshold: Threshold) -> str:

@@ -25,6 +25,7 @@ CLIPS_A_RECORDING = 30
 """Five minutes: a block that long is held out as a whole."""
 _NUMBER = re.compile(r"section_(\d{2})_(source|target)_train_normal_(\d{4,})(?:_.*)?\.wav\Z")
 _CLIP = re.compile(r"section_\d{2}_.*_(?P<number>\d{4,})_rec_(?P<rec>[A-Za-z0-9-]+)\Z")
+_DOMAIN = re.compile(r"section_\d{2}_(source|target)_")
 _STRETCH = re.compile(r"(b\d+)s\d+\Z")
 _BLOCK = re.compile(r"-?b\d+(s\d+)?\Z")
 _TIME = re.compile(r"(?P<day>\d{8})T\d{4}")
@@ -39,6 +40,16 @@ def held_out_with(recording: str) -> str:
     '20270115T0800b0'
     """
     return _STRETCH.sub(r"\1", recording)
+
+
+def domain_of(path: Path) -> str:
+    """Return the domain that the name of a clip states; empty for another file.
+
+    >>> domain_of(Path("section_00_target_train_normal_0007.wav"))
+    'target'
+    """
+    found = _DOMAIN.match(path.name)
+    return found[1] if found else ""
 
 
 def recording_of(path: Path) -> tuple[str, int] | None:

@@ -133,7 +133,9 @@ class Threshold(ManifestPart):
         false_alarms_per_day: Expected rate after k-of-n, by the rule in `asd_agent.alarm.rate`.
         wanted_per_day: Wanted rate; more than attainable when the reference is small.
         extrapolated: The level is beyond the highest reference score.
-        upper_per_day: Upper 95 % limit of the rate; this and all below are absent in earlier bundles.
+        upper_per_day: Upper 95 % limit of the rate, absent where too few clips show one; this and all below are absent
+            in earlier bundles.
+        upper_domain: The one domain of the clips that the limit is that of, where it is not that of all.
         least_per_day: Smallest rate that the normal sound supports.
         attainable: Whether the wanted rate is at least that.
         basis: Contiguous recordings (`streams`) or loose `clips`.
@@ -150,6 +152,7 @@ class Threshold(ManifestPart):
     wanted_per_day: Rate
     extrapolated: bool = False
     upper_per_day: Rate | None = None
+    upper_domain: str = Field(default="", max_length=40)
     least_per_day: Rate | None = None
     attainable: bool | None = None
     basis: Literal["streams", "clips"] | None = None

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from asd_agent.alarm.normal_scores import StreamScores
+from asd_agent.alarm.normal_scores import ClipScores, StreamScores
 from asd_agent.alarm.rate import Method, Rule, fit_threshold
 from asd_agent.bundle.manifest import (
     Combination,
@@ -75,6 +75,7 @@ class CalibrationSound:
         session: The one session or day that all of them come from, in words; see `session_of`.
         hops: Windows at the rule's hop, where clips are contiguous.
         recordings: Recordings that the clips come from.
+        domains: Domain of each clip; empty where none is known.
     """
 
     clips: int
@@ -83,6 +84,7 @@ class CalibrationSound:
     hops: HopWindows | None = None
     recordings: int | None = None
     session: str = ""
+    domains: Sequence[str] = ()
 
     @property
     def is_provisional(self) -> bool:
@@ -135,7 +137,8 @@ def compose(
     overall = standardisation(total)
     key = f"{prefix}/{REFERENCE}"
     _store(arrays, key, np.sort(standardise(total, overall)))
-    streams = _streams(experts, combination, standardise(scores, overall), overall, sound, asked.rule)
+    clips = standardise(scores, overall)
+    streams = _streams(experts, combination, clips, overall, sound, asked.rule)
     condition = Condition(
         section=section,
         domain=domain,
@@ -147,7 +150,7 @@ def compose(
         provisional=sound.is_provisional,
         session=sound.session,
         level_dbfs=_levels(sound),
-        threshold=_threshold(arrays[key], asked, sound, streams),
+        threshold=_limited(_threshold(arrays[key], asked, sound, streams), clips, sound, asked.rule),
     )
     return condition, arrays
 
@@ -195,7 +198,7 @@ def compose_moved(
         "provisional": sound.is_provisional,
         "session": sound.session,
         "level_dbfs": _levels(sound),
-        "threshold": _threshold(arrays[key], asked, sound),
+        "threshold": _threshold(arrays[key], asked, sound).model_copy(update={"upper_per_day": None}),
     }
     return base.model_copy(update=update), arrays
 
@@ -215,6 +218,33 @@ def _threshold(
         streams=streams,
         recordings=sound.recordings,
     )
+
+
+def _limited(threshold: Threshold, clips: Float, sound: CalibrationSound, rule: Rule) -> Threshold:
+    """Return a threshold whose upper limit holds in each domain of its clips, or that states none.
+
+    A level over the clips of several domains keeps its rate while the machine changes between them as the clips do. It
+    may run in one of them for days. Few clips whose spread and tail are another domain's show no limit.
+
+    Args:
+        threshold: From the scores of all clips.
+        clips: Standardised score of each clip, shape (clips,); NaN for one that was not judged.
+        sound: What the clips are.
+        rule: Rule that the rates hold for.
+    """
+    if sound.provisional:
+        return threshold.model_copy(update={"upper_per_day": None})
+    if len(sound.domains) != len(clips):
+        return threshold
+    domains, judged = np.asarray(sound.domains), np.isfinite(clips)
+    for domain in sorted(set(sound.domains)):
+        own = np.sort(clips[judged & (domains == domain)])
+        if len(own) in (0, int(judged.sum())):
+            continue
+        upper = ClipScores(own, rule, tailed=False).rate(threshold.raise_level).upper
+        if domain and upper > (threshold.upper_per_day or 0.0):
+            threshold = threshold.model_copy(update={"upper_per_day": upper, "upper_domain": domain})
+    return threshold
 
 
 def _streams(

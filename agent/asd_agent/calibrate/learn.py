@@ -159,7 +159,9 @@ def learn(
         experts.append(FittedExpert(kind, [fitted], Combination()))
     levels = [level_dbfs(w) for w in sound.windows]
     recordings = sound.recordings
-    rests_on = CalibrationSound(len(sound), levels, False, hops, len(set(recordings)), session_of(recordings))
+    rests_on = CalibrationSound(
+        len(sound), levels, False, hops, len(set(recordings)), session_of(recordings), sound.domains
+    )
     condition, arrays = compose(section, "source", experts, Combination(), rests_on, asked)
     return Learnt(machine, detector, tuple(members), condition, arrays, sound, asked)
 

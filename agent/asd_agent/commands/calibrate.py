@@ -216,7 +216,12 @@ def _with_false_alarms(sound: SiteSound, origin: str, judged: Sequence[JudgedAla
         return sound, origin
     names = [f"alarm {alarm.alarm_id}" for alarm in false for _ in alarm.windows]
     windows = np.concatenate([sound.windows, *(alarm.windows for alarm in false)])
-    whole = SiteSound(windows, [*sound.recordings, *names], [*sound.follows, *(False for _ in names)])
+    whole = SiteSound(
+        windows,
+        [*sound.recordings, *names],
+        [*sound.follows, *(False for _ in names)],
+        [*sound.domains, *("" for _ in names)],
+    )
     return whole, f"{origin} and {len(false)} alarms judged false"
 
 

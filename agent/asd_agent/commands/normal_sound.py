@@ -13,7 +13,7 @@ import numpy as np
 
 from asd_agent.audio.files import SAMPLE_RATE, Signal, check_rate, check_whole, full_window, mono_blocks
 from asd_agent.audio.machine_gate import with_stops
-from asd_agent.audio.recording import continues, held_out_with, recording_of
+from asd_agent.audio.recording import continues, domain_of, held_out_with, recording_of
 from asd_agent.audio.sound_folders import SUFFIXES, folder_files
 from asd_agent.audio.sound_header import read_format
 from asd_agent.audio.window_source import SoundWindow, WindowSource
@@ -44,6 +44,7 @@ class NormalSound:
     _refused: Counter[str] = field(default_factory=Counter)
     _windows: list[Signal] = field(default_factory=list)
     _recordings: list[str] = field(default_factory=list)
+    _domains: list[str] = field(default_factory=list)
     _follows: list[bool] = field(default_factory=list)
     _origin: str = ""
     _remedy: str = "See `asd-agent doctor` for what the source delivers."
@@ -65,7 +66,8 @@ class NormalSound:
         for path, recording, goes_on in bars.track(_in_recordings(found, self.samples), description="reading"):
             windows = _windows_of(path, channel, self.samples)
             try:
-                for _ in self._take(windows, recording, 0 if goes_on and self._windows else -1):
+                end = 0 if goes_on and self._windows else -1
+                for _ in self._take(windows, recording, end, domain_of(path)):
                     self._check_length()
             except AudioError as error:
                 self.failed += 1
@@ -112,15 +114,18 @@ class NormalSound:
             sys.stderr.write(f"windows left out: {why}\n")
         if not self._windows:
             raise DataError(f"{self._origin}: no window of normal sound could be taken", self._remedy)
-        return SiteSound(np.stack(self._windows), self._recordings, self._follows)
+        return SiteSound(np.stack(self._windows), self._recordings, self._follows, self._domains)
 
-    def _take(self, candidates: Iterable[SoundWindow], recording: str, end: int = -1) -> Iterator[None]:
+    def _take(
+        self, candidates: Iterable[SoundWindow], recording: str, end: int = -1, domain: str = ""
+    ) -> Iterator[None]:
         for window, quality, stop in with_stops(candidates, self.level_above_dbfs):
             if stop is not None or quality.reasons:
                 self._refused[stop or quality.reasons[0]] += 1
             else:
                 self._windows.append(window.signal)
                 self._recordings.append(recording)
+                self._domains.append(domain)
                 self._follows.append(window.first == end)
                 end = window.first + self.samples
             yield

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from asd_agent.alarm.normal_scores import CONFIDENCE, StreamScores, gamma_quantile
-from asd_agent.alarm.rate import Promise
+from asd_agent.alarm.rate import Promise, a_day
 from asd_agent.alarm.rule import SECONDS_A_DAY, Rule
 from asd_agent.history.windows import Columns, WindowBlock
 
@@ -78,15 +78,15 @@ def broken_promise(windows: WindowBlock, alarms: Sequence[Mapping[str, object]],
     if counted < LEAST_ALARMS or _least_rate(counted, days) <= promise.at_most:
         return ""
     text = (
-        f"{counted} alarms in {days:.1f} days that nobody has judged true, where at most {promise.at_most:.2g} a day "
-        "were promised"
+        f"{counted} alarms in {days:.1f} days that nobody has judged true, "
+        f"where at most {a_day(promise.at_most)} a day were promised"
     )
     normal = StreamScores(_stretches(windows, scored, rule), rule)
     several = len(np.unique(windows.thresholds[scored])) > 1  # a domain is chosen by window, and each has its own
     if several or not normal.supports(promise.wanted_per_day):
         return f"{text}; calibrate it"
     level = normal.level(promise.wanted_per_day)
-    return f"{text}; a raise level of {level:.2f} would have given {promise.wanted_per_day:.2g} a day: calibrate it"
+    return f"{text}; a raise level of {level:.2f} would have given {a_day(promise.wanted_per_day)} a day: calibrate it"
 
 
 def at_present_level(windows: WindowBlock) -> WindowBlock:

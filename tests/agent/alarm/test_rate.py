@@ -63,7 +63,7 @@ def test_the_attainable_minimum_is_reported_when_clips_are_too_few():
     assert got.false_alarms_per_day == pytest.approx(17_280 * 2 / (11 * 12))
     assert got.least_per_day == pytest.approx(17_280 * 2 / (11 * 12))
     assert (got.wanted_per_day, got.attainable, got.basis) == (0.01, False, "clips")
-    assert rate_text(got) == "2 min of loose clips support no rate under 2.6e+02 a day, 0.01 wanted"
+    assert rate_text(got) == "2 min of loose clips support no rate under 260 a day, 0.01 wanted"
 
 
 def test_without_a_wish_one_a_day_or_the_least_that_is_supported_is_wanted():

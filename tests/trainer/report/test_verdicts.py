@@ -103,7 +103,7 @@ def test_faults_below_the_threshold_are_told_with_the_rates_that_find_them():
     one = cell(NORMAL, [1.5] * 50)
     assert "most faults are below the threshold." in said(sentences(one))
     measured = replace(one, measured={**one.measured, "half_found_per_day": 4.04, "most_found_per_day": 120.0})
-    assert "Half of them are found at 4 false alarms a day and more, 90 % at 1.2e+02." in said(sentences(measured))
+    assert "Half of them are found at 4 false alarms a day and more, 90 % at 120." in said(sentences(measured))
 
 
 def test_a_threshold_of_one_day_is_said_to_be_so():

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from asd_agent.alarm.rate import a_day
 from asd_trainer.evaluation.metrics.roc import auc
 from asd_trainer.report.gather import CellReport, ScoredClip
 
@@ -101,7 +102,7 @@ def _reach(measured: Mapping[str, Any]) -> str:
     if "half_found_per_day" not in measured:
         return ""
     half, most = measured["half_found_per_day"], measured["most_found_per_day"]
-    return f"Half of them are found at {half:.2g} false alarms a day and more, 90 % at {most:.2g}."
+    return f"Half of them are found at {a_day(half)} false alarms a day and more, 90 % at {a_day(most)}."
 
 
 def _shift(cell: CellReport, source: CellReport | None) -> list[Sentence]:

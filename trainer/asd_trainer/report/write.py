@@ -12,6 +12,7 @@ from pathlib import Path
 import soundfile
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from asd_agent.alarm.rate import a_day
 from asd_agent.audio.files import SAMPLE_RATE, Signal, full_window, read_clip
 from asd_agent.features.log_mel import FeatureSpec, mel_centres
 from asd_agent.inference.members import WindowFeatures
@@ -173,7 +174,7 @@ def _chosen(run: RunReport) -> tuple[str, ...]:
     made = manifest.provenance
     methods = {(c.threshold.method, c.threshold.wanted_per_day) for c in manifest.conditions}
     lines = [
-        f"Thresholds: {method} of held-out normal clips, for a wanted rate of {wanted:.2g} false alarms a day."
+        f"Thresholds: {method} of held-out normal clips, for a wanted rate of {a_day(wanted)} false alarms a day."
         for method, wanted in sorted(methods)
     ]
     lines.append("No choice was made by test labels; only the metrics on this page use them.")

@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from asd_agent.alarm.rate import a_day
 from asd_trainer.evaluation.score import Evaluation
 from asd_trainer.evaluation.table.values import ComparisonTable, TableDifference, TableEntry
 
@@ -103,7 +104,7 @@ def cells_table(evaluations: Sequence[Evaluation]) -> Table:
 def _rates(cell: Mapping[str, Any]) -> str:
     """Return the false alarms a day at which half and 90 % of the faults are found; empty before they were measured."""
     rates = [cell.get(key) for key in ("half_found_per_day", "most_found_per_day")]
-    return "" if None in rates else ", ".join(f"{rate:.2g}" for rate in rates)
+    return ", ".join(a_day(rate) for rate in rates if rate is not None)
 
 
 def _lines(table: ComparisonTable, newline: str) -> Iterator[tuple[str, list[str]]]:
