@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import select
 import signal
 import subprocess
@@ -118,6 +119,8 @@ def test_the_exported_bundle_tells_what_was_measured(place, run):
     manifest = json.loads((place / "models" / "fan" / "manifest.json").read_text())
     assert manifest["metrics"] == json.loads((run / "evaluation.json").read_text())
     assert manifest["provenance"]["recipe"] == "chain"
+    shown = call("asd_agent", "bundle", "show", place / "models" / "fan")
+    assert re.search(r"01 target: \d+ % of 3 labelled faults are above the level; half of them from ", shown.stdout)
 
 
 def test_what_is_done_is_not_done_again(place, run):

@@ -198,7 +198,7 @@ def threshold_under(threshold: Threshold, reference: Scores, rule: Rule) -> Thre
     update = {
         "window_rate": min(1.0, rate.window_rate),
         "false_alarms_per_day": rate.expected,
-        # A limit of one domain, or none at all, says that these scores show none.
+        # A limit of one domain, or none at all, means that these scores show none.
         "upper_per_day": None if stated_none or threshold.upper_domain else rate.upper,
         "upper_domain": "",
         "least_per_day": normal.least_per_day,

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from asd_agent.alarm.faults_found import found_text
 from asd_agent.alarm.rate import rate_text
 from asd_agent.bundle import Bundle
 from asd_agent.bundle.manifest import Condition
@@ -45,6 +46,8 @@ def show(path: _Path, json: _Json = False) -> None:
     print_table(columns, [_condition_row(c) for c in manifest.conditions], text=("experts",))
     for condition in manifest.conditions:
         sys.stdout.write(f"{condition.section} {condition.domain}: {rate_text(condition.threshold)}\n")
+        if found := found_text(manifest.metrics, condition.section, condition.domain):
+            sys.stdout.write(f"{condition.section} {condition.domain}: {found}\n")
         if condition.provisional:
             sys.stdout.write(f"{condition.section} {condition.domain} is provisional: {condition.provisional_text}\n")
 

@@ -140,6 +140,8 @@ def export(
 
     Example: asd-trainer export runs --recipe ae-ens --agreement 0.95 --out exported_models
     """
+    from asd_agent.alarm.faults_found import found_text
+    from asd_agent.alarm.rate import rate_text
     from asd_trainer.jobs.runs import find_runs, read_summary
     from asd_trainer.jobs.train import export_run
 
@@ -166,6 +168,10 @@ def export(
         if not json:
             sys.stdout.write(f"{run.machine}: {bundle.path} ({bundle.digest[:12]})\n")
             sys.stdout.write("" if pruned is None else f"{_words(pruned)}\n")
+            for c in bundle.manifest.conditions:
+                sys.stdout.write(f"{c.section} {c.domain}: {rate_text(c.threshold)}\n")
+                if faults := found_text(bundle.manifest.metrics, c.section, c.domain):
+                    sys.stdout.write(f"{c.section} {c.domain}: {faults}\n")
     if json:
         print_json({"schema": 1, "bundles": rows})
 

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from asd_agent.alarm import earliest_alarm_seconds
+from asd_agent.alarm.faults_found import found_text
 from asd_agent.alarm.rate import a_day, rate_text, rule_of, threshold_under
 from asd_agent.bundle import Bundle
 from asd_agent.bundle.bundle import SITE
@@ -91,6 +92,8 @@ def _trust(name: str, monitor: MonitorSettings, bundle: Bundle, conditions: list
             )
         level = threshold_under(c.threshold, bundle.scorers[c.reference], rule)
         found.append(ok(f"monitors.{name}", f"false alarms of {where} by {rule.k} of {rule.n}: {rate_text(level)}"))
+        if faults := found_text(bundle.manifest.metrics, c.section, c.domain):
+            found.append(ok(f"monitors.{name}", f"{where}: {faults}"))
         if level.false_alarms_per_day > RATE_MARGIN * level.wanted_per_day:
             text = f"false alarms of {where} are {a_day(level.false_alarms_per_day)} a day by this monitor's rule"
             found.append(
