@@ -10,10 +10,12 @@ import typer
 
 from asd_agent.commands.console import print_json
 from asd_agent.config.base import Strict
-from asd_agent.config.file import ConfigFileError, line_of, load_config
+from asd_agent.config.file import ConfigFileError, line_of, load_config, read_yaml
 from asd_agent.config.finding import Finding, problem
 from asd_agent.config.model import Config
-from asd_agent.errors import EXIT_CONFIG
+from asd_agent.config.stores import Paths
+from asd_agent.config.yaml_reader import YamlMistakeError, construct
+from asd_agent.errors import EXIT_CONFIG, AsdError
 
 _NAMES = {"problem": "error", "warning": "warning", "ok": "note"}
 
@@ -64,11 +66,39 @@ def inspect(path: Path) -> list[dict[str, Any]]:
         settings = load_config(path)
     except ConfigFileError as error:
         wrong = [(f.line, problem(f.key, f.text, f.remedy)) for f in error.mistakes]
+        known = {f.where for _, f in wrong}
+        wrong += [(line_of(path, f.where), f) for f in _unusable_bundles(path) if f.where not in known]
     else:
         from asd_agent.config.preflight import preflight
 
         wrong = [(line_of(path, f.where), f) for f in preflight(settings)]
     return [_row(path, line, finding) for line, finding in wrong]
+
+
+def _unusable_bundles(path: Path) -> list[Finding]:
+    """Return bundles that a configuration with mistakes names and that cannot be opened.
+
+    Otherwise they would come to light in a second round, once the mistakes are repaired.
+    """
+    from asd_agent.bundle import Bundle
+
+    try:
+        keys = construct(read_yaml(path))
+    except (ConfigFileError, YamlMistakeError):
+        return []
+    monitors, paths = keys.get("monitors"), keys.get("paths")
+    stated = paths.get("bundles") if isinstance(paths, dict) else None
+    folder = path.parent.resolve() / (stated if isinstance(stated, str) else Paths().bundles)
+    found = []
+    for name, monitor in monitors.items() if isinstance(monitors, dict) else ():
+        bundle = monitor.get("bundle") if isinstance(monitor, dict) else None
+        if not isinstance(bundle, str) or not bundle or "\0" in bundle:
+            continue
+        try:
+            Bundle.open(folder / bundle)
+        except AsdError as error:
+            found.append(problem(f"monitors.{name}.bundle", error.what, error.remedy))
+    return found
 
 
 def config_schema() -> dict[str, Any]:

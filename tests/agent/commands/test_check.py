@@ -104,6 +104,25 @@ def test_one_broken_bundle_hides_neither_another_nor_a_monitor(bundle_path: Path
     assert all(key.rsplit(".", 1)[1] in lines[f["line"] - 1] for key, f in wrong.items())
 
 
+def test_a_missing_bundle_is_reported_beside_a_mistake(bundle_path: Path, tmp_path: Path):
+    config = write(tmp_path, bundle_path, section=0)
+    settings = yaml.safe_load(config.read_text())
+    settings["monitors"] |= {
+        "gone": {"source": "s", "bundle": "nowhere"},
+        "odd": {"source": "s", "bundle": ["x"]},
+        "none": None,
+    }
+    settings["paths"]["bundles"] = 3
+    config.write_text(yaml.safe_dump(settings))
+    found = json.loads(check(config, "--json").stdout)["findings"]
+    wrong = {f["key"]: f["text"] for f in found}
+    assert "write two digits" in wrong["monitors.m.section"]
+    assert "no such bundle" in wrong["monitors.gone.bundle"]
+    assert "valid" in wrong["monitors.odd.bundle"]
+    assert "monitors.m.bundle" not in wrong
+    assert all(f["line"] for f in found)
+
+
 @pytest.mark.parametrize(
     ("level", "word"),
     [(-60.0, None), (-27.0, "warning"), (-5.0, "error")],
