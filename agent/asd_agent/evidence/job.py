@@ -53,7 +53,7 @@ class EvidenceJob:
 
     @property
     def folder(self) -> str:
-        """Its path below the folder of evidence."""
+        """Path below the folder of evidence."""
         return f"{self.monitor}/{self.id}"
 
 

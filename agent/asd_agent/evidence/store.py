@@ -49,7 +49,7 @@ class StoredEvidence:
 
     @property
     def id(self) -> str:
-        """Its id, which is its folder's name."""
+        """Identifier, which is the name of its folder."""
         return self.path.name
 
     @property

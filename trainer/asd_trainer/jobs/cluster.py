@@ -86,7 +86,7 @@ class _Remote:
         self._ray, self._reference = ray, reference
 
     def poll(self) -> int | None:
-        """Its exit code; that of a killed process where its machine is gone."""
+        """Return the exit code, or that of a killed process where the worker's machine is gone."""
         ready, _ = self._ray.wait([self._reference], timeout=0)
         if not ready:
             return None

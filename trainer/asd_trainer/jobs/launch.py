@@ -16,7 +16,7 @@ class Running(Protocol):
     """A job at work somewhere."""
 
     def poll(self) -> int | None:
-        """Its exit code, negative where it was killed; None while it works."""
+        """Return the exit code, negative where it was killed; None while it works."""
 
     def end(self) -> None:
         """Kill it; returns when it is gone."""
@@ -116,7 +116,7 @@ class LocalProcess:
             )
 
     def poll(self) -> int | None:
-        """Its exit code, negative where it was killed; None while it works."""
+        """Return the exit code, negative where it was killed; None while it works."""
         return self._process.poll()
 
     def end(self) -> None:
@@ -129,5 +129,5 @@ class LocalProcess:
             self._process.wait()
 
     def wait(self) -> int:
-        """Its exit code."""
+        """Return the exit code."""
         return self._process.wait()
