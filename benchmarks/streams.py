@@ -67,6 +67,7 @@ class Row:
         delay: Seconds of faulty sound until the alarm; None where none came.
         note: Why nothing was measured.
         stated: Upper 95 % limit of the alarms a day that the level states; None where it states none.
+        alone: The same for the operating condition of which the clips show least, where that is larger.
     """
 
     cell: str
@@ -79,15 +80,22 @@ class Row:
     delay: float | None = None
     note: str = ""
     stated: float | None = None
+    alone: float | None = None
 
     @property
     def limit(self) -> str:
-        """The stated limit, and whether so many alarms are too many for it: less likely than 5 %."""
+        """The stated limits, and whether so many alarms are too many for them: less likely than 5 %."""
         if self.stated is None:
             return "none"
-        expected = self.stated * self.normal_hours / 24
+        text = a_day(self.stated) + (f", {a_day(self.alone)} alone" if self.alone is not None else "")
+        if self._exceeds(self.stated):
+            text += ", exceeded" if self._exceeds(self.alone or 0.0) else ", first one exceeded"
+        return text
+
+    def _exceeds(self, per_day: float) -> bool:
+        expected = per_day * self.normal_hours / 24
         below = sum(math.exp(-expected) * expected**n / math.factorial(n) for n in range(self.alarms))
-        return f"{a_day(self.stated)}{', exceeded' if 1 - below < 0.05 else ''}"
+        return 1 - below < 0.05
 
 
 def cells(root: Path, machines: Sequence[str]) -> Iterator[Cell]:
@@ -172,20 +180,19 @@ def measured(cell: Cell, rates: Sequence[float | None], place: Path) -> Iterator
             continue
         bundle = out / cell.machine
         row = judged(bundle, cell, cell.normal, place, "--domain", "source")
-        stated = Bundle.open(bundle).condition(cell.section, "source").threshold.upper_per_day
-        yield replace(row, what="learn", wanted=wanted, stated=stated)
+        yield replace(row, what="learn", wanted=wanted, **limits(bundle, cell.section, "source"))
         for minutes in SITE_MINUTES:
             what, count = f"site, {minutes} min", minutes * 6
             if len(cell.normal) < count + 6:
                 yield Row(cell.name, what, wanted, note=f"only {len(cell.normal) / 6:.1f} min of normal sound")
                 continue
             try:
-                state, stated = calibrated(bundle, cell, cell.normal[:count], out / what.replace(" ", ""), rate)
+                state, stated, alone = calibrated(bundle, cell, cell.normal[:count], out / what.replace(" ", ""), rate)
                 row = judged(bundle, cell, cell.normal[count:], place, "--domain", "site", "--state", str(state))
             except RuntimeError as error:
                 yield Row(cell.name, what, wanted, note=str(error))
                 continue
-            yield replace(row, what=what, wanted=wanted, stated=stated)
+            yield replace(row, what=what, wanted=wanted, stated=stated, alone=alone)
 
 
 def trained(
@@ -208,14 +215,13 @@ def trained(
             except RuntimeError as error:
                 yield Row(cell.name, recipe, wanted, note=str(error))
                 continue
-            condition = Bundle.open(bundle).condition(cell.section, cell.domain)
-            yield replace(row, what=recipe, wanted=wanted, stated=condition.threshold.upper_per_day)
+            yield replace(row, what=recipe, wanted=wanted, **limits(bundle, cell.section, cell.domain))
 
 
 def calibrated(
     bundle: Path, cell: Cell, clips: Sequence[Path], place: Path, rate: Sequence[str]
-) -> tuple[Path, float | None]:
-    """Calibrate a monitor of an agent.yaml to clips, and return its state folder and the stated limit."""
+) -> tuple[Path, float | None, float | None]:
+    """Calibrate a monitor of an agent.yaml to clips, and return its state folder and the stated limits."""
     place.mkdir(parents=True)
     sound, state = joined(clips, place / "site.wav"), place / "state"
     monitor = {"source": "sound", "bundle": str(bundle), "section": cell.section, "domain": "site"}
@@ -228,7 +234,14 @@ def calibrated(
     }
     (place / "agent.yaml").write_text(yaml.safe_dump(config))
     printed = agent("calibrate", "m", "-c", str(place / "agent.yaml"), "--clips", str(sound), *rate, "--json")
-    return state, json.loads(printed)["upper_per_day"]
+    found = json.loads(printed)
+    return state, found["upper_per_day"], found["upper_alone_per_day"]
+
+
+def limits(bundle: Path, section: str, domain: str) -> dict[str, float | None]:
+    """Return the limits that the level of a bundle states."""
+    threshold = Bundle.open(bundle).condition(section, domain).threshold
+    return {"stated": threshold.upper_per_day, "alone": threshold.upper_alone_per_day}
 
 
 def show(row: Row) -> None:

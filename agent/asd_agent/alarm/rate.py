@@ -198,9 +198,10 @@ def threshold_under(threshold: Threshold, reference: Scores, rule: Rule) -> Thre
     update = {
         "window_rate": min(1.0, rate.window_rate),
         "false_alarms_per_day": rate.expected,
-        # A limit of one domain, or none at all, means that these scores show none.
-        "upper_per_day": None if stated_none or threshold.upper_domain else rate.upper,
-        "upper_domain": "",
+        # Few clips that show no limit for one rule show none for another. Those of a condition are not kept apart.
+        "upper_per_day": None if stated_none else rate.upper,
+        "upper_alone_per_day": None,
+        "alone": "",
         "least_per_day": normal.least_per_day,
         "attainable": rate.expected <= threshold.wanted_per_day * (1 + ROUNDING),
         "basis": normal.basis,
@@ -230,8 +231,10 @@ def rate_text(threshold: Threshold) -> str:
         return f"{sound} support no rate under {a_day(least)} a day, {wanted}"
     limit = ", no upper limit"
     if threshold.upper_per_day is not None:
-        where = f", in {threshold.upper_domain} alone" if threshold.upper_domain else ""
-        limit = f", at most {a_day(threshold.upper_per_day)} (95 %{where})"
+        limit = f", at most {a_day(threshold.upper_per_day)} (95 %"
+        if threshold.upper_alone_per_day is not None:
+            limit += f", {a_day(threshold.upper_alone_per_day)} in {threshold.alone} alone"
+        limit += ")"
     return f"{a_day(threshold.false_alarms_per_day)} a day expected{limit}, {wanted}; from {sound}"
 
 

@@ -25,7 +25,11 @@ CLIPS_A_RECORDING = 30
 """Five minutes: a block that long is held out as a whole."""
 _NUMBER = re.compile(r"section_(\d{2})_(source|target)_train_normal_(\d{4,})(?:_.*)?\.wav\Z")
 _CLIP = re.compile(r"section_\d{2}_.*_(?P<number>\d{4,})_rec_(?P<rec>[A-Za-z0-9-]+)\Z")
-_DOMAIN = re.compile(r"section_\d{2}_(source|target)_")
+_STATED = re.compile(
+    r"section_\d{2}_(?P<domain>source|target)_[a-z]+_[a-z]+_\d{4,}(?:_(?P<attributes>.*?))?\.[A-Za-z0-9]+\Z"
+)
+MOST_CHARACTERS = 80
+"""Characters of an operating condition's name that are kept."""
 _STRETCH = re.compile(r"(b\d+)s\d+\Z")
 _BLOCK = re.compile(r"-?b\d+(s\d+)?\Z")
 _TIME = re.compile(r"(?P<day>\d{8})T\d{4}")
@@ -42,14 +46,22 @@ def held_out_with(recording: str) -> str:
     return _STRETCH.sub(r"\1", recording)
 
 
-def domain_of(path: Path) -> str:
-    """Return the domain that the name of a clip states; empty for another file.
+def operating_condition_of(name: str) -> str:
+    """Return the operating condition that the name of a clip states: its domain and attributes; empty where none.
 
-    >>> domain_of(Path("section_00_target_train_normal_0007.wav"))
-    'target'
+    The attribute `rec`, which names a recording, is no condition.
+
+    >>> operating_condition_of("section_00_target_train_normal_0007_car_B1_spd_31V_rec_20270115T0800b0.wav")
+    'target car B1 spd 31V'
     """
-    found = _DOMAIN.match(path.name)
-    return found[1] if found else ""
+    found = _STATED.match(name)
+    if found is None:
+        return ""
+    parts = found["attributes"].split("_") if found["attributes"] else []
+    if "rec" in parts[::2]:
+        place = 2 * parts[::2].index("rec")
+        del parts[place : place + 2]
+    return " ".join([found["domain"], *parts])[:MOST_CHARACTERS]
 
 
 def recording_of(path: Path) -> tuple[str, int] | None:

@@ -135,7 +135,9 @@ class Threshold(ManifestPart):
         extrapolated: The level is beyond the highest reference score.
         upper_per_day: Upper 95 % limit of the rate, absent where too few clips show one; this and all below are absent
             in earlier bundles.
-        upper_domain: The one domain of the clips that the limit is that of, where it is not that of all.
+        upper_alone_per_day: The same while the machine runs in one operating condition of the clips alone, the one of
+            which they show least; only where it is larger.
+        alone: That operating condition, as the names of the clips state it.
         least_per_day: Smallest rate that the normal sound supports.
         attainable: Whether the wanted rate is at least that.
         basis: Contiguous recordings (`streams`) or loose `clips`.
@@ -152,7 +154,8 @@ class Threshold(ManifestPart):
     wanted_per_day: Rate
     extrapolated: bool = False
     upper_per_day: Rate | None = None
-    upper_domain: str = Field(default="", max_length=40)
+    upper_alone_per_day: Rate | None = None
+    alone: str = Field(default="", max_length=80)
     least_per_day: Rate | None = None
     attainable: bool | None = None
     basis: Literal["streams", "clips"] | None = None

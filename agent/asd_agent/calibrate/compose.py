@@ -32,6 +32,8 @@ REFERENCE = "reference"
 """Key of a member's sorted reference scores, beside the arrays of its scorer."""
 EXPERTS = "experts"
 """Between a condition's key and an expert's: a detector without a network has its expert's name."""
+LEAST_OF_A_CONDITION = 2
+"""Values that occur once, such as the number of a test run, name no operating condition."""
 LEVEL_MARGIN_DB = 10.0
 """A window is suspect when its level is this far outside the levels of calibration."""
 
@@ -75,7 +77,7 @@ class CalibrationSound:
         session: The one session or day that all of them come from, in words; see `session_of`.
         hops: Windows at the rule's hop, where clips are contiguous.
         recordings: Recordings that the clips come from.
-        domains: Domain of each clip; empty where none is known.
+        operating: Operating condition of each clip, as its name states it; empty where none is known.
     """
 
     clips: int
@@ -84,7 +86,7 @@ class CalibrationSound:
     hops: HopWindows | None = None
     recordings: int | None = None
     session: str = ""
-    domains: Sequence[str] = ()
+    operating: Sequence[str] = ()
 
     @property
     def is_provisional(self) -> bool:
@@ -221,29 +223,29 @@ def _threshold(
 
 
 def _limited(threshold: Threshold, clips: Float, sound: CalibrationSound, rule: Rule) -> Threshold:
-    """Return a threshold whose upper limit holds in each domain of its clips, or that states none.
+    """Return a threshold with the limit of the operating condition that shows least, or without any limit.
 
-    A level over the clips of several domains keeps its rate while the machine changes between them as the clips do. It
-    may run in one of them for days. Few clips whose spread and tail are another domain's show no limit.
+    A level over the clips of several conditions keeps its rate while the machine changes between them as the clips do.
+    It may run in one of them for days. Few clips whose spread and tail are another domain's show no limit.
 
     Args:
         threshold: From the scores of all clips.
         clips: Standardised score of each clip, shape (clips,); NaN for one that was not judged.
-        sound: What the clips are.
+        sound: The clips' origin.
         rule: Rule that the rates hold for.
     """
     if sound.provisional:
         return threshold.model_copy(update={"upper_per_day": None})
-    if len(sound.domains) != len(clips):
+    if len(sound.operating) != len(clips):
         return threshold
-    domains, judged = np.asarray(sound.domains), np.isfinite(clips)
-    for domain in sorted(set(sound.domains)):
-        own = np.sort(clips[judged & (domains == domain)])
-        if len(own) in (0, int(judged.sum())):
+    operating, judged = np.asarray(sound.operating), np.isfinite(clips)
+    for name in sorted(set(sound.operating) - {""}):
+        own = np.sort(clips[judged & (operating == name)])
+        if not LEAST_OF_A_CONDITION <= len(own) < int(judged.sum()):
             continue
         upper = ClipScores(own, rule, tailed=False).rate(threshold.raise_level).upper
-        if domain and upper > (threshold.upper_per_day or 0.0):
-            threshold = threshold.model_copy(update={"upper_per_day": upper, "upper_domain": domain})
+        if upper > max(threshold.upper_per_day or 0.0, threshold.upper_alone_per_day or 0.0):
+            threshold = threshold.model_copy(update={"upper_alone_per_day": upper, "alone": name})
     return threshold
 
 

@@ -160,7 +160,7 @@ def learn(
     levels = [level_dbfs(w) for w in sound.windows]
     recordings = sound.recordings
     rests_on = CalibrationSound(
-        len(sound), levels, False, hops, len(set(recordings)), session_of(recordings), sound.domains
+        len(sound), levels, False, hops, len(set(recordings)), session_of(recordings), sound.operating
     )
     condition, arrays = compose(section, "source", experts, Combination(), rests_on, asked)
     return Learnt(machine, detector, tuple(members), condition, arrays, sound, asked)

@@ -55,13 +55,13 @@ class SiteSound:
         windows: Shape (windows, samples), in the order of time.
         recordings: Which recording each comes from; windows of one are never on both sides of a fold.
         follows: Whether each begins where the one before ends; none does where it is empty.
-        domains: Domain that the name of each window's file states, or nothing.
+        operating: Operating condition that the name of each window's file states, or nothing.
     """
 
     windows: Windows
     recordings: Sequence[str]
     follows: Sequence[bool] = ()
-    domains: Sequence[str] = ()
+    operating: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(self.windows)
@@ -145,7 +145,7 @@ def calibrate_site(
         hops,
         len(set(sound.recordings)),
         session_of(sound.recordings),
-        sound.domains,
+        sound.operating,
     )
     method: Method = "gamma" if base.threshold.method == "gamma" else "auto"
     asked = ThresholdSettings(method, wanted, rule)

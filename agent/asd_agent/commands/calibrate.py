@@ -116,6 +116,7 @@ def calibrate(
                 "window_rate": level.window_rate,
                 "false_alarms_per_day": level.false_alarms_per_day,
                 "upper_per_day": level.upper_per_day,
+                "upper_alone_per_day": level.upper_alone_per_day,
                 "least_per_day": level.least_per_day,
                 "wanted_per_day": level.wanted_per_day,
                 "attainable": level.attainable,
@@ -220,7 +221,7 @@ def _with_false_alarms(sound: SiteSound, origin: str, judged: Sequence[JudgedAla
         windows,
         [*sound.recordings, *names],
         [*sound.follows, *(False for _ in names)],
-        [*sound.domains, *("" for _ in names)],
+        [*sound.operating, *("" for _ in names)],
     )
     return whole, f"{origin} and {len(false)} alarms judged false"
 

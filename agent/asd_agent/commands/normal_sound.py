@@ -13,7 +13,7 @@ import numpy as np
 
 from asd_agent.audio.files import SAMPLE_RATE, Signal, check_rate, check_whole, full_window, mono_blocks
 from asd_agent.audio.machine_gate import with_stops
-from asd_agent.audio.recording import continues, domain_of, held_out_with, recording_of
+from asd_agent.audio.recording import continues, held_out_with, operating_condition_of, recording_of
 from asd_agent.audio.sound_folders import SUFFIXES, folder_files
 from asd_agent.audio.sound_header import read_format
 from asd_agent.audio.window_source import SoundWindow, WindowSource
@@ -44,7 +44,7 @@ class NormalSound:
     _refused: Counter[str] = field(default_factory=Counter)
     _windows: list[Signal] = field(default_factory=list)
     _recordings: list[str] = field(default_factory=list)
-    _domains: list[str] = field(default_factory=list)
+    _conditions: list[str] = field(default_factory=list)
     _follows: list[bool] = field(default_factory=list)
     _origin: str = ""
     _remedy: str = "See `asd-agent doctor` for what the source delivers."
@@ -67,7 +67,7 @@ class NormalSound:
             windows = _windows_of(path, channel, self.samples)
             try:
                 end = 0 if goes_on and self._windows else -1
-                for _ in self._take(windows, recording, end, domain_of(path)):
+                for _ in self._take(windows, recording, end, operating_condition_of(path.name)):
                     self._check_length()
             except AudioError as error:
                 self.failed += 1
@@ -114,10 +114,10 @@ class NormalSound:
             sys.stderr.write(f"windows left out: {why}\n")
         if not self._windows:
             raise DataError(f"{self._origin}: no window of normal sound could be taken", self._remedy)
-        return SiteSound(np.stack(self._windows), self._recordings, self._follows, self._domains)
+        return SiteSound(np.stack(self._windows), self._recordings, self._follows, self._conditions)
 
     def _take(
-        self, candidates: Iterable[SoundWindow], recording: str, end: int = -1, domain: str = ""
+        self, candidates: Iterable[SoundWindow], recording: str, end: int = -1, condition: str = ""
     ) -> Iterator[None]:
         for window, quality, stop in with_stops(candidates, self.level_above_dbfs):
             if stop is not None or quality.reasons:
@@ -125,7 +125,7 @@ class NormalSound:
             else:
                 self._windows.append(window.signal)
                 self._recordings.append(recording)
-                self._domains.append(domain)
+                self._conditions.append(condition)
                 self._follows.append(window.first == end)
                 end = window.first + self.samples
             yield

@@ -297,6 +297,7 @@ def _rates(bundle: Bundle, condition: Condition, faulty: npt.NDArray[np.float64]
         "wanted_per_day": threshold.wanted_per_day,
         "expected_per_day": threshold.false_alarms_per_day,
         "upper_per_day": threshold.upper_per_day,
+        "upper_alone_per_day": threshold.upper_alone_per_day,
         "half_found_per_day": rate_to_find(0.5, faulty, reference, rule),
         "most_found_per_day": rate_to_find(0.9, faulty, reference, rule),
     }

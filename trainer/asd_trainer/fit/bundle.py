@@ -15,7 +15,7 @@ from typing import Any
 import numpy.typing as npt
 
 from asd_agent.audio.quality import level_dbfs
-from asd_agent.audio.recording import session_of
+from asd_agent.audio.recording import operating_condition_of, session_of
 from asd_agent.bundle.bundle import Bundle
 from asd_agent.bundle.files import file_digest
 from asd_agent.bundle.manifest import Combination, Condition, DomainName, Manifest, Provenance
@@ -160,7 +160,10 @@ class Fitter:
         levels = [level_dbfs(clips.floats(row)) for row in range(len(clips))]
         hops = None if provisional else clips.hops(self._thresholds.rule)
         recordings = clips.recordings
-        normal = CalibrationSound(len(clips), levels, provisional, hops, len(set(recordings)), session_of(recordings))
+        operating = [operating_condition_of(name) for name in clips.names]
+        normal = CalibrationSound(
+            len(clips), levels, provisional, hops, len(set(recordings)), session_of(recordings), operating
+        )
         condition, arrays = compose(section, domain, experts, self._combination, normal, self._thresholds)
         self._arrays.update(arrays)
         self._conditions.append(condition)
