@@ -3,16 +3,22 @@
 import json
 import shutil
 import subprocess
+import warnings
 from pathlib import Path
 
 import jsonschema
+import numpy as np
 import pytest
 import yaml
 
+from asd_agent.bundle import Bundle
+from asd_agent.bundle.arrays import load_arrays, save_arrays
+from asd_agent.bundle.files import SCORERS
 from asd_agent.cli import main
 from asd_agent.commands.check import config_schema
 from rigs.bundles import hum, write_wav
 from rigs.command import call
+from rigs.mutations import relisted
 
 
 def check(config: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -102,6 +108,22 @@ def test_one_broken_bundle_hides_neither_another_nor_a_monitor(bundle_path: Path
     assert set(wrong) == {"monitors.gone.bundle", "monitors.away.bundle", "monitors.m.section"}
     lines = config.read_text().splitlines()
     assert all(key.rsplit(".", 1)[1] in lines[f["line"] - 1] for key, f in wrong.items())
+
+
+@pytest.mark.parametrize("change", [lambda x: x * np.inf, lambda x: x.astype("U8"), lambda x: x[:0], lambda x: x[None]])
+def test_damaged_reference_scores_are_reported_once_and_without_a_warning_of_numpy(bundle_path, tmp_path, change):
+    damaged = shutil.copytree(bundle_path, tmp_path / "damaged")
+    arrays = load_arrays(damaged / SCORERS)
+    key = Bundle.open(damaged).condition("00", "source").reference
+    save_arrays(damaged / SCORERS, {**arrays, key: change(arrays[key])})
+    relisted(damaged, SCORERS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = json.loads(check(write(tmp_path, damaged), "--json").stdout)["findings"]
+    (wrong,) = [f for f in found if f["level"] == "error"]
+    assert wrong["key"] == "monitors.m.bundle"
+    assert key in wrong["text"]
+    assert not [f for f in found if "false alarms" in f["text"]]
 
 
 def test_a_missing_bundle_is_reported_beside_a_mistake(bundle_path: Path, tmp_path: Path):

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from asd_agent.alarm import earliest_alarm_seconds
 from asd_agent.alarm.faults_found import found_text
@@ -90,7 +94,10 @@ def _trust(name: str, monitor: MonitorSettings, bundle: Bundle, conditions: list
                     f"monitors.{name}", text, "Record more normal sound, of several days, and export or calibrate again"
                 )
             )
-        level = threshold_under(c.threshold, bundle.scorers[c.reference], rule)
+        reference = bundle.scorers.get(c.reference)
+        if reference is None or not _is_usable(reference):
+            continue  # the check of the bundle names it
+        level = threshold_under(c.threshold, reference, rule)
         found.append(ok(f"monitors.{name}", f"false alarms of {where} by {rule.k} of {rule.n}: {rate_text(level)}"))
         if faults := found_text(bundle.manifest.metrics, c.section, c.domain):
             found.append(ok(f"monitors.{name}", f"{where}: {faults}"))
@@ -104,6 +111,11 @@ def _trust(name: str, monitor: MonitorSettings, bundle: Bundle, conditions: list
                 )
             )
     return found
+
+
+def _is_usable(reference: npt.NDArray[Any]) -> bool:
+    numbers = reference.dtype.kind in "biuf" and reference.ndim == 1 and reference.size > 0
+    return numbers and bool(np.isfinite(reference).all())
 
 
 def _gate(name: str, monitor: MonitorSettings, conditions: list[Condition]) -> list[Finding]:
