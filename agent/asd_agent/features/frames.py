@@ -1,7 +1,9 @@
-"""Frames of a signal and their spectra, transformed in blocks that stay in the processor's second cache.
+"""Frames of a signal and their power spectra, transformed in blocks that stay in the processor's second cache.
 
 Transforms are float64: float32 adds noise 140 dB below the loudest tone, and quiet bands beside it are then off by some
 hundredths of a decibel. Only what is summed after the transform is float32.
+
+numpy transforms blocks of float64 faster than scipy does; scipy's float32 takes 0.55 to 0.65 of the time.
 """
 
 from __future__ import annotations
@@ -36,58 +38,72 @@ def framed(
     *,
     center: bool,
     pad_mode: Literal["constant", "reflect"] = "constant",
-) -> npt.NDArray[np.floating]:
-    """Return a view of a signal's frames, shape (samples,) to (frames, n_fft); arguments as in `FeatureSpec`.
+) -> npt.NDArray[np.float64]:
+    """Return a signal's frames, shape (samples,) to (frames, n_fft); arguments as in `FeatureSpec`.
+
+    The frames are views of one copy of the signal.
 
     Raises:
         ValueError: The signal is too short for one frame.
     """
-    x = np.asarray(signal)
-    if center:
-        half = n_fft // 2
-        if pad_mode == "reflect" and len(x) <= half:
-            raise ValueError(f"{len(x)} samples are too few to reflect {half}")
-        x = np.pad(x, half, mode=pad_mode)
-    if len(x) < n_fft:
-        raise ValueError(f"{len(x)} samples are fewer than one frame of {n_fft}")
+    half = n_fft // 2 if center else 0
+    if pad_mode == "reflect" and len(signal) <= half:
+        raise ValueError(f"{len(signal)} samples are too few to reflect {half}")
+    if len(signal) + 2 * half < n_fft:
+        raise ValueError(f"{len(signal)} samples are fewer than one frame of {n_fft}")
+    # One conversion here, since a product of float32 frames and a float64 window converts every sample twice.
+    x = np.zeros(len(signal) + 2 * half)
+    x[half : half + len(signal)] = signal
+    if half and pad_mode == "reflect":
+        x[:half] = x[2 * half : half : -1]
+        x[-half:] = x[-half - 2 : -2 * half - 2 : -1]
     return np.lib.stride_tricks.sliding_window_view(x, n_fft)[::hop_length]
 
 
-def spectra(frames: npt.NDArray[np.floating]) -> Iterator[tuple[slice, npt.NDArray[np.complex128]]]:
-    """Transform Hann-windowed frames block by block.
+def power_spectra(frames: npt.NDArray[np.float64]) -> Iterator[tuple[slice, npt.NDArray[np.float32]]]:
+    """Compute power spectra of Hann-windowed frames block by block.
 
     Args:
         frames: Shape (frames, n_fft).
 
     Yields:
-        Frames of the block, and their spectra, shape (frames of the block, n_fft // 2 + 1). They are in a buffer of
-        this thread that the next block overwrites: finish with one signal before the next.
+        Frames of the block, and their squared magnitudes, shape (frames of the block, n_fft // 2 + 1). They are in a
+        buffer of this thread that the next block overwrites: finish with one signal before the next.
     """
     n_fft = frames.shape[1]
     at_once = max(1, _BLOCK_SAMPLES // n_fft)
-    windowed, transformed = _BUFFERS.of(at_once, n_fft)
+    windowed, transformed, powers = _BUFFERS.of(at_once, n_fft)
+    window = hann(n_fft)
     for start in range(0, len(frames), at_once):
         part = slice(start, min(start + at_once, len(frames)))
         count = part.stop - start
-        block = np.multiply(frames[part], hann(n_fft), out=windowed[:count])
+        block = np.multiply(frames[part], window, out=windowed[:count])
         if _RFFT_HAS_OUT:
             np.fft.rfft(block, axis=1, out=transformed[:count])
         else:
             transformed[:count] = np.fft.rfft(block, axis=1)
-        yield part, transformed[:count]
+        squares = transformed[:count].view(np.float64)
+        np.multiply(squares, squares, out=squares)
+        np.add(squares[:, ::2], squares[:, 1::2], out=powers[:count], casting="same_kind")
+        yield part, powers[:count]
+
+
+_Block = tuple[npt.NDArray[np.float64], npt.NDArray[np.complex128], npt.NDArray[np.float32]]
+"""Windowed frames, their transforms and their powers."""
 
 
 class _Buffers(threading.local):
     """Buffers of one thread. Allocated for every signal, their pages would cost as much time as the transforms."""
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[int, int], tuple[npt.NDArray[np.float64], npt.NDArray[np.complex128]]] = {}
+        self._kept: dict[tuple[int, int], _Block] = {}
 
-    def of(self, frames: int, n_fft: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.complex128]]:
+    def of(self, frames: int, n_fft: int) -> _Block:
         if (frames, n_fft) not in self._kept:
             if len(self._kept) == _MOST_KEPT:
                 self._kept.clear()
-            self._kept[frames, n_fft] = np.empty((frames, n_fft)), np.empty((frames, n_fft // 2 + 1), np.complex128)
+            bins = (frames, n_fft // 2 + 1)
+            self._kept[frames, n_fft] = np.empty((frames, n_fft)), np.empty(bins, complex), np.empty(bins, np.float32)
         return self._kept[frames, n_fft]
 
 

@@ -6,6 +6,7 @@ same filterbank. Mel scales follow Slaney's Auditory Toolbox and HTK, as librosa
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import Literal
 
@@ -14,7 +15,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from asd_agent.audio.files import SAMPLE_RATE
-from asd_agent.features.frames import framed, spectra
+from asd_agent.features.frames import framed, power_spectra
 
 Array = npt.NDArray[np.float32]
 MOST_SAMPLE_RATE = 768_000
@@ -179,14 +180,12 @@ def log_mel(signal: npt.NDArray[np.floating], spec: FeatureSpec) -> Array:
     frames = framed(signal, spec.n_fft, spec.hop_length, center=spec.center, pad_mode=spec.pad_mode)
     bands = np.empty((len(frames), spec.n_mels), np.float32)
     groups = _filter_groups(spec)
-    for part, spectrum in spectra(frames):
-        squares = spectrum.view(np.float64).astype(np.float32)
-        np.multiply(squares, squares, out=squares)
-        powers = squares[:, ::2] + squares[:, 1::2]
+    for part, powers in power_spectra(frames):
         if spec.power == 1:
             np.sqrt(powers, out=powers)
         for columns, bins, weights in groups:
             np.matmul(powers[:, bins], weights, out=bands[part, columns])
     np.maximum(bands, np.float32(FLOOR**spec.power), out=bands)
-    decibels = np.log10(bands, dtype=np.float64)
-    return np.multiply(decibels, 20.0 / spec.power, out=bands, casting="same_kind")
+    # float32 logarithms are vectorised on every processor, float64 ones only with AVX-512; they differ by 3e-5 dB.
+    np.log(bands, out=bands)
+    return np.multiply(bands, np.float32(20.0 / spec.power / math.log(10.0)), out=bands)

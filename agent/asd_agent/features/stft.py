@@ -13,7 +13,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from asd_agent.audio.files import SAMPLE_RATE
-from asd_agent.features.frames import framed, spectra
+from asd_agent.features.frames import framed, power_spectra
 from asd_agent.features.log_mel import MOST_N_FFT, MOST_SAMPLE_RATE, Array, FeatureSpec, log_mel
 
 
@@ -103,8 +103,8 @@ def linear_stft(signal: npt.NDArray[np.floating], spec: StftSpec) -> Array:
     frames = framed(signal, spec.n_fft, spec.hop_length, center=spec.center)
     bins = spec.kept(spec.n_fft)
     found = np.empty((len(frames), bins.stop - bins.start), np.float32)
-    for part, spectrum in spectra(frames):
-        np.abs(spectrum[:, bins], out=found[part], casting="same_kind")
+    for part, powers in power_spectra(frames):
+        np.sqrt(powers[:, bins], out=found[part])
     found *= np.float32(1.0 / math.sqrt(spec.n_fft))
     return found
 
