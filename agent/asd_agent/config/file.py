@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from asd_agent.config.added import FILE_NAME, AddedMachines, is_there, joined
 from asd_agent.config.model import Config
 from asd_agent.config.sources import SOURCE_KINDS
 from asd_agent.config.yaml_reader import YamlMistakeError, child, compose, construct
@@ -57,17 +58,36 @@ class ConfigFileError(ConfigError):
         return f"{where}: {key}{text}" + (f". {mistake.remedy}" if mistake.remedy else "")
 
 
-def load_config(path: Path) -> Config:
-    """Read and validate agent.yaml.
+def load_config(path: Path, added: Path | None = None) -> Config:
+    """Read and validate agent.yaml, with the machines that the page added to it.
 
     Relative paths in it start at the file's own folder.
 
+    Args:
+        path: The file.
+        added: The file of added machines; by default that of `paths.state`, where there is one.
+
     Raises:
-        ConfigFileError: The file has mistakes; it holds all of them.
+        ConfigFileError: A file has mistakes; it holds all of them.
     """
-    config = load_settings(path, Config, unreadable="Give it with -c.", empty="Begin with `agent: {name: …}`.")
-    resolved: Config = _absolute(config, path.parent.resolve())
-    return resolved
+    root = read_yaml(path, unreadable="Give it with -c.", empty="Begin with `agent: {name: …}`.")
+    config: Config = _absolute(validate_yaml(path, root, Config), path.parent.resolve())
+    more = added or config.paths.state / FILE_NAME
+    if not is_there(more):
+        return config
+    nodes = read_yaml(more)
+    validate_yaml(more, nodes, AddedMachines)
+    whole: Config = _absolute(validate_yaml(path, joined(root, nodes), Config), path.parent.resolve())
+    return whole
+
+
+def load_added(path: Path) -> AddedMachines:
+    """Read the machines that the page added; none where there is no file.
+
+    Raises:
+        ConfigFileError: The file has mistakes.
+    """
+    return load_settings(path, AddedMachines) if is_there(path) else AddedMachines()
 
 
 def load_settings(path: Path, model: type[Settings], *, unreadable: str = "", empty: str = "") -> Settings:

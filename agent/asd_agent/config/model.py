@@ -55,6 +55,12 @@ def _wrong(monitor: str, key: str, text: str, remedy: str) -> InitErrorDetails:
     return InitErrorDetails(type=kind, loc=("monitors", monitor, key), input=None)
 
 
+def _empty(key: str) -> InitErrorDetails:
+    remedy = f"Add one below `{key}`, or a section `web` to add machines on the page."
+    context = {"text": f"there is no {key.removesuffix('s')}", "remedy": remedy}
+    return InitErrorDetails(type=PydanticCustomError("reference", "{text}", context), loc=(key,), input=None)
+
+
 def _kept(error: ErrorDetails) -> InitErrorDetails:
     # Not by its type alone: pydantic has types of errors, such as `path_type`, that its core does not know.
     kind = PydanticCustomError(error["type"], "{text}", {**error.get("ctx", {}), "text": error["msg"]})
@@ -81,8 +87,8 @@ class Config(Strict):
 
     agent: AgentSettings
     mqtt: MqttSettings = MqttSettings()
-    sources: dict[Name, SourceSettings] = Field(min_length=1, max_length=1000)
-    monitors: dict[Name, MonitorSettings] = Field(min_length=1, max_length=1000)
+    sources: dict[Name, SourceSettings] = Field(default_factory=dict, max_length=1000)
+    monitors: dict[Name, MonitorSettings] = Field(default_factory=dict, max_length=1000)
     paths: Paths = Paths()
     evidence: EvidenceSettings = EvidenceSettings()
     history: HistorySettings = HistorySettings()
@@ -96,6 +102,8 @@ class Config(Strict):
     @model_validator(mode="after")
     def _refer(self) -> Config:
         wrong: list[InitErrorDetails] = []
+        if self.web is None:  # with it, the page adds the first machine
+            wrong += [_empty(key) for key in ("sources", "monitors") if not getattr(self, key)]
         for name, monitor in self.monitors.items():
             source = self.sources.get(monitor.source)
             if source is None:

@@ -1,7 +1,8 @@
 """Gateway's process: `python -m asd_agent.gateway`, started by the service with its settings on standard input.
 
 The first line is one JSON object: `parent` (process id), `config` (the configuration) and `file` (agent.yaml, or null).
-The process ends when its standard input does.
+Each further line has the `config` that the service runs with from then on. The process ends when its standard input
+does.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ limit_blas_threads()  # before anything that imports numpy
 
 from asd_agent.config.model import Config  # noqa: E402
 from asd_agent.control_client import WEB_SOCKET_NAME  # noqa: E402
+from asd_agent.gateway.jobs import JobRunner  # noqa: E402
 from asd_agent.gateway.server import GatewayServer  # noqa: E402
 from asd_agent.gateway.verbs import Verbs  # noqa: E402
 
@@ -29,7 +31,10 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main() -> int:
-    """Serve until the service closes this process's standard input; return the exit status."""
+    """Serve until the service closes this process's standard input; return the exit status.
+
+    Another configuration ends neither the answers that are under way, among them that to the request for it, nor a job.
+    """
     request = json.loads(sys.stdin.buffer.readline())
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
@@ -41,10 +46,11 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s page: %(message)s", stream=sys.stderr)
     config = Config.model_validate(request["config"])
     file = Path(request["file"]) if request.get("file") else None
-    server = GatewayServer(config.paths.state / WEB_SOCKET_NAME, Verbs(config, file))
+    jobs = JobRunner()
+    server = GatewayServer(config.paths.state / WEB_SOCKET_NAME, Verbs(config, file, jobs))
     server.start()
-    while sys.stdin.buffer.read(1):
-        pass
+    while line := sys.stdin.buffer.readline():
+        server.use(Verbs(Config.model_validate(json.loads(line)["config"]), file, jobs))
     server.stop()
     return 0
 

@@ -74,6 +74,10 @@ class GatewayServer:
         """Begin to accept connections."""
         self._thread.start()
 
+    def use(self, handler: RequestHandler) -> None:
+        """Give requests from now on to another part; those that are under way stay with theirs."""
+        self._server.handler = handler
+
     def stop(self) -> None:
         """Close the socket; answers that are under way are cut off."""
         self._server.shutdown()

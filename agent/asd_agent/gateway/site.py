@@ -35,11 +35,11 @@ class SiteAnswers:
         config: The configuration.
         file: Path of agent.yaml; None where the service was started without.
         socket: Control socket of the service.
+        jobs: Runs the calibration.
     """
 
-    def __init__(self, config: Config, file: Path | None, socket: Path) -> None:
-        self._config, self._file, self._socket = config, file, socket
-        self._jobs = JobRunner()
+    def __init__(self, config: Config, file: Path | None, socket: Path, jobs: JobRunner) -> None:
+        self._config, self._file, self._socket, self._jobs = config, file, socket, jobs
 
     def stored(self, document: dict[str, Any]) -> GatewayAnswer:
         """Return the newest job, whether its draft can be applied, and the calibrations that are stored."""

@@ -16,6 +16,7 @@ from asd_agent.errors import AsdError
 from asd_agent.gateway.box import BoxAnswers
 from asd_agent.gateway.calibration import apply_level
 from asd_agent.gateway.fields import number_field, person_field, text_field
+from asd_agent.gateway.jobs import JobRunner
 from asd_agent.gateway.listen import LiveSound
 from asd_agent.gateway.live import LiveStates
 from asd_agent.gateway.past import PastAnswers
@@ -38,13 +39,14 @@ class Verbs:
     Args:
         config: The configuration that the service runs with.
         file: Path of agent.yaml; None where the service was started without.
+        jobs: Runs long work; it outlives the configuration.
     """
 
-    def __init__(self, config: Config, file: Path | None) -> None:
+    def __init__(self, config: Config, file: Path | None, jobs: JobRunner) -> None:
         self._config, self._socket = config, config.paths.state / SOCKET_NAME
         self._live = LiveStates(self._socket)
         past, box = PastAnswers(config), BoxAnswers(config, file)
-        site = SiteAnswers(config, file, self._socket)
+        site = SiteAnswers(config, file, self._socket, jobs)
         self._past = past
         self._heavy = threading.BoundedSemaphore(1)
         self._verbs: dict[str, Verb] = {
@@ -150,4 +152,5 @@ def _monitor(settings: MonitorSettings) -> dict[str, Any]:
         "n": after.n,
         "clear_after": settings.alarm.clear_after,
         "max_shelve_minutes": settings.alarm.max_shelve_minutes,
+        "settings": settings.model_dump(mode="json", by_alias=True),
     }

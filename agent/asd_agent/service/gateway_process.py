@@ -8,7 +8,9 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from typing import Any
 
 from asd_agent.config.model import Config
 
@@ -33,13 +35,14 @@ class GatewayProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._wait, self._started = FIRST_RETRY_SECONDS, float("-inf")
         self._due: float | None = None
+        self._sending = threading.Lock()
 
     def start(self, config: Config) -> None:
         """Start the process; call it on a thread that lives as long as the service."""
         self._config = config
         request = {
             "parent": os.getpid(),
-            "config": config.model_dump(mode="json", by_alias=True),
+            "config": _document(config),
             "file": None if self._file is None else str(self._file),
         }
         try:
@@ -52,15 +55,24 @@ class GatewayProcess:
             return
         self._process = process
 
-    def restart(self, config: Config) -> None:
-        """Start the process anew where the configuration is another one.
+    def use(self, config: Config) -> None:
+        """Let the process answer by another configuration.
 
-        Otherwise it stays: it may wait for the answer to the very reload that it asked for, and run a job.
+        It stays: it may wait for the answer to the very reload that it asked for, and run a job.
         """
-        if config == self._config and self._process is not None and self._process.poll() is None:
+        if config == self._config:
             return
-        self.stop()
-        self.start(config)
+        self._config = config
+        if self._process is not None and self._process.poll() is None:
+            line = json.dumps({"config": _document(config)}).encode() + b"\n"
+            # On a thread of its own: a process that does not read must not hold the service up.
+            threading.Thread(target=self._send, args=(self._process, line), name="gateway", daemon=True).start()
+
+    def _send(self, process: subprocess.Popen[bytes], line: bytes) -> None:
+        assert process.stdin is not None
+        with self._sending, contextlib.suppress(OSError, ValueError):  # where it has ended, a new one gets it at start
+            process.stdin.write(line)
+            process.stdin.flush()
 
     def cycle(self, now: float) -> None:
         """Start the process again when it has ended; `now` is the monotonic clock in seconds."""
@@ -92,3 +104,7 @@ class GatewayProcess:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _document(config: Config) -> dict[str, Any]:
+    return config.model_dump(mode="json", by_alias=True)

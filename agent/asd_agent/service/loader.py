@@ -195,7 +195,7 @@ class LoadedRuntime:
 
     def _ring_seconds(self, bundles: LoadedBundles) -> float:
         """Return the sound in seconds that a ring must hold for the longest window and the evidence before it."""
-        longest = max(s.bundle.manifest.window_seconds for s in bundles.scorers.values())
+        longest = max((s.bundle.manifest.window_seconds for s in bundles.scorers.values()), default=10.0)
         return ring_seconds(bundles.config.evidence, longest)
 
     def _monitor(self, name: str, bundles: LoadedBundles, sources: Mapping[str, CaptureSource]) -> Monitor:

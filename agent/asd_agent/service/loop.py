@@ -170,7 +170,7 @@ class Service:
                 self._notifier.ready()
                 log.info("listening: %d sources, %d monitors", len(sources), len(parts.monitors))
             # Asked before scoring: windows that came before the end of a recording are still scored.
-            ended = all(s.state == "ended" for s in sources)
+            ended = bool(sources) and all(s.state == "ended" for s in sources)
             parts.gates.receive()
             for (monitor, events), notice in parts.former.receive(parts.monitors, ClockReading.read(parts.clock)):
                 self._store(monitor, events)
@@ -304,7 +304,7 @@ class Service:
         parts.reporter.announce(bundles.config, list(parts.monitors.values()), parts.sources)
         parts.reporter.publish_out_of_service(parts.out_of_service())
         if parts.gateway:
-            parts.gateway.restart(bundles.config)
+            parts.gateway.use(bundles.config)
         for name, text in changes.bundles.items():
             parts.reporter.store_notice(AgentNotice("bundle_changed", name, text))
         parts.reporter.store_notice(AgentNotice("reloaded", "", changes.text))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import time
@@ -28,6 +29,8 @@ Handler = Callable[[Request], Awaitable[Response]]
 LOCAL = User("local", "operator")
 """Whoever uses a page without users: somebody at this very box."""
 FOLDER = files("asd_agent.web")
+REFRESH_SECONDS = 2.0
+"""Seconds for which the service's monitors are known; a reload brings others."""
 
 
 class UnknownMonitorError(Exception):
@@ -56,6 +59,8 @@ class PageParts:
 
     def __post_init__(self) -> None:
         """Prepare the templates."""
+        self.monitors = dict(self.config.monitors)
+        self._refreshed = float("-inf")
         self.texts = Texts(self.settings.language)
         self.templates = Environment(
             loader=FileSystemLoader(str(FOLDER / "templates")),
@@ -84,9 +89,22 @@ class PageParts:
             UnknownMonitorError: There is none of this name; `needs` answers with 404.
         """
         name = request.path_params["monitor"]
-        if name not in self.config.monitors:
+        if name not in self.monitors:
             raise UnknownMonitorError
-        return name, self.config.monitors[name]
+        return name, self.monitors[name]
+
+    async def refresh(self) -> None:
+        """Take over the monitors that the service runs with; those known before stay while it is away."""
+        if time.monotonic() - self._refreshed < REFRESH_SECONDS:
+            return
+        self._refreshed = time.monotonic()
+        with contextlib.suppress(ServiceAwayError, RefusedError):
+            about = await self.service.ask("about")
+            self.monitors = {n: MonitorSettings.model_validate(m["settings"]) for n, m in about["monitors"].items()}
+
+    def outdated(self) -> None:
+        """Ask the service for its monitors before the next page."""
+        self._refreshed = float("-inf")
 
     def user(self, request: Request, *, is_use: bool = True) -> User | None:
         """Return the person who asks; None where nobody is logged in. `is_use` as in `LoginSessions.name`."""
@@ -135,6 +153,7 @@ def needs(role: Role) -> Callable[[Handler], Handler]:
                 log.warning("%s (%s) was refused %s", user.name, user.role, request.url.path)
                 return PlainTextResponse(parts.texts("error.role", role=parts.texts(f"role.{role}")), 403)
             request.state.user = user
+            await parts.refresh()
             try:
                 return await handler(request)
             except UnknownMonitorError:

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from asd_agent.config.added import FILE_NAME, AddedMachines, staged
 from asd_agent.control_client import MAX_BYTES
 from asd_agent.gateway import server as server_module
 from asd_agent.gateway.job_child import NICENESS
@@ -236,10 +237,22 @@ def test_the_log_and_the_support_archive(box: PageBox):
     assert box.ask("doctor")[0]["findings"]
 
 
-def test_a_reload_of_the_same_settings_keeps_the_gateway_and_answers_its_request(box: PageBox):
-    before = gateway_pid(box)
+def test_a_reload_keeps_the_gateway_and_its_job_and_answers_its_request(box: PageBox, bundle_path: Path):
+    before, added = gateway_pid(box), box.state / FILE_NAME
     assert box.ask("reload", by="anna")[0]["text"]
+    assert box.ask("calibrate", monitor="m", minutes=120, by="anna")[0] == {"bytes": 0}
+    with staged(
+        added, AddedMachines.model_validate({"monitors": {"n": {"source": "sound", "bundle": str(bundle_path)}}})
+    ):
+        pass
+    assert "monitor n added" in box.ask("reload", by="anna")[0]["text"]
+    wait_until(lambda: set(box.ask("about")[0]["monitors"]) == {"m", "n"}, "the gateway has the former settings")
     assert gateway_pid(box) == before
+    assert box.ask("calibrations", monitor="n")[0]["job"]["state"] == "running"
+    box.ask("cancel_job", by="anna")
+    wait_until(lambda: box.ask("calibrations", monitor="n")[0]["job"]["state"] == "cancelled", "the job goes on")
+    added.unlink()
+    assert "monitor n removed" in box.ask("reload", by="anna")[0]["text"]
 
 
 def test_a_killed_gateway_is_started_again_and_the_service_goes_on(box: PageBox, monkeypatch: pytest.MonkeyPatch):

@@ -33,7 +33,7 @@ async def alarm(request: Request) -> Response:
     states = await states_of(parts.service)
     one = found["alarm"]
     state = states.get("monitors", {}).get(one["monitor"])
-    settings = parts.config.monitors.get(one["monitor"])
+    settings = parts.monitors.get(one["monitor"])
     template = "part/alarm.html" if request.headers.get("hx-request") == "true" else "alarm.html"
     return parts.page(
         request, template, alarm=one, evidence=found["evidence"], phase=phase_of(one, state), state=state,
@@ -46,7 +46,7 @@ async def scores(request: Request) -> Response:
     """Return the scores around an alarm, for its chart."""
     parts = parts_of(request)
     one = (await parts.service.ask("alarm", alarm_id=request.path_params["alarm_id"]))["alarm"]
-    if one["monitor"] not in parts.config.monitors:
+    if one["monitor"] not in parts.monitors:
         return PlainTextResponse(parts.texts("error.monitor_gone"), 404)
     end = min((one["cleared_utc"] or time.time()) + AROUND_SECONDS, time.time())
     start = one["raised_utc"] - AROUND_SECONDS

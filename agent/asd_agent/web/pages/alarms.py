@@ -43,7 +43,7 @@ async def history(request: Request) -> Response:
     found = await parts.service.ask("alarms", limit=MOST_SHOWN, **_query(wanted))
     return parts.page(
         request, "history.html", alarms=found["alarms"], more=found["more"], wanted=wanted,
-        monitors=list(parts.config.monitors), days=DAYS, verdicts=VERDICTS,
+        monitors=list(parts.monitors), days=DAYS, verdicts=VERDICTS,
     )  # fmt: skip
 
 

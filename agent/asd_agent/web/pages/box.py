@@ -21,7 +21,7 @@ async def box(request: Request) -> Response:
     """Show the page."""
     parts = parts_of(request)
     states = await states_of(parts.service)
-    return parts.page(request, "box.html", states=states, health=states.get("health"), monitors=parts.config.monitors)
+    return parts.page(request, "box.html", states=states, health=states.get("health"), monitors=parts.monitors)
 
 
 @needs("viewer")

@@ -46,7 +46,7 @@ async def machines(request: Request) -> Response:
     parts = parts_of(request)
     states = await states_of(parts.service)
     charts = await request.app.state.charts.newest(parts.service, time.time()) if states["running"] else {}
-    tiles = tiles_of(states, parts.config.monitors, charts)
+    tiles = tiles_of(states, parts.monitors, charts)
     template = "part/tiles.html" if request.headers.get("hx-request") == "true" else "machines.html"
     return parts.page(request, template, tiles=tiles, states=states, health=states.get("health"))
 
