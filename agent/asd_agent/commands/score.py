@@ -23,6 +23,7 @@ from asd_agent.config.model import RaiseAfter
 from asd_agent.errors import AsdError, AudioError, UsageError
 from asd_agent.inference.isolated_check import check_foreign
 from asd_agent.inference.scorer import BundleScorer
+from asd_agent.parallel import in_order
 from asd_agent.recording_scores import RecordingScores, RecordingSettings, score_recording
 
 _CPU = ("CPUExecutionProvider",)
@@ -87,12 +88,17 @@ def score(
     results: list[RecordingScores] = []
     failed = 0
     with _progress(len(clips)) as progress:
-        for number, clip in enumerate(clips):
+
+        def score_clip(clip: Path) -> RecordingScores | AsdError:
             try:
-                result = score_recording(scorer, clip, wanted, partial(progress, number, clip))
+                return score_recording(scorer, clip, wanted, partial(progress, len(results) + failed, clip))
             except AsdError as error:
+                return error
+
+        for result in in_order(score_clip, clips):
+            if isinstance(result, AsdError):
                 failed += 1
-                report_error("asd-agent", error)
+                report_error("asd-agent", result)
                 continue
             results.append(result)
             failed += result.decisive is None

@@ -39,6 +39,20 @@ def test_scores_are_said_with_a_verdict_and_as_json(bundle_path: Path, tmp_path:
     assert "anomalous" in table
 
 
+def test_recordings_scored_on_several_cores_keep_their_order_and_scores(bundle_path: Path, tmp_path: Path, monkeypatch):
+    clips = [write_wav(tmp_path / f"{i}.wav", hum(10, i, knocks=i % 2 == 1)) for i in range(5)]
+    clips[3].write_bytes(clips[3].read_bytes()[:-2000])
+    outputs = []
+    for number in ("1", "3"):
+        monkeypatch.setenv("ASD_CORES", number)
+        done = agent("score", *clips, "--bundle", bundle_path, "--json")
+        assert done.returncode == 1
+        assert "3.wav" in one_line(done)
+        outputs.append(json.loads(done.stdout))
+    assert [Path(c["clip"]).name for c in outputs[0]["clips"]] == ["0.wav", "1.wav", "2.wav", "4.wav"]
+    assert outputs[0] == outputs[1]
+
+
 def test_44100_hz_stereo_is_scored_with_a_warning(bundle_path: Path, tmp_path: Path):
     import soxr
 

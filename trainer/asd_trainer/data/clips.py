@@ -15,6 +15,7 @@ from asd_agent.bundle.files import file_digest
 from asd_agent.calibrate.hop_windows import HopWindows
 from asd_agent.errors import DataError
 from asd_agent.features.log_mel import FeatureSpec, log_mel
+from asd_agent.parallel import in_order
 from asd_trainer.data.cache import Cache
 from asd_trainer.data.layout import Clip
 from asd_trainer.engine.progress import StageProgress
@@ -83,8 +84,8 @@ class ClipSet:
     def with_log_mels(self, spec: FeatureSpec) -> ClipSet:
         """Return the same clips with the log-mels of their windows."""
         features = np.empty((len(self), spec.frames(self.samples.shape[1]), spec.n_mels), np.float32)
-        for row in range(len(self)):
-            features[row] = log_mel(self.floats(row), spec)
+        for row, computed in enumerate(in_order(lambda row: log_mel(self.floats(row), spec), range(len(self)))):
+            features[row] = computed
         return replace(self, features=features)
 
     def check_log_mels(self) -> None:
@@ -137,15 +138,19 @@ def load_clips(clips: Sequence[Clip], progress: StageProgress | None = None) -> 
     """
     samples = np.empty((len(clips), WINDOW_SAMPLES), dtype=np.int16)
     follows, whole = np.zeros(len(clips), dtype=np.bool_), False
-    for row, clip in enumerate(clips):
-        signal = read_clip(clip.path, seconds=2 * WINDOW_SECONDS).samples
-        follows[row] = whole and clip.continues(clips[row - 1])
-        whole = len(signal) == WINDOW_SAMPLES
-        window = full_window(clip.path, signal, WINDOW_SAMPLES)[:WINDOW_SAMPLES]
-        samples[row] = np.clip(np.round(window * 32768.0), -32768, 32767)
+    for row, (window, is_whole) in enumerate(in_order(_first_window, clips)):
+        follows[row] = whole and clips[row].continues(clips[row - 1])
+        samples[row], whole = window, is_whole
         if progress:
             progress("clips read", row + 1, len(clips))
     return ClipSet(tuple(c.path.name for c in clips), tuple(c.recording for c in clips), samples, follows=follows)
+
+
+def _first_window(clip: Clip) -> tuple[npt.NDArray[np.int16], bool]:
+    """Return the first window of a clip, and whether it is the whole clip."""
+    signal = read_clip(clip.path, seconds=2 * WINDOW_SECONDS).samples
+    window = full_window(clip.path, signal, WINDOW_SAMPLES)[:WINDOW_SAMPLES]
+    return np.clip(np.round(window * 32768.0), -32768, 32767).astype(np.int16), len(signal) == WINDOW_SAMPLES
 
 
 def load_log_mels(clips: Sequence[Clip], spec: FeatureSpec, cache: Cache | None = None) -> ClipSet:
@@ -155,11 +160,16 @@ def load_log_mels(clips: Sequence[Clip], spec: FeatureSpec, cache: Cache | None 
         AudioError: A clip cannot be read or is shorter than a window.
     """
     features = np.empty((len(clips), spec.frames(WINDOW_SAMPLES), spec.n_mels), np.float32)
-    for row, clip in enumerate(clips):
+
+    def one(clip: Clip) -> npt.NDArray[np.float32]:
         make = partial(_log_mel_of, clip, spec)
-        features[row] = cache.array(file_digest(clip.path), spec, make) if cache else make()
+        return cache.array(file_digest(clip.path), spec, make) if cache else make()
+
+    for row, log_mel_of_clip in enumerate(in_order(one, clips)):
+        features[row] = log_mel_of_clip
     return ClipSet(tuple(c.path.name for c in clips), tuple(c.recording for c in clips), features=features)
 
 
 def _log_mel_of(clip: Clip, spec: FeatureSpec) -> npt.NDArray[np.float32]:
-    return log_mel(load_clips([clip]).floats(0), spec)
+    window, _ = _first_window(clip)
+    return log_mel(window.astype(np.float32) / 32768.0, spec)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from asd_agent.audio.sound_folders import SUFFIXES, folder_files
+from asd_agent.parallel import in_order
 from asd_trainer.data.clips import WINDOW_SECONDS
 from asd_trainer.data.dataset import DataSet, Problem, scan
 from asd_trainer.data.file_check import BROKEN, FileCheck, check_file
@@ -119,8 +120,8 @@ def inspect(root: Path, progress: StageProgress | None = None) -> InspectionRepo
     """
     data = scan(root)
     checks: list[FileCheck] = []
-    for done, clip in enumerate(data.clips, 1):
-        checks.append(check_file(clip.path))
+    for done, check in enumerate(in_order(check_file, (clip.path for clip in data.clips)), 1):
+        checks.append(check)
         if progress:
             progress("clips opened", done, len(data.clips))
     problems = [

@@ -24,6 +24,7 @@ from asd_agent.bundle.manifest import Condition
 from asd_agent.errors import DataError
 from asd_agent.inference.providers import Sessions
 from asd_agent.inference.scorer import BundleScorer, WindowScore, score_long
+from asd_agent.parallel import in_order
 from asd_agent.whole_files import whole_file
 from asd_trainer.data.dataset import scan
 from asd_trainer.data.digests import Digests
@@ -153,7 +154,7 @@ def evaluate_bundle(task: Task, machine: str, data: str, split: str) -> dict[str
         BundleError: The bundle is damaged.
     """
     (made,) = task.dependencies.values()
-    scorer = BundleScorer(Bundle.open(made.folder / "bundle"), Sessions(threads=2))
+    scorer = BundleScorer(Bundle.open(made.folder / "bundle"), Sessions())
     clips = DataSplit.read(Path(split), Path(data)).testing(machine)
     steps = TaskProgress(task, len(clips))
     streaming: list[ScoredCell] = []
@@ -168,9 +169,13 @@ def evaluate_bundle(task: Task, machine: str, data: str, split: str) -> dict[str
             unscored.append(f"{machine} section {section} {domain}: {len(chosen)} test clips, no training clips")
             continue
         got: dict[str, WindowScore] = {}
-        for clip in chosen:
+
+        def score_clip(clip: Clip, section: str = section, domain: str = domain) -> WindowScore:
             signal = full_window(clip.path, read_clip(clip.path).samples, scorer.bundle.manifest.window_samples)
-            got[clip.path.name] = score_long(scorer, signal, section, domain)
+            return score_long(scorer, signal, section, domain)
+
+        for clip, score in zip(chosen, in_order(score_clip, chosen), strict=True):
+            got[clip.path.name] = score
             steps(f"{section} {domain}", len(got), len(chosen))
         frozen = {n: s.score for n, s in got.items()}
         streaming.append(_cell(machine, chosen, frozen, condition, decide=True))

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from asd_agent.parallel import CORES
 from asd_trainer.jobs.store import JobFolder
 
 
@@ -103,7 +104,7 @@ class LocalProcess:
             **KEPT_MEMORY,
             **os.environ,
             "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
-            **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads)),
+            **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", CORES), str(threads)),
             **(more or {}),
         }
         with folder.log.open("ab") as log:
