@@ -57,7 +57,8 @@ Text = Annotated[str, Field(max_length=1000)]
 class Strict(BaseModel):
     """Part of the configuration: immutable once read, unknown keys refused, finite numbers alone."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    # Built with the whole document that it is a part of: a schema for each part would take a tenth of a start.
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
 
 class Secret(Strict):

@@ -23,6 +23,7 @@ class Payload(BaseModel):
         populate_by_name=True,
         ser_json_inf_nan="null",
         json_schema_serialization_defaults_required=True,
+        defer_build=True,  # most kinds are published rarely or never
     )
 
     def to_json(self) -> str:

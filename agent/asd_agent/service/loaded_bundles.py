@@ -12,10 +12,10 @@ from asd_agent.bundle.bundle import SITE
 from asd_agent.bundle.overlay import with_site
 from asd_agent.config.model import Config
 from asd_agent.errors import AsdError, ConfigError
-from asd_agent.inference.isolated_check import check_foreign
 from asd_agent.inference.provider_check import ProviderCheck, check_providers
 from asd_agent.inference.providers import Pool
 from asd_agent.inference.scorer import BundleScorer
+from asd_agent.service.passed_checks import check_foreign_once
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def load_bundles(config: Config, before: LoadedBundles | None = None) -> LoadedB
                 # Resolved, so that an activation meanwhile cannot mix two bundles.
                 bundle = Bundle.open(path.resolve() if path.is_symlink() else path)
                 if bundle.digest not in loaded:
-                    check_foreign(bundle, config.providers)
+                    check_foreign_once(bundle, config.providers, config.paths.state)
                 bundle = _with_sites(config, path, bundle)
                 checks[path] = check_providers(bundle, config.providers, shared)
             scorers[name] = checks[path].scorer

@@ -9,13 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from asd_agent.bundle import Bundle
 from asd_agent.bundle.arrays import load_arrays, save_arrays
 from asd_agent.bundle.files import file_digest
 from asd_agent.bundle.registry import BundleRegistry
 from asd_agent.config.model import Config
 from asd_agent.demo.assets import demo_bundle
-from asd_agent.errors import EXIT_CONFIG, ConfigError
+from asd_agent.errors import EXIT_CONFIG, BundleError, ConfigError
 from asd_agent.inference import isolated_check
+from asd_agent.service import passed_checks
 from asd_agent.service.loaded_bundles import load_bundles
 
 
@@ -23,6 +25,7 @@ def config_of(*bundles: tuple[Path, str], providers: tuple[str, ...] = ("CPUExec
     return Config.model_validate(
         {
             "agent": {"name": "box"},
+            "paths": {"state": "/proc/none"},  # where nothing can be kept from one test to the next
             "sources": {"s": {"kind": "file", "path": "x.wav"}},
             "monitors": {
                 f"m{i}": {"source": "s", "bundle": str(path), "section": section}
@@ -127,3 +130,42 @@ def test_a_folder_with_a_stored_name_and_another_digest_runs_in_a_child_first(
     shutil.copytree(demo_bundle(), place)
     load_bundles(config_of((place, "00")))
     assert checked == [place]
+
+
+def test_a_passed_check_is_not_repeated_by_the_next_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    checked: list[Path] = []
+    monkeypatch.setattr(isolated_check, "check_isolated", lambda bundle, _: checked.append(bundle.path))
+    config = config_of((demo_bundle(), "00"))
+    config = config.model_copy(update={"paths": config.paths.model_copy(update={"state": tmp_path})})
+    for _ in range(2):
+        load_bundles(config)
+    assert len(checked) == 1
+    monkeypatch.setattr(passed_checks, "__version__", "another")
+    load_bundles(config)
+    assert len(checked) == 2
+    assert (tmp_path / passed_checks.FILE_NAME).stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[1, null]", b"\xff", b"[" * 2000])
+def test_a_damaged_record_of_checks_costs_one_more_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content):
+    checked: list[str] = []
+    monkeypatch.setattr(isolated_check, "check_isolated", lambda bundle, _: checked.append(bundle.digest))
+    (tmp_path / passed_checks.FILE_NAME).write_bytes(content)
+    bundle = Bundle.open(demo_bundle())
+    for _ in range(2):
+        passed_checks.check_foreign_once(bundle, ("CPUExecutionProvider",), tmp_path)
+    assert checked == [bundle.digest]
+
+
+def test_a_failed_check_is_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    checked: list[str] = []
+
+    def fail(bundle: Bundle, _: object) -> None:
+        checked.append(bundle.digest)
+        raise BundleError("its check ended with exit code 1")
+
+    monkeypatch.setattr(isolated_check, "check_isolated", fail)
+    for _ in range(2):
+        with pytest.raises(BundleError):
+            passed_checks.check_foreign_once(Bundle.open(demo_bundle()), ("CPUExecutionProvider",), tmp_path)
+    assert len(checked) == 2
