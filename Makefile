@@ -10,7 +10,7 @@ SPEED ?= 10
 STAMP = .installed
 BROWSER = tests/web_browser/node_modules/.package-lock.json
 
-.PHONY: demo test check lint types imports words unit unit-service unit-commands unit-agent unit-page unit-trainer coverage agent-alone docs packages release bundles clean
+.PHONY: demo test check lint types imports words unit unit-service unit-commands unit-agent unit-page unit-trainer coverage agent-alone instructions docs packages release bundles clean
 
 demo: $(AGENT_VENV)/$(STAMP)
 	$(AGENT_VENV)/bin/asd-agent demo --speed $(SPEED)
@@ -71,6 +71,10 @@ coverage: $(VENV)/$(STAMP)
 
 agent-alone: $(AGENT_VENV)/$(STAMP)
 	scripts/agent-alone $(AGENT_VENV)
+
+# Instructions of log-mels and indicators, which no other work on the machine changes; skipped without valgrind.
+instructions: $(VENV)/$(STAMP)
+	$(VENV)/bin/python benchmarks/instructions.py --check
 
 # Pages: links and commands exist, words are those of docs/glossary.md.
 docs: $(VENV)/$(STAMP)

@@ -52,11 +52,13 @@ def framed(
     if len(signal) + 2 * half < n_fft:
         raise ValueError(f"{len(signal)} samples are fewer than one frame of {n_fft}")
     # One conversion here, since a product of float32 frames and a float64 window converts every sample twice.
-    x = np.zeros(len(signal) + 2 * half)
+    x = np.empty(len(signal) + 2 * half)
     x[half : half + len(signal)] = signal
     if half and pad_mode == "reflect":
         x[:half] = x[2 * half : half : -1]
         x[-half:] = x[-half - 2 : -2 * half - 2 : -1]
+    elif half:
+        x[:half] = x[-half:] = 0.0
     return np.lib.stride_tricks.sliding_window_view(x, n_fft)[::hop_length]
 
 

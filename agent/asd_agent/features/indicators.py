@@ -61,12 +61,19 @@ def _of_window(x: npt.NDArray[np.float64], rate: int) -> npt.NDArray[np.float64]
         x @ squares / len(x) / power**1.5,
         centroid,
         np.sqrt((hz - centroid) ** 2 @ density / total),
-        np.mean(np.log(density)) - np.log(total / len(density)),
+        _mean_log(density) - np.log(total / len(density)),
     ]
     for low, high in BANDS_HZ:
         first, last = np.searchsorted(hz, (low, high))
         values += _of_band(spectrum[first:last], len(x), rate)
     return np.array(values)
+
+
+def _mean_log(density: npt.NDArray[np.float64]) -> float:
+    """Return the mean logarithm of values that are 1e-12 to 1e20, from products of eight: an eighth of the work."""
+    whole = len(density) // 8 * 8
+    products = np.multiply.reduce(density[:whole].reshape(8, -1), axis=0)
+    return float(np.log(products).sum() + np.log(density[whole:]).sum()) / len(density)
 
 
 @lru_cache(maxsize=4)
