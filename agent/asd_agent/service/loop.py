@@ -168,7 +168,7 @@ class Service:
             if not self._ready and all(s.attempted for s in sources):
                 self._ready = True
                 self._notifier.ready()
-                log.info("listening: %d sources, %d monitors", len(sources), len(parts.monitors))
+                log.info("listening: sources %d, monitors %d", len(sources), len(parts.monitors))
             # Asked before scoring: windows that came before the end of a recording are still scored.
             ended = bool(sources) and all(s.state == "ended" for s in sources)
             parts.gates.receive()

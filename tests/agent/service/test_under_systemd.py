@@ -47,7 +47,7 @@ def test_it_is_started_when_it_listens_and_says_how_it_fares(bundle_path: Path, 
     config = write_config(folder, bundle_path, looping(folder, 1), 1)
     with UserManager(folder, config) as manager:
         manager.systemctl("start", NAME)  # returns at READY=1
-        manager.wait_said("listening: 1 sources, 1 monitors")  # written moments after READY=1
+        manager.wait_said("listening: sources 1, monitors 1")  # written moments after READY=1
         assert manager.show("ActiveState", "SubState", "NotifyAccess") == {
             "ActiveState": "active",
             "SubState": "running",

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from asd_agent.alarm import earliest_alarm_seconds
 from asd_agent.alarm.faults_found import found_text
-from asd_agent.alarm.rate import a_day, rate_text, rule_of, threshold_under
+from asd_agent.alarm.rate import rate_text, rule_of, threshold_under
 from asd_agent.bundle import Bundle
 from asd_agent.bundle.bundle import SITE
 from asd_agent.bundle.manifest import Condition
@@ -98,18 +98,13 @@ def _trust(name: str, monitor: MonitorSettings, bundle: Bundle, conditions: list
         if reference is None or not _is_usable(reference):
             continue  # the check of the bundle names it
         level = threshold_under(c.threshold, reference, rule)
-        found.append(ok(f"monitors.{name}", f"false alarms of {where} by {rule.k} of {rule.n}: {rate_text(level)}"))
+        text = f"false alarms of {where} by {rule.k} of {rule.n}: {rate_text(level)}"
+        if level.false_alarms_per_day > RATE_MARGIN * level.wanted_per_day:
+            found.append(warning(f"monitors.{name}", text, "Calibrate the monitor, or let k be larger"))
+        else:
+            found.append(ok(f"monitors.{name}", text))
         if faults := found_text(bundle.manifest.metrics, c.section, c.domain):
             found.append(ok(f"monitors.{name}", f"{where}: {faults}"))
-        if level.false_alarms_per_day > RATE_MARGIN * level.wanted_per_day:
-            text = f"false alarms of {where} are {a_day(level.false_alarms_per_day)} a day by this monitor's rule"
-            found.append(
-                warning(
-                    f"monitors.{name}",
-                    f"{text}, {a_day(level.wanted_per_day)} were wanted",
-                    "Calibrate the monitor, or let k be larger",
-                )
-            )
     return found
 
 
