@@ -30,6 +30,7 @@ _COMMANDS = {
     "calibrate": "calibrate:calibrate",
     "bench": "bench:bench",
     "bundle": "bundle:app",
+    "machines": "machines:app",
     "alerts": "alerts:app",
     "evidence": "evidence:app",
     "history": "history:app",

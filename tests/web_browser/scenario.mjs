@@ -1,71 +1,7 @@
-// Uses the page as people do, in a real browser, behind a proxy with a prefix. Writes one JSON line a step.
-// The first line of standard input is {"page": URL, "chromium": path, "axe": whether to check accessibility,
-// "patience": milliseconds}; further lines answer the steps that ask for something.
-import http from "node:http";
-import { createRequire } from "node:module";
-import readline from "node:readline";
-import { chromium } from "playwright-core";
+// Uses the page as people do: alarms, live sound, levels, a calibration, and a service that goes away. See people.mjs.
+import { accessible, base, check, failures, input, person, report, run, streams } from "./people.mjs";
 
-const axeSource = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
-const input = readline.createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-const order = JSON.parse((await input.next()).value);
-const report = (step, more = {}) => process.stdout.write(`${JSON.stringify({ step, ...more })}\n`);
-const check = (good, what) => {
-  if (!good) throw new Error(what);
-};
-
-// A reverse proxy as Home Assistant's ingress: it takes the prefix away and names it in a header.
-const target = new URL(order.page);
-const proxy = http.createServer((request, answer) => {
-  const path = request.url.replace(/^\/prefix/, "");
-  const headers = { ...request.headers, "x-ingress-path": "/prefix", "x-forwarded-for": "10.0.0.7" };
-  const on = http.request({ host: target.hostname, port: target.port, path, method: request.method, headers }, (got) => {
-    answer.writeHead(got.statusCode, got.headers);
-    got.pipe(answer);
-  });
-  on.on("error", () => answer.destroy());
-  answer.on("close", () => on.destroy());
-  request.pipe(on);
-});
-await new Promise((resolve) => proxy.listen(0, "127.0.0.1", resolve));
-const base = `http://127.0.0.1:${proxy.address().port}/prefix/`;
-
-const browser = await chromium.launch({ executablePath: order.chromium, args: ["--no-sandbox"] });
-const troubles = [];
-const streams = new Set();
-let expected = false; // failures while the service is away are meant
-
-async function person(name, options = {}) {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
-  context.setDefaultTimeout(order.patience);
-  context.on("page", (page) => {
-    page.on("console", (m) => ["error", "warning"].includes(m.type()) && !expected && troubles.push(`${page.url()}: ${m.text()}`));
-    page.on("pageerror", (e) => troubles.push(`${page.url()}: ${e.message}`));
-    page.on("request", (r) => {
-      if (!r.url().startsWith(base)) troubles.push(`request to ${r.url()}`);
-      if (r.url().endsWith("/updates")) streams.add(r);
-    });
-    for (const end of ["requestfinished", "requestfailed"]) page.on(end, (r) => streams.delete(r));
-  });
-  const page = await context.newPage();
-  await page.goto(`${base}login`);
-  await page.fill("#name", name);
-  await page.fill("#password", `secret-${name}`);
-  await page.click("button.main");
-  await page.waitForSelector(".tiles");
-  return [context, page];
-}
-
-async function accessible(page, name) {
-  if (!order.axe) return;
-  await page.addScriptTag({ path: axeSource });
-  const found = await page.evaluate(() => window.axe.run(document));
-  check(found.passes.length > 10, `${name}: axe found nothing to check`);
-  const serious = found.violations.filter((v) => ["serious", "critical"].includes(v.impact));
-  for (const v of serious) troubles.push(`${name}: ${v.id}: ${v.nodes.map((n) => n.html).slice(0, 3).join(" ")}`);
-}
-
-try {
+await run(async () => {
   // An operator: the wrong password first, then the alarm from the tile to its verdict.
   let [context, page] = await person("otto");
   await page.waitForSelector(".tile.active");
@@ -134,7 +70,7 @@ try {
   const drawn = (more) => live.waitForFunction((n) => Number(document.querySelector("#listen").dataset.drawn) > n, more);
   await live.goto(`${base}machines/m/listen`);
   await drawn(0);
-  expected = true;
+  failures.expected = true;
   report("kill the service");
   await input.next();
   await page.waitForSelector("#live:not([hidden])");
@@ -147,7 +83,7 @@ try {
   await page.waitForSelector(".tile:not(.unknown)");
   await drawn(before + 45);
   await live.waitForSelector("#source-text", { state: "hidden" });
-  expected = false;
+  failures.expected = false;
   report("recovered");
   await context.close();
 
@@ -155,12 +91,10 @@ try {
   for (const options of [{ bypassCSP: true }, { bypassCSP: true, colorScheme: "dark", viewport: { width: 390, height: 844 } }]) {
     [context, page] = await person("carl", options);
     const alarm = await page.evaluate(() => document.querySelector(".tile a[id^=open]")?.getAttribute("href"));
-    const pages = ["", "alarms", "history", "machines/m", "machines/m/listen", "machines/m/calibrate", "box", "history?days=1&verdict=test", alarm];
+    const pages = ["", "alarms", "history", "machines/m", "machines/m/listen", "machines/m/calibrate", "new", "box", "history?days=1&verdict=test", alarm];
     for (const path of pages.filter((p) => p !== null && p !== undefined)) {
       await page.goto(new URL(path, base).href);
       await page.waitForSelector("h1");
-      const wide = await page.evaluate(() => document.documentElement.scrollWidth > document.documentElement.clientWidth);
-      if (wide) troubles.push(`${path || "machines"}: wider than the screen of ${options.viewport?.width ?? 1280}`);
       await accessible(page, `${path || "machines"} ${options.colorScheme || "light"}`);
     }
     await page.click("header button"); // logs out
@@ -169,12 +103,4 @@ try {
     await context.close();
   }
   report("every page");
-  report("end", { troubles });
-} catch (error) {
-  report("failed", { error: String(error), troubles });
-} finally {
-  await browser.close();
-  proxy.closeAllConnections();
-  proxy.close();
-  process.exit(0);
-}
+});

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from asd_agent.commands.console import warn
 from asd_agent.config.file import load_config
 from asd_agent.config.model import LevelGate, MonitorSettings, TopicGate
@@ -23,7 +25,7 @@ def chosen_source(
     if sum(x is not None for x in (config, device, file)) != 1:
         raise UsageError("no source is given, or more than one", "Give one of --config, --device and --file.")
     if device is not None:
-        return None, device, MicrophoneSettings(kind="microphone", device=device, channels=(channel,))
+        return None, device, microphone(device, channel)
     if file is not None:
         return None, str(file), FileSettings(kind="file", path=file, channels=(channel,), speed=1000.0)
     assert config is not None
@@ -33,6 +35,19 @@ def chosen_source(
     if source not in settings.sources:
         raise UsageError(f"{config} has no source {source!r}", f"It has: {', '.join(sorted(settings.sources))}.")
     return settings.paths.state, source, settings.sources[source]
+
+
+def microphone(device: str, channel: int) -> MicrophoneSettings:
+    """Return the settings of a microphone that an option names.
+
+    Raises:
+        UsageError: It is no name, or an index that changes at a reboot; or the channel is out of range.
+    """
+    try:
+        return MicrophoneSettings(kind="microphone", device=device, channels=(channel,))
+    except ValidationError as error:
+        text = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise UsageError(f"--device {device[:60]!r}, --channel {channel}: {text}") from error
 
 
 def gate_of(config: Path | None, source: str, channel: int) -> float | None:

@@ -6,6 +6,7 @@ service's user may write it; agent.yaml and its comments stay as a person left t
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,8 @@ from asd_agent.config.sources import MicrophoneSettings
 from asd_agent.whole_files import whole_file
 
 FILE_NAME = "added-machines.yaml"
-"""In `paths.state`."""
+FORMER_NAME = "added-machines.former.yaml"
+"""In `paths.state`: the machines, and those before the last change."""
 MOST_MACHINES = 100
 _MODE = 0o640
 """The page's own user reads it through the group."""
@@ -76,6 +78,9 @@ def staged(path: Path, machines: AddedMachines) -> Iterator[Path]:
     with whole_file(path, _MODE) as stage:
         stage.write_text(_HEAD + yaml.safe_dump(_plain(machines), sort_keys=False, allow_unicode=True))
         stage.chmod(_MODE)  # whatever the umask took
+        if os.geteuid() == 0:  # an administrator writes it for the service's user
+            folder = path.parent.stat()
+            os.chown(stage, folder.st_uid, folder.st_gid)
         yield stage
 
 

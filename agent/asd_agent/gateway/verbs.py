@@ -19,6 +19,8 @@ from asd_agent.gateway.fields import number_field, person_field, text_field
 from asd_agent.gateway.jobs import JobRunner
 from asd_agent.gateway.listen import LiveSound
 from asd_agent.gateway.live import LiveStates
+from asd_agent.gateway.microphone_level import MicrophoneLevel
+from asd_agent.gateway.new_machine import NewMachine
 from asd_agent.gateway.past import PastAnswers
 from asd_agent.gateway.server import GatewayAnswer
 from asd_agent.gateway.site import SiteAnswers
@@ -28,6 +30,8 @@ log = logging.getLogger(__name__)
 FOLLOW_SECONDS = 3600.0
 """Length of one stream of updates; its reader then asks again."""
 ACTIONS = ("acknowledge", "shelve", "unshelve", "out_of_service", "verdict")
+_ONE_METER = threading.BoundedSemaphore(1)
+"""Held while a meter opens a microphone, whatever the configuration."""
 _ARGUMENTS = ("alarm_id", "minutes", "one_shot", "note", "verdict", "label")
 
 Verb = Callable[[dict[str, Any]], "GatewayAnswer | Generator[dict[str, Any], None, None]"]
@@ -47,6 +51,7 @@ class Verbs:
         self._live = LiveStates(self._socket)
         past, box = PastAnswers(config), BoxAnswers(config, file)
         site = SiteAnswers(config, file, self._socket, jobs)
+        machine = NewMachine(config, file, jobs)
         self._past = past
         self._heavy = threading.BoundedSemaphore(1)
         self._verbs: dict[str, Verb] = {
@@ -66,6 +71,16 @@ class Verbs:
             "calibrations": site.stored,
             "calibrate": site.calibrate,
             "cancel_job": site.cancel,
+            "inputs": self._one_at_a_time(machine.inputs),
+            "microphone_level": MicrophoneLevel(config, machine.settings_of, _ONE_METER).listen,
+            "new_machine": machine.state,
+            "choose_machine": machine.choose,
+            "record_machine": machine.record,
+            "learn_machine": machine.learn,
+            "add_machine": machine.add,
+            "discard_machine": machine.discard,
+            "remove_machine": machine.remove,
+            "undo_machines": machine.undo,
             "apply_calibration": site.apply_draft,
             "undo_calibration": site.undo,
             "reload": self._reload,

@@ -16,7 +16,7 @@ from asd_agent.errors import ConfigError
 from asd_agent.web.guard import Guard
 from asd_agent.web.live_sound import SoundHub
 from asd_agent.web.login import log_in, log_out, show_login
-from asd_agent.web.pages import actions, alarm, alarms, box, calibrate, listen, machine, machines
+from asd_agent.web.pages import actions, alarm, alarms, box, calibrate, listen, machine, machines, new_machine
 from asd_agent.web.parts import FOLDER, PageParts, needs, parts_of
 from asd_agent.web.service_client import ServiceClient
 from asd_agent.web.updates import UpdateHub, updates
@@ -78,6 +78,17 @@ def create_app(config: Config) -> Starlette:
             Route("/machines/{monitor}/calibrate/cancel", calibrate.cancel, methods=["POST"]),
             Route("/machines/{monitor}/calibrate/use", calibrate.use, methods=["POST"]),
             Route("/machines/{monitor}/calibrate/undo", calibrate.undo, methods=["POST"]),
+            Route("/new", new_machine.new_machine),
+            Route("/new/inputs", new_machine.inputs),
+            Route("/new/level", new_machine.level),
+            Route("/new/choose", new_machine.choose, methods=["POST"]),
+            Route("/new/record", new_machine.record, methods=["POST"]),
+            Route("/new/learn", new_machine.learn, methods=["POST"]),
+            Route("/new/add", new_machine.add, methods=["POST"]),
+            Route("/new/cancel", new_machine.cancel, methods=["POST"]),
+            Route("/new/discard", new_machine.discard, methods=["POST"]),
+            Route("/new/remove", new_machine.remove, methods=["POST"]),
+            Route("/new/undo", new_machine.undo, methods=["POST"]),
             Route("/box", box.box),
             Route("/box/doctor", box.doctor),
             Route("/box/log", box.lines),

@@ -99,8 +99,11 @@ class PageParts:
             return
         self._refreshed = time.monotonic()
         with contextlib.suppress(ServiceAwayError, RefusedError):
-            about = await self.service.ask("about")
-            self.monitors = {n: MonitorSettings.model_validate(m["settings"]) for n, m in about["monitors"].items()}
+            found = (await self.service.ask("about")).get("monitors")
+            if found is not None and all(
+                "settings" in m for m in found.values()
+            ):  # an earlier service does not send them
+                self.monitors = {n: MonitorSettings.model_validate(m["settings"]) for n, m in found.items()}
 
     def outdated(self) -> None:
         """Ask the service for its monitors before the next page."""
