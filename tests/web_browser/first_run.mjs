@@ -70,6 +70,21 @@ await run(async () => {
   await page.waitForSelector(".empty:has-text('None now')");
   await page.click("#n-undo");
   await page.waitForSelector(".row strong:has-text('press-3')");
+  await page.waitForSelector("#n-undo");
   report("taken out and back");
+
+  // Another bundle from a file, and the way back.
+  await page.goto(`${base}bundles`);
+  await page.waitForSelector(".row:has-text('press-3')");
+  await page.setInputFiles("#b-file", order.bundle);
+  await page.fill("#b-name", "press-3");
+  await page.click("#b-install");
+  await page.waitForSelector(".result.fine");
+  await accessible(page, "bundles");
+  await picture(page, "bundles");
+  check((await page.$$(".row")).length === 2, "the former bundle is gone");
+  await page.click(".row button");
+  await page.waitForSelector("h2:has-text('Rolling back') small:has-text('done')");
+  report("installed and rolled back");
   await context.close();
 });

@@ -14,6 +14,7 @@ from asd_agent.config.model import Config, MonitorSettings
 from asd_agent.control_client import SOCKET_NAME, ask
 from asd_agent.errors import AsdError
 from asd_agent.gateway.box import BoxAnswers
+from asd_agent.gateway.bundles import BundleAnswers
 from asd_agent.gateway.calibration import apply_level
 from asd_agent.gateway.fields import number_field, person_field, text_field
 from asd_agent.gateway.jobs import JobRunner
@@ -51,6 +52,7 @@ class Verbs:
         self._live = LiveStates(self._socket)
         past, box = PastAnswers(config), BoxAnswers(config, file)
         site = SiteAnswers(config, file, self._socket, jobs)
+        bundles = BundleAnswers(config, file, jobs)
         machine = NewMachine(config, file, jobs)
         self._past = past
         self._heavy = threading.BoundedSemaphore(1)
@@ -71,6 +73,10 @@ class Verbs:
             "calibrations": site.stored,
             "calibrate": site.calibrate,
             "cancel_job": site.cancel,
+            "bundles": bundles.stored,
+            "bundle_piece": bundles.piece,
+            "install_bundle": bundles.install,
+            "rollback_bundle": bundles.rollback,
             "inputs": self._one_at_a_time(machine.inputs),
             "microphone_level": MicrophoneLevel(config, machine.settings_of, _ONE_METER).listen,
             "new_machine": machine.state,

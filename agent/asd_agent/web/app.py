@@ -16,7 +16,7 @@ from asd_agent.errors import ConfigError
 from asd_agent.web.guard import Guard
 from asd_agent.web.live_sound import SoundHub
 from asd_agent.web.login import log_in, log_out, show_login
-from asd_agent.web.pages import actions, alarm, alarms, box, calibrate, listen, machine, machines, new_machine
+from asd_agent.web.pages import actions, alarm, alarms, box, bundles, calibrate, listen, machine, machines, new_machine
 from asd_agent.web.parts import FOLDER, PageParts, needs, parts_of
 from asd_agent.web.service_client import ServiceClient
 from asd_agent.web.updates import UpdateHub, updates
@@ -89,6 +89,11 @@ def create_app(config: Config) -> Starlette:
             Route("/new/discard", new_machine.discard, methods=["POST"]),
             Route("/new/remove", new_machine.remove, methods=["POST"]),
             Route("/new/undo", new_machine.undo, methods=["POST"]),
+            Route("/bundles", bundles.bundles),
+            Route("/bundles/piece", bundles.piece, methods=["POST"]),
+            Route("/bundles/install", bundles.install, methods=["POST"]),
+            Route("/bundles/rollback", bundles.rollback, methods=["POST"]),
+            Route("/bundles/cancel", bundles.cancel, methods=["POST"]),
             Route("/box", box.box),
             Route("/box/doctor", box.doctor),
             Route("/box/log", box.lines),

@@ -11,9 +11,10 @@ import pytest
 from asd_agent.config.file import load_config
 from asd_agent.errors import AsdError
 from asd_agent.gateway import new_machine
-from asd_agent.gateway.jobs import BoxJob, JobRunner
+from asd_agent.gateway.jobs import BoxJob
 from asd_agent.gateway.new_machine import NewMachine
 from rigs.bundles import hum, write_wav
+from rigs.started_jobs import StartedJobs
 from rigs.waiting import wait_until
 
 OWN = """\
@@ -25,26 +26,13 @@ web: {}
 """
 
 
-class Started(JobRunner):
-    """Runs nothing and remembers what it was to run."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.arguments: list[str] = []
-
-    def start(self, job: BoxJob, arguments: list[str], prepare: Any) -> None:
-        prepare()
-        job.state = "done"
-        self._job, self.arguments = job, arguments
-
-
 class Prepared:
     """A box and its new machine."""
 
     def __init__(self, folder: Path) -> None:
         (folder / "agent.yaml").write_text(OWN)
         (folder / "state").mkdir()
-        self.state, self.jobs = folder / "state", Started()
+        self.state, self.jobs = folder / "state", StartedJobs()
         self.machine = NewMachine(load_config(folder / "agent.yaml"), folder / "agent.yaml", self.jobs)
 
     def choose(self, **fields: Any) -> None:
@@ -135,7 +123,7 @@ def test_a_full_disk_refuses_a_recording(prepared: Prepared, monkeypatch: pytest
 
 def test_a_running_job_keeps_its_machine(prepared: Prepared):
     prepared.choose()
-    prepared.jobs._job = BoxJob("record", "press", "carl", 60.0)
+    prepared.jobs.show(BoxJob("record", "press", "carl", 60.0))
     with pytest.raises(AsdError, match="a job is running"):
         prepared.choose(name="other")
     with pytest.raises(AsdError, match="a job is running"):

@@ -72,10 +72,12 @@ def test_a_viewer_cannot_act_and_an_operator_cannot_change_levels(served, people
     assert people["vera"].post("/machines/press/calibrate/cancel").status == 403
     for path in ("use", "undo"):
         assert people["otto"].post(f"/machines/press/calibrate/{path}").status == 403
-    for path in ("/box/log", "/box/support.tar.gz", "/new", "/new/inputs", "/new/level?input=source:s"):
+    for path in ("/box/log", "/box/support.tar.gz", "/new", "/new/inputs", "/new/level?input=source:s", "/bundles"):
         assert people["otto"].get(path).status == 403
     for path in ("choose", "record", "learn", "add", "cancel", "discard", "remove", "undo"):
         assert people["otto"].post(f"/new/{path}", {"minutes": "5"}).status == 403
+    for path in ("piece?offset=0", "install", "rollback", "cancel"):
+        assert people["otto"].post(f"/bundles/{path}", {"size": "5"}).status == 403
     assert len(served[1].actions()) == before
     assert people["carl"].post("/machines/press/level", {**level, "confirmed": ""}).status == 400
     assert len(served[1].actions()) == before

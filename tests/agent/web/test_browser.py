@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,14 +60,17 @@ def test_people_use_the_page_behind_a_prefix(node: str, tmp_path: Path, bundle_p
 
 
 @pytest.mark.parametrize(("prefix", "width"), [("/prefix", 1280), ("", 390)])
-def test_a_box_without_machines_gets_one_without_a_terminal(node: str, tmp_path: Path, prefix: str, width: int):
-    steps, sound = [], tmp_path / "sound.wav"
+def test_a_box_without_machines_gets_one_without_a_terminal(
+    node: str, tmp_path: Path, made_bundle: Path, prefix: str, width: int
+):
+    steps, sound, bundle = [], tmp_path / "sound.wav", tmp_path / "another.tar"
     write_wav(sound, hum(240, 5))
+    with tarfile.open(bundle, "w") as archive:
+        archive.add(made_bundle, "hum")
     with VirtualMicrophone() as microphone, empty_box(tmp_path, microphone) as box, page_process(box):
         microphone.play(sound)
-        for step, answer in scenario_steps(
-            node, "first_run.mjs", box.port, prefix=prefix, width=width, patience=JOB_PATIENCE
-        ):
+        order = {"prefix": prefix, "width": width, "patience": JOB_PATIENCE, "bundle": str(bundle)}
+        for step, answer in scenario_steps(node, "first_run.mjs", box.port, **order):
             steps.append(step)
             if step["step"] == "put earlier clips there":
                 earlier_clips(box.state / "new-machine" / "sound")
