@@ -22,6 +22,7 @@ check: lint types imports words
 lint: $(VENV)/$(STAMP)
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/python scripts/check-containerfile
 
 types: $(VENV)/$(STAMP)
 	$(VENV)/bin/mypy
@@ -98,8 +99,18 @@ packages: $(VENV)/$(STAMP) $(TOOLS_VENV)/$(STAMP)
 	scripts/write-sbom $(PYTHON) $(TOOLS_VENV) dist
 	cd dist && sha256sum -- *.whl *.tar.gz *.deb *.json >SHA256SUMS && cat SHA256SUMS
 
-release:
+# Debian's own checks of its packages; an error fails, a warning is shown.
+.PHONY: lintian
+lintian:
+	lintian --fail-on error dist/*.deb
+
+release: sign
 	scripts/release
+
+# SIGNING_KEY holds the private key.
+.PHONY: sign
+sign:
+	scripts/sign-packages
 
 # Locks again: `make lock`, `make lock UPGRADE=--upgrade`, `make lock UPGRADE='--upgrade-package torch'`.
 .PHONY: lock
