@@ -107,6 +107,12 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def gateway(service: int) -> int:
+    """Process id of the service's gateway."""
+    children = [pid for path in Path(f"/proc/{service}/task").glob("*/children") for pid in path.read_text().split()]
+    return next(int(pid) for pid in children if b"gateway" in Path(f"/proc/{pid}/cmdline").read_bytes())
+
+
 def measure(agent: AgentProcess, listener: Any, seconds: float) -> dict[str, float]:
     """Ages of the scores that arrive in a while, in ms, and the service's processor time for each."""
     first, before = len(listener.arrived), cpu_seconds(agent.process.pid)
@@ -152,7 +158,12 @@ def run(folder: Path, rounds: int, seconds: float) -> dict[str, Any]:
         try:
             wait_for(port)
             time.sleep(25.0)  # the first windows are whole, and the first alarm stands
-            alone = {path: [fetch(port, path) for _ in range(60)] for path in ("/", "/alarms")}
+            alone, processor = dict[str, list[float]](), dict[str, float]()
+            for path in ("/", "/alarms"):
+                before = cpu_seconds(page.pid) + cpu_seconds(gateway(agent.process.pid))
+                alone[path] = [fetch(port, path) for _ in range(100)]
+                used = cpu_seconds(page.pid) + cpu_seconds(gateway(agent.process.pid)) - before
+                processor[path] = round(1e3 * used / 100, 1)
             pairs, tabs_answers, refused = [], dict[str, list[float]](), 0
             for number in range(rounds):
                 found: dict[bool, dict[str, float]] = {}
@@ -181,6 +192,7 @@ def run(folder: Path, rounds: int, seconds: float) -> dict[str, Any]:
         }
     result["windows"] = sum(p[o]["windows"] for p in pairs for o in p)
     result["answers_ms"] = {path: spread(took) for path, took in alone.items()}
+    result["answers_processor_ms"] = processor
     result["answers_with_tabs_ms"] = {path: spread(took) for path, took in sorted(tabs_answers.items())}
     return result
 

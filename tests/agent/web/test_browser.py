@@ -27,7 +27,7 @@ pytestmark = pytest.mark.rig
 
 FOLDER = Path(__file__).parents[2] / "web_browser"
 JOB_PATIENCE = PATIENCE * 1000
-"""Milliseconds: jobs have the lowest priority, and wait for whatever else the machine computes."""
+"""Milliseconds: jobs have a low priority, and wait for whatever else the machine computes."""
 PAGES_OF_ROLES = {"vera": "viewer", "otto": "operator", "carl": "admin"}
 
 
