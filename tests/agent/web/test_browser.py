@@ -95,7 +95,7 @@ def empty_box(folder: Path, microphone: VirtualMicrophone) -> Iterator[PageBox]:
     for name in ("otto", "carl"):
         UserFile(folder / "users.json").put(name, f"secret-{name}", PAGES_OF_ROLES[name])  # type: ignore[arg-type]
     with running(config, microphone.environment) as agent:
-        agent.wait_log("listening: 0 sources")
+        agent.wait_log("listening")
         box = PageBox(config, state, agent, port)
         wait_until(box.socket.exists, "no gateway")
         yield box
