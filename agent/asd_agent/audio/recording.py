@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import re
+import wave
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
 from asd_agent.audio.files import SAMPLE_RATE
 from asd_agent.audio.machine_gate import with_stops
@@ -208,5 +208,9 @@ def record_clips(
 def _wav(window: SoundWindow) -> bytes:
     packed = io.BytesIO()
     exact = np.clip(np.round(window.signal.astype(np.float64) * 32768.0), -32768, 32767).astype(np.int16)
-    soundfile.write(packed, exact, SAMPLE_RATE, format="WAV", subtype="PCM_16")
+    with wave.open(packed, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(exact.itemsize)
+        file.setframerate(SAMPLE_RATE)
+        file.writeframes(exact.astype("<i2").tobytes())
     return packed.getvalue()

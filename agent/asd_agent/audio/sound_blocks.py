@@ -67,8 +67,10 @@ def flac_blocks(path: Path, found: SoundFormat, size: int) -> Iterator[npt.NDArr
     """Yield blocks of a flac up to its true end; arguments and errors as for `wav_blocks`."""
     import soundfile
 
+    from asd_agent.audio.virtual_file import VirtualFile
+
     try:
-        with _FlacStream(path, found.begin) as stream, soundfile.SoundFile(stream) as file:
+        with _FlacStream(path, found.begin) as stream, VirtualFile(stream) as file:
             # soundfile seeks after each read where it can, and a stream without a length cannot.
             file.seekable = lambda: False
             while len(data := file.read(size, dtype="float32", always_2d=True)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,7 +75,10 @@ def to_flac(samples: Signal) -> bytes:
 
     finite = np.nan_to_num(np.asarray(samples, dtype=np.float64), nan=0.0, posinf=1.0, neginf=-1.0)
     numbers = np.clip(np.rint(finite * _FULL_SCALE), -_FULL_SCALE, _FULL_SCALE - 1).astype(np.int32)
-    file = io.BytesIO()
-    # As integers: libsndfile scales floats by 2^23 - 1, which would not read back exactly.
-    soundfile.write(file, numbers << 8, SAMPLE_RATE, format="FLAC", subtype="PCM_24")
-    return file.getvalue()
+    # A file of the kernel: for a Python object soundfile needs memory that is writable and executable (`VirtualFile`).
+    with os.fdopen(os.memfd_create("clip"), "rb") as file:
+        with soundfile.SoundFile(file.fileno(), "w", SAMPLE_RATE, 1, "PCM_24", format="FLAC", closefd=False) as sound:
+            # As integers: libsndfile scales floats by 2^23 - 1, which would not read back exactly.
+            sound.write(numbers << 8)
+        file.seek(0)
+        return bytes(file.read())
